@@ -7,16 +7,22 @@
     ├── InputError     the file that lists the licenses          exit 2, no PATCH was sent
     ├── GuardError     the plan breaks a limit, or "no"          exit 2, no PATCH was sent
     ├── ResultsError   the results file, before the run          exit 2, no PATCH was sent
-    ├── StoppedError   the run cannot go on                      exit 3, what is in flight is settled
+    ├── StoppedError   the run cannot go on; what was sent is recorded    exit 3
+    │   └── InterruptedRunError    a signal                         exit 128 + its number
     └── ApiError       an answer of the server, or none
         ├── TransientError   the same request may be sent again
+        │   └── ThrottledError   everybody waits; it does not count as an attempt
+        ├── UnconfirmedError a 2xx that does not confirm: read the license back
         ├── RejectedError    this license is refused, or not found; the next one may not be
         └── AccessError      every other request would be refused as well: stop
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from signal import Signals
 
 
 class BulkRevokeError(Exception):
@@ -28,7 +34,7 @@ class BulkRevokeError(Exception):
         exit_code: The exit code of a command that ends with this error.
     """
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -58,34 +64,70 @@ class StoppedError(BulkRevokeError):
     exit_code = 3
 
 
+class InterruptedRunError(StoppedError):
+    """A signal ended the run."""
+
+    def __init__(self, number: Signals) -> None:
+        super().__init__(f"interrupted by {number.name}")
+        self.exit_code = 128 + number
+
+
 class ApiError(BulkRevokeError):
     """A request did not bring what was asked for.
 
     Attributes:
         status: HTTP status, or None where no answer came.
         code: ``error_code`` for the results file: the server's own code where it sent one.
-        retry_after: Seconds the server asks to wait, or None where it does not say.
+        sent: When the request left, on the gate's clock; the gate's client sets it.
     """
 
     exit_code = 3
 
     def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        code: str = "",
-        retry_after: float | None = None,
-        hint: str = "",
+        self, message: str, *, status: int | None = None, code: str = "", hint: str = ""
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
-        self.retry_after = retry_after
+        self.sent = 0.0
 
 
 class TransientError(ApiError):
-    """No usable answer: the request may have been carried out, and may be sent again."""
+    """No usable answer: the request may be sent again.
+
+    Attributes:
+        arrived: Whether it may have been carried out; False where no connection was made.
+    """
+
+    arrived = True
+
+
+class ThrottledError(TransientError):
+    """The server carried nothing out and asks everybody to wait: 429, or 503 with a time.
+
+    Attributes:
+        retry_after: Seconds it asks for; 0 where it does not say.
+        admitted: Requests and seconds that it says it admits, or None.
+    """
+
+    arrived = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        retry_after: float,
+        admitted: tuple[int, float] | None = None,
+    ) -> None:
+        super().__init__(message, status=status, code=code)
+        self.retry_after = retry_after
+        self.admitted = admitted
+
+
+class UnconfirmedError(ApiError):
+    """A success that does not say what was asked for: read the license back, send nothing."""
 
 
 class RejectedError(ApiError):

@@ -31,6 +31,24 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Action:
+    """What a run wants of each license; actions differ in data, not in code.
+
+    Attributes:
+        verb: The command's name.
+        wanted: The value of ``revoked`` that a license is to have.
+        done: The outcome of a license that the server confirmed.
+    """
+
+    verb: str
+    wanted: bool
+    done: Outcome
+
+
+REVOKE = Action(verb="run", wanted=True, done=Outcome.REVOKED)
+
+
+@dataclass(frozen=True, slots=True)
 class License:
     """A license as the server describes it, as far as the tool needs it.
 

@@ -1,0 +1,5 @@
+"""``python -m batch`` is ``bulk-revoke``."""
+
+from batch.cli import main
+
+main()

@@ -1,0 +1,165 @@
+"""What an answer of the API means: pure, from status, headers and body to a license or an error.
+
+Facts: Cryptlex Web API documentation ("Errors", "Rate limits"); the wording of a 429 is that of
+the .NET middleware AspNetCoreRateLimit. A status is never believed without its body: proxies,
+portals and maintenance pages answer with 200 as well.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from batch.errors import (
+    AccessError,
+    RejectedError,
+    ThrottledError,
+    TransientError,
+    UnconfirmedError,
+)
+from batch.model import License
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+loads: Callable[[bytes], Any]
+try:
+    from orjson import loads
+except ImportError:
+    from json import loads
+
+_ADMITTED = re.compile(rb"maximum admitted (\d{1,9}) per (\d{1,9})\s*([smhd])", re.IGNORECASE)
+_UNITS = {b"s": 1, b"m": 60, b"h": 3600, b"d": 86400}
+
+_AGAIN = frozenset({408, 425})
+"""The 4xx answers that are about the moment and not about the license (RFC 9110, RFC 8470)."""
+
+
+def license_from(status: int, headers: Mapping[str, str], body: bytes, license_id: str) -> License:
+    """The license that an answer describes, if it is the one that was asked for.
+
+    Args:
+        status: HTTP status.
+        headers: Response headers, looked up without regard to case.
+        body: The whole body, inflated.
+        license_id: The ID that stood in the path, in lower case.
+
+    Raises:
+        TransientError: Not an answer of the API, or trouble on its side: ask again.
+        ThrottledError: 429, or 503 with ``Retry-After``.
+        UnconfirmedError: A success that does not describe this license.
+        RejectedError: The API refused this license, or does not know it (404).
+        AccessError: Token, base URL or proxy are wrong.
+    """
+    if not 200 <= status < 300:
+        _refuse(status, headers, body)
+    return _license(status, body, license_id)
+
+
+def api_error(body: bytes) -> tuple[str, str] | None:
+    """The message and the code of the API's own error body, or None if this is not one."""
+    try:
+        data = loads(body)
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or not isinstance(data.get("message"), str):
+        return None
+    code = data.get("code")
+    return data["message"], code if isinstance(code, str) else ""
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that ``Retry-After`` asks to wait (a number or an HTTP date), or None."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    until = _date(value)
+    if until is None:
+        return None
+    # The server's own clock is the one that its date was made with.
+    now = _date(headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _license(status: int, body: bytes, license_id: str) -> License:
+    if status == 204:
+        raise UnconfirmedError("HTTP 204 without a body", status=status, code="not_confirmed")
+    try:
+        data: Any = loads(body)
+        named, revoked = data["id"], data["revoked"]
+    except (ValueError, TypeError, KeyError):
+        named = revoked = None
+    if not isinstance(named, str) or not isinstance(revoked, bool):
+        raise TransientError(
+            f"HTTP {status} with {_kind(body)} instead of the license",
+            status=status,
+            code="bad_body",
+        )
+    if named.lower() != license_id:
+        raise UnconfirmedError(
+            f"the answer is about another license: {named[:40]}", status=status, code="wrong_id"
+        )
+    return License(id=license_id, revoked=revoked)
+
+
+def _refuse(status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:
+    said = api_error(body)
+    message = f"HTTP {status}: {said[0]}" if said else f"HTTP {status}"
+    code = (said and said[1]) or f"http_{status}"
+    wait = retry_after(headers) if status in {429, 503} else None
+    if status == 429 or wait is not None:
+        raise ThrottledError(
+            message, status=status, code=code, retry_after=wait or 0.0, admitted=_admitted(body)
+        )
+    if status >= 500 or status in _AGAIN:
+        raise TransientError(message, status=status, code=code)
+    if status == 401:
+        raise AccessError(
+            f"the token is not accepted ({message})",
+            status=status,
+            code=code,
+            hint="is it complete, of this account, and not expired?",
+        )
+    if status == 407:
+        raise AccessError(
+            f"the proxy asks for a login ({message})",
+            status=status,
+            code=code,
+            hint="put it into the proxy's URL in HTTPS_PROXY.",
+        )
+    if status < 400 or (status == 404 and said is None):
+        raise AccessError(
+            f"this is not the license API ({message}, {_kind(body)})",
+            status=status,
+            code=code,
+            hint="is --base-url right, or does a proxy answer in its place?",
+        )
+    if status == 403 and not (said and said[1]):
+        code = "forbidden"
+    raise RejectedError(message, status=status, code=code)
+
+
+def _admitted(body: bytes) -> tuple[int, float] | None:
+    found = _ADMITTED.search(body)
+    if found is None or int(found[1]) == 0 or int(found[2]) == 0:
+        return None
+    return int(found[1]), float(int(found[2]) * _UNITS[found[3].lower()])
+
+
+def _kind(body: bytes) -> str:
+    start = body[:200].lstrip().lower()
+    if not start:
+        return "an empty body"
+    if start.startswith(b"<"):
+        return "an HTML page"
+    return "other JSON" if start[:1] in {b"{", b"["} else "text"

@@ -1,0 +1,87 @@
+"""The command line: one module per command, imported when it is called.
+
+``--help`` needs click alone; pandas and aiohttp are imported by the commands that use them.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from batch import __version__
+from batch.errors import BulkRevokeError
+
+COMMANDS = {
+    "run": "revoke every license that INPUT lists",
+    "sandbox": "a local license API to rehearse against",
+}
+"""Name and one line of every command; each has a module of its own name here."""
+
+
+class _Commands(click.Group):
+    """The group of commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"batch.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    name="bulk-revoke",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "BULK_REVOKE",
+        "max_content_width": 100,
+    },
+    epilog="bulk-revoke COMMAND --help tells the options of a command.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Revoke thousands of Cryptlex licenses from a spreadsheet.
+
+    Exactly those that it lists, below the rate limit, with a line on disk for every row.
+    """
+
+
+def main() -> None:
+    """Run the command line and end the process with the exit code of docs/reference.md."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = cli.main(prog_name="bulk-revoke", standalone_mode=False)
+    except click.ClickException as usage:
+        usage.show()
+        return usage.exit_code
+    except BulkRevokeError as error:
+        click.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"hint: {error.hint}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: nothing was sent", err=True)
+        return 130
+    except Exception as bug:  # noqa: BLE001 - the last resort of a command line
+        click.echo(traceback.format_exc(), err=True)
+        click.echo(
+            f"error: a bug in bulk-revoke {__version__}: {type(bug).__name__}: {bug}\n"
+            "hint: the results file, if there is one, says what was sent.",
+            err=True,
+        )
+        return 3
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,138 @@
+"""``bulk-revoke sandbox``: a local license API that runs until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import re
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from batch.cli.options import Command
+from batch.errors import ConfigError, ResultsError
+
+if TYPE_CHECKING:
+    from batch.sandbox import Account, Sandbox
+
+
+@click.command(cls=Command, short_help="a local license API to rehearse against")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option(
+    "--licenses",
+    metavar="FILE|N",
+    default="1000",
+    show_default=True,
+    help="The account: licenses that FILE lists, or so many invented ones.",
+)
+@click.option(
+    "--write",
+    metavar="PATH",
+    help="Write the account's license IDs to a CSV file that `bulk-revoke run` takes.",
+)
+@click.option(
+    "--rate",
+    metavar="N/SECONDSs",
+    default="50/5s",
+    show_default=True,
+    help="What it admits before it answers 429, or none for no limit.",
+)
+@click.option(
+    "--latency",
+    metavar="MIN..MAXms",
+    default="20..120ms",
+    show_default=True,
+    help="Time of a round trip.",
+)
+@click.option(
+    "--faults", metavar="P%", default="0%", show_default=True, help="Requests that go wrong."
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Makes account and faults repeatable."
+)
+def command(
+    port: int, licenses: str, write: str | None, rate: str, latency: str, faults: str, seed: int
+) -> int:
+    """Run a license API on 127.0.0.1 that behaves as the Cryptlex Web API does.
+
+    Nothing of it is real. Interrupt it to end it.
+    """
+    from batch.sandbox import Sandbox  # noqa: PLC0415 - keeps --help free of aiohttp
+    from batch.settings import Rate  # noqa: PLC0415
+
+    paced = Rate.parse(rate)
+    account = _account(licenses, seed)
+    if write is not None:
+        _write(account, write)
+    sandbox = Sandbox(
+        account,
+        rate=None if paced.limit is None else (paced.limit, paced.period),
+        latency=_latency(latency),
+        faults=_share(faults),
+        seed=seed,
+        port=port,
+        log=False,
+    )
+    try:
+        asyncio.run(_serve(sandbox))
+    except OSError as cause:
+        raise ConfigError(
+            f"--port {port}: {cause.strerror}", hint="name another one; 0 takes any that is free."
+        ) from cause
+    return 0
+
+
+async def _serve(sandbox: Sandbox) -> None:
+    from batch.sandbox import TOKEN  # noqa: PLC0415
+
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with suppress(NotImplementedError):  # Windows
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
+    async with sandbox:
+        click.echo(
+            f"sandbox with {len(sandbox.account.licenses):,} licenses at {sandbox.base_url}\n"
+            "try it in another terminal:\n"
+            f"  CRYPTLEX_ACCESS_TOKEN={TOKEN} bulk-revoke run INPUT --base-url {sandbox.base_url}"
+        )
+        await ended.wait()
+
+
+def _account(licenses: str, seed: int) -> Account:
+    from batch import source  # noqa: PLC0415
+    from batch.sandbox import Account  # noqa: PLC0415
+
+    if licenses.isascii() and licenses.isdigit():
+        return Account.generate(int(licenses), seed=seed)
+    listing = source.read(licenses, skip_invalid=True)
+    entries = (entry for entry in range(len(listing)) if entry not in listing.invalid)
+    return Account.holding((listing.license_id(entry) for entry in entries), seed=seed)
+
+
+def _write(account: Account, path: str) -> None:
+    try:
+        with open(path, "x", encoding="utf-8", newline="") as file:  # noqa: PTH123
+            writer = csv.writer(file)
+            writer.writerow(["license_id"])
+            writer.writerows([license_id] for license_id in account.licenses)
+    except OSError as cause:
+        raise ResultsError(f"--write {path}: {cause.strerror}") from cause
+
+
+def _latency(text: str) -> tuple[float, float]:
+    found = re.fullmatch(r"(\d{1,6})(?:\.\.(\d{1,6}))?ms", text.strip())
+    least = int(found[1]) / 1000 if found else 0.0
+    most = int(found[2] or found[1]) / 1000 if found else -1.0
+    if least > most:
+        raise ConfigError(f"--latency {text}: is no span of time", hint="as in 20..120ms, or 50ms.")
+    return least, most
+
+
+def _share(text: str) -> float:
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)%", text.strip())
+    if found is None or float(found[1]) > 100:
+        raise ConfigError(f"--faults {text}: is no share", hint="as in 2%.")
+    return float(found[1]) / 100

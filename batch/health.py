@@ -1,0 +1,191 @@
+"""Whether the server is well: when everybody waits, and when the run gives up.
+
+An outage is not the license's fault. After `BREAKER_FAILURES` failures in a row the breaker
+opens: everybody waits, then one request at a time probes; what failed in that streak is given
+back to its license.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from batch.errors import StoppedError, ThrottledError
+from batch.retry import Budget, Tries
+
+if TYPE_CHECKING:
+    from batch.clock import Clock
+    from batch.errors import RejectedError, TransientError
+    from batch.gate import Gate
+
+log = logging.getLogger(__name__)
+
+BREAKER_FAILURES = 10
+"""Failures in a row, over all licenses, after which the server counts as down."""
+
+OUTAGE = frozenset({None, 502, 503, 504})
+"""Statuses (None: no answer) that speak of the service; a 500 may be about one license."""
+
+FIRST_PROBE, LONGEST_PROBE = 5.0, 60.0
+"""Seconds before the first probe, and the most between two; they double in between."""
+
+PATIENCE = 900.0
+"""Seconds without one success after which the run stops."""
+
+MOST_THROTTLED = 100
+"""429 answers after which the run stops: whatever limits us is not understood."""
+
+LONGEST_PAUSE = 300.0
+"""The longest Retry-After, in seconds, that is waited for."""
+
+FORBIDDEN_IN_A_ROW = 5
+"""403 answers to a PATCH, in a row, that are about the token and not about the license."""
+
+
+@dataclass(slots=True)
+class Health:
+    """Hears of every answer of the run.
+
+    A *failure* is no usable answer or a 5xx, a *success* any other answer. For each request that
+    was sent exactly one of `succeeded` and `failed` is called.
+
+    Attributes:
+        throttled: 429 answers so far.
+    """
+
+    gate: Gate
+    clock: Clock
+    throttled: int = 0
+    _budget: Budget = field(default_factory=Budget)
+    _streak: list[Tries] = field(default_factory=list)
+    _outage_like: bool = True
+    _spent: int = 0
+    _failing_since: float = math.inf
+    _opened: float = math.inf
+    _probe_wait: float = 0.0
+    _confirmed: bool = False
+    _forbidden: int = 0
+
+    def succeeded(self) -> None:
+        """An answer came that says the server is well, whatever it says of the license."""
+        self._budget.earn()
+        self._end_streak()
+
+    def failed(self, tries: Tries, error: TransientError) -> None:
+        """No usable answer came, or the server asks to wait.
+
+        Raises:
+            StoppedError: The server is down, or refuses, for longer than is sensible to wait.
+        """
+        # A wait that the server asks for is not one of the license's attempts.
+        charged = Tries() if isinstance(error, ThrottledError) else tries
+        if error.status is None or error.status >= 500:
+            self._lengthen_streak(charged, error)
+        else:
+            charged.charged += 1
+            self._end_streak()
+        if isinstance(error, ThrottledError):
+            self._throttle(error)
+
+    def may_retry(self, tries: Tries, most: int) -> bool:
+        """Whether a request may be sent again: by its own ``most`` attempts and by the budget.
+
+        Failures that an outage gave back cost neither; one that looks like an outage so far is
+        waited out until the breaker says.
+        """
+        if tries.charged == 0:
+            return True
+        if (tries.charged >= most and not self._blames_server(tries)) or not self._budget.spend():
+            return False
+        self._spent += 1
+        return True
+
+    def confirmed(self) -> None:
+        """A PATCH was applied: this token can write."""
+        self._confirmed = True
+        self._forbidden = 0
+
+    def forbidden(self, error: RejectedError) -> None:
+        """A PATCH was answered with 403.
+
+        Raises:
+            StoppedError: The token, not the license, is the reason.
+        """
+        self._forbidden += 1
+        if not self._confirmed or self._forbidden >= FORBIDDEN_IN_A_ROW:
+            raise StoppedError(
+                f"the token may not change licenses: {error.message}",
+                hint="use a token with the scope license:write.",
+            )
+
+    def _blames_server(self, tries: Tries) -> bool:
+        """Whether nobody was answered since the first failure, and none was about a license."""
+        own = sum(each is tries for each in self._streak)
+        return self._outage_like and own == tries.charged
+
+    def _end_streak(self) -> None:
+        self._streak.clear()
+        self._outage_like = True
+        self._spent = 0
+        self._failing_since = math.inf
+        if self._probe_wait:
+            self._probe_wait = 0.0
+            self._opened = math.inf
+            self.gate.one_at_a_time(False)
+            log.warning("the server answers again", extra={"event": "breaker_closed"})
+
+    def _lengthen_streak(self, tries: Tries, error: TransientError) -> None:
+        now = self.clock.now()
+        self._failing_since = min(self._failing_since, now)
+        if now - self._failing_since >= PATIENCE:
+            raise StoppedError(
+                f"no usable answer for {PATIENCE / 60:.0f} minutes; the last one: {error.message}"
+            )
+        if self._probe_wait:
+            if error.sent >= self._opened:
+                self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
+            return
+        tries.charged += 1
+        self._streak.append(tries)
+        self._outage_like &= error.status in OUTAGE
+        if len(self._streak) >= BREAKER_FAILURES:
+            self._open(now, error)
+
+    def _open(self, now: float, error: TransientError) -> None:
+        for tries in self._streak:
+            tries.charged -= 1
+        self._budget.left += self._spent
+        self._streak.clear()
+        self._spent = 0
+        self._opened = now
+        self.gate.one_at_a_time(True)
+        self._wait_for_probe(FIRST_PROBE, error)
+
+    def _wait_for_probe(self, seconds: float, error: TransientError) -> None:
+        self._probe_wait = seconds
+        self.gate.pause(seconds)
+        log.warning(
+            "the server is down (%s): next try in %.0f s, one at a time",
+            error.message,
+            seconds,
+            extra={"event": "breaker_open", "wait_s": seconds, "error_code": error.code},
+        )
+
+    def _throttle(self, error: ThrottledError) -> None:
+        self.throttled += error.status == 429
+        if error.retry_after > LONGEST_PAUSE:
+            raise StoppedError(
+                f"the server asks to wait {error.retry_after:.0f} s ({error.message})"
+            )
+        if self.throttled >= MOST_THROTTLED:
+            raise StoppedError(f"{MOST_THROTTLED} requests were refused as too many (429)")
+        pause = self.gate.throttled(error.sent, error.retry_after, error.admitted)
+        if pause:
+            log.warning(
+                "%s: nothing is sent for %.1f s",
+                error.message,
+                pause,
+                extra={"event": "paused", "wait_s": round(pause, 3), "http_status": error.status},
+            )

@@ -1,0 +1,288 @@
+"""The order of work: licenses in, one recorded status for each out.
+
+A fixed number of workers takes licenses from one shared iterator, so memory stays flat. A status
+is on disk before it is counted. A stop lets what is in flight end, and then reads back whatever
+may have been applied without an answer; what was never sent stays as it was planned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from batch.errors import (
+    AccessError,
+    ApiError,
+    RejectedError,
+    StoppedError,
+    ThrottledError,
+    TransientError,
+    UnconfirmedError,
+)
+from batch.model import Action, License, Outcome, Status
+from batch.retry import FailureLimit, RetryPolicy, Tries
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+    from batch.client import CryptlexClient
+    from batch.clock import Clock
+    from batch.gate import Gate
+    from batch.health import Health
+
+log = logging.getLogger(__name__)
+
+READ_BACKS = 3
+"""Requests at most to read a license back. With the five attempts before it that is fewer than
+open the breaker: one sick license at the end of a run is not taken for an outage."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One run over the licenses of a plan.
+
+    Attributes:
+        action: What is wanted of each license.
+        license_id: Entry to license ID.
+        record: Has the status of an entry on disk when it returns; raises OSError if it cannot.
+        planned: Licenses that the plan sends, for the failure limit.
+        concurrency: Workers, and so requests in flight, at most.
+        drain: Seconds at most for reading back what is unsettled after a stop.
+        stopped: Why the run ended early, or None.
+    """
+
+    action: Action
+    license_id: Callable[[int], str]
+    record: Callable[[int, Status], None]
+    client: CryptlexClient
+    gate: Gate
+    health: Health
+    clock: Clock
+    planned: int
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    failure_limit: FailureLimit = field(default_factory=FailureLimit)
+    concurrency: int = 32
+    drain: float = 45.0
+    jitter: Callable[[], float] = random.random
+    stopped: StoppedError | None = None
+    _settled: int = 0
+    _failures: int = 0
+    _resting: set[asyncio.Task[Any]] = field(default_factory=set)
+    _unsettled: list[tuple[int, Tries]] = field(default_factory=list)
+
+    async def run(self, entries: Iterable[int]) -> None:
+        """Settle the licenses of these entries, each once, until all are done or it is stopped."""
+        todo = iter(entries)
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self.concurrency):
+                workers.create_task(self._work(todo))
+        if self._unsettled:
+            await self._settle_rest()
+
+    def stop(self, reason: StoppedError) -> None:
+        """Send no new PATCH; the first reason counts. Safe to call from a signal handler."""
+        if self.stopped is None:
+            self.stopped = reason
+            log.warning("stopping: %s", reason.message, extra={"event": "stopping"})
+            for task in self._resting | self.gate.waiting:
+                task.cancel()
+
+    async def _work(self, todo: Iterator[int]) -> None:
+        for entry in todo:
+            if self.stopped:
+                return
+            await self._settle(entry)
+
+    async def _settle(self, entry: int) -> None:
+        """Bring one license to its end, or as far as it comes before the run is stopped."""
+        tries = Tries()
+        status: Status | None = None
+        try:
+            status = await self._patch(entry, tries)
+            if status is None and not self.stopped:
+                status = await self._read_back(entry, tries)
+        except StoppedError as reason:
+            self.stop(reason)
+        except asyncio.CancelledError:
+            if self.stopped is None:
+                raise
+        except Exception as bug:
+            # The other workers must still record what they sent.
+            log.exception("unexpected error", extra={"event": "bug"})
+            self.stop(StoppedError(f"a bug in bulk-revoke: {type(bug).__name__}: {bug}"))
+        if status is not None:
+            self._note(entry, status)
+        elif tries.unsettled:
+            self._unsettled.append((entry, tries))
+
+    async def _patch(self, entry: int, tries: Tries) -> Status | None:
+        """Send the PATCH until it is answered; None if only reading back can tell how it ended."""
+        while not self.stopped:
+            try:
+                await self._ask(
+                    self.client.set_revoked(self.license_id(entry), self.action.wanted), tries
+                )
+            except ThrottledError:
+                continue
+            except TransientError:
+                if not self.health.may_retry(tries, self.policy.max_attempts):
+                    return None
+                await self._rest(tries)
+            except UnconfirmedError:
+                tries.unsettled = True
+                return None
+            except (RejectedError, AccessError) as error:
+                return self._refused(tries, error)
+            else:
+                self.health.confirmed()
+                return Status(self.action.done, self.action.wanted, 200, attempts=tries.sent)
+        return None
+
+    async def _read_back(self, entry: int, tries: Tries) -> Status:
+        """Read a license whose PATCH had no usable answer, and say how it stands."""
+        reads = Tries()
+        while True:
+            try:
+                found = await self._ask(self.client.get(self.license_id(entry)), reads)
+            except ThrottledError:
+                continue
+            except TransientError as error:
+                if not self.health.may_retry(reads, READ_BACKS):
+                    return _unread(tries, error)
+                await self._rest(reads)
+            except RejectedError as error:
+                return _not_found(tries, error) if error.status == 404 else _unread(tries, error)
+            except ApiError as error:
+                return _unread(tries, error)
+            else:
+                return self._found(tries, found)
+
+    async def _ask(self, request: Awaitable[License], tries: Tries) -> License:
+        """Await one request, and let the license and the run's health know how it went."""
+        try:
+            answer = await request
+        except ApiError as error:
+            tries.sent += 1
+            tries.error = error
+            if isinstance(error, TransientError):
+                tries.unsettled |= error.arrived
+                self.health.failed(tries, error)
+            else:
+                self.health.succeeded()
+            raise
+        tries.sent += 1
+        self.health.succeeded()
+        return answer
+
+    async def _rest(self, tries: Tries) -> None:
+        """Wait before the next attempt; where an outage is to blame, the gate does that."""
+        if tries.charged == 0:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._resting.add(task)
+        try:
+            await self.clock.sleep(self.policy.wait(tries.charged, self.jitter))
+        finally:
+            self._resting.discard(task)
+
+    async def _settle_rest(self) -> None:
+        """After a stop: read back what may have been applied; what takes too long is unknown."""
+        reading = {
+            asyncio.create_task(self._read_back(entry, tries)): (entry, tries)
+            for entry, tries in self._unsettled
+        }
+        await asyncio.wait(reading, timeout=self.drain)
+        for task in reading:
+            task.cancel()
+        answers = await asyncio.gather(*reading, return_exceptions=True)
+        for (entry, tries), answer in zip(reading.values(), answers, strict=True):
+            if isinstance(answer, Status):
+                self._note(entry, answer)
+            else:
+                reason = ApiError("the run was stopped before it could be read")
+                self._note(entry, _unread(tries, reason))
+
+    def _note(self, entry: int, status: Status) -> None:
+        try:
+            self.record(entry, status)
+        except OSError as cause:
+            self.stop(
+                StoppedError(
+                    f"the results cannot be written: {cause.strerror or cause}",
+                    hint="make room, then go on with --resume; what was sent is sent again.",
+                )
+            )
+            return
+        self._settled += 1
+        self._failures += status.outcome in {Outcome.FAILED, Outcome.UNKNOWN}
+        if self.failure_limit.exceeded(
+            planned=self.planned, sent=self._settled, failures=self._failures
+        ):
+            self.stop(
+                StoppedError(
+                    f"too many failures: {self._failures} of {self._settled} licenses sent",
+                    hint="the results say why; --max-failures sets the limit.",
+                )
+            )
+
+    def _refused(self, tries: Tries, error: RejectedError | AccessError) -> Status | None:
+        if isinstance(error, AccessError):
+            self.stop(StoppedError(error.message, hint=error.hint))
+        elif error.status == 404:
+            return _not_found(tries, error)
+        elif error.status == 403:
+            try:
+                self.health.forbidden(error)
+            except StoppedError as reason:
+                self.stop(reason)
+        if tries.unsettled:
+            # An earlier attempt may have been applied although this one was refused.
+            return None
+        return Status(
+            Outcome.FAILED,
+            http_status=error.status,
+            error_code=error.code,
+            error=error.message,
+            attempts=tries.sent,
+        )
+
+    def _found(self, tries: Tries, found: License) -> Status:
+        if found.revoked is self.action.wanted:
+            self.health.confirmed()
+            return Status(self.action.done, found.revoked, 200, attempts=tries.sent)
+        assert tries.error is not None
+        return Status(
+            Outcome.FAILED,
+            revoked=found.revoked,
+            http_status=tries.error.status,
+            error_code=tries.error.code,
+            error=f"{tries.error.message}; read back: not {self.action.done}",
+            attempts=tries.sent,
+        )
+
+
+def _not_found(tries: Tries, error: ApiError) -> Status:
+    return Status(
+        Outcome.NOT_FOUND,
+        http_status=404,
+        error_code=error.code,
+        error="no such license in this account",
+        attempts=tries.sent,
+    )
+
+
+def _unread(tries: Tries, error: ApiError) -> Status:
+    """A license that could not be read back: unknown, unless no PATCH can have arrived."""
+    assert tries.error is not None
+    attempts = "1 attempt" if tries.sent == 1 else f"{tries.sent} attempts"
+    return Status(
+        Outcome.UNKNOWN if tries.unsettled else Outcome.FAILED,
+        http_status=tries.error.status,
+        error_code=tries.error.code,
+        error=f"{attempts}: {tries.error.message}; reading it back: {error.message}",
+        attempts=tries.sent,
+    )

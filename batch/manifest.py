@@ -1,0 +1,126 @@
+"""The run's paper: who ran what, when and why, beside the results file.
+
+The file ``<results>.run.json`` is replaced as a whole whenever it changes.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from batch import __version__
+from batch.results import sync_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def _user() -> str:
+    """Return the user's name; the number where a minimal system has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
+
+
+def path_for(results: Path) -> Path:
+    """Where the manifest of a results file stands."""
+    return results.with_name(results.name + ".run.json")
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment as the files of a run write it: UTC, ISO 8601, milliseconds, ``Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(slots=True)
+class Session:
+    """One process that worked on a run; a run that was resumed has several.
+
+    Attributes:
+        started_at: UTC, ISO 8601.
+        finished_at: The same; empty while it goes on, and for good if it was killed.
+        exit_code: The process's exit code, or None as long as there is none.
+        requests: Requests sent, all kinds and retries included.
+        patches: PATCH requests sent.
+        throttled: Answers with status 429.
+        counts: Rows by outcome at its end.
+        stopped: Why it ended early; empty if it did not.
+    """
+
+    started_at: str
+    finished_at: str = ""
+    exit_code: int | None = None
+    requests: int = 0
+    patches: int = 0
+    throttled: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    stopped: str = ""
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What is written beside the results.
+
+    Attributes:
+        run_id: Names the run in messages and logs; random.
+        command: The command's name, such as ``run``.
+        api: Base URL of the API.
+        reason: Why, in the user's words.
+        rehearsal: Whether the API was the sandbox.
+        options: What was set, without secrets.
+        input: Path, SHA-256 and what was taken from it.
+        results: Path of the results file; its SHA-256 once the run has come to an orderly end.
+        sessions: One for each process, in order.
+    """
+
+    run_id: str
+    command: str
+    api: str
+    reason: str
+    rehearsal: bool
+    options: Mapping[str, Any]
+    input: Mapping[str, Any]
+    results: dict[str, str]
+    tool: str = f"bulk-revoke {__version__}"
+    user: str = field(default_factory=_user)
+    host: str = field(default_factory=socket.gethostname)
+    sessions: list[Session] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Replace the file at once by what is known now.
+
+        Raises:
+            OSError: The old file, if any, stands as it was.
+        """
+        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with draft.open("x", encoding="utf-8") as file:
+                json.dump(asdict(self), file, indent=2, ensure_ascii=False)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+
+def new_run_id() -> str:
+    """A name for a run: eight hexadecimal digits."""
+    return secrets.token_hex(4)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

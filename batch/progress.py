@@ -1,0 +1,119 @@
+"""What a person sees while a run goes on: a bar on a terminal, sparse lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Never, TextIO
+
+from tqdm import tqdm
+
+from batch.model import Outcome
+from batch.preview import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch.clock import Clock
+
+LINES_AT = (30.0, 60.0, 120.0, 300.0, 600.0)
+"""Seconds after the start at which a line is printed where there is no bar; from the last one on,
+every `LINES_AT[-1]` seconds."""
+
+
+class Screen:
+    """Standard error: messages, and below them at most one bar.
+
+    Args:
+        stream: Where to write.
+        quiet: Whether to write nothing but what `insist` is given.
+        redact: Takes secrets out of what is written.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        quiet: bool = False,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self.stream = sys.stderr if stream is None else stream
+        self.quiet = quiet
+        self.redact = redact
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person may be looking."""
+        return self.stream.isatty()
+
+    def say(self, text: str) -> None:
+        """Write lines above the bar, unless quiet."""
+        if not self.quiet:
+            self.insist(text)
+
+    def insist(self, text: str) -> None:
+        """Write lines above the bar, even if quiet."""
+        tqdm.write(self.redact(text), file=self.stream)
+        self.stream.flush()
+
+
+class Progress:
+    """Counts settled licenses, and shows them as they come.
+
+    Args:
+        screen: Where to show it.
+        total: Licenses that will be settled.
+        clock: Tells when a line is due.
+    """
+
+    def __init__(self, screen: Screen, total: int, clock: Clock) -> None:
+        self._screen = screen
+        self._total = total
+        self._clock = clock
+        self._started = clock.now()
+        self._next = LINES_AT[0]
+        self._done = 0
+        self._failed = 0
+        self._bar: tqdm[Never] | None = None
+        if screen.is_terminal and not screen.quiet:
+            tqdm.monitor_interval = 0  # `tick` does what its thread would
+            self._bar = tqdm(
+                total=total,
+                file=screen.stream,
+                unit="lic",
+                dynamic_ncols=True,
+                postfix="failed 0",
+                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
+                " [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+            )
+
+    def settled(self, outcome: Outcome) -> None:
+        """Count one license."""
+        self._done += 1
+        if outcome in {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_FOUND}:
+            self._failed += 1
+            if self._bar is not None:
+                self._bar.set_postfix_str(f"failed {self._failed:,}", refresh=False)
+        if self._bar is not None:
+            self._bar.update()
+
+    def tick(self) -> None:
+        """Keep the bar's clock going, or print a line when one is due; call it once a second."""
+        if self._bar is not None:
+            self._bar.refresh()
+            return
+        elapsed = self._clock.now() - self._started
+        if elapsed < self._next:
+            return
+        due = [moment for moment in LINES_AT if moment > elapsed]
+        self._next = due[0] if due else self._next + LINES_AT[-1]
+        rate = self._done / elapsed
+        left = f", {duration((self._total - self._done) / rate)} left" if rate else ""
+        self._screen.say(
+            f"{self._done:,} of {self._total:,} done, {self._failed:,} failed, "
+            f"{rate:.1f} per second{left}"
+        )
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()

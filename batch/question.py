@@ -1,0 +1,50 @@
+"""The question before the first PATCH, asked on the terminal even when input comes from a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from batch.errors import GuardError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NO_TERMINAL = GuardError(
+    "there is no terminal to ask on",
+    hint="where nobody can answer, say --yes, and with --max-licenses how many it may be.",
+)
+
+
+def open_terminal() -> TextIO:
+    """Open the terminal that this process may read from.
+
+    Raises:
+        GuardError: There is none, or the process runs in its background.
+    """
+    if os.name != "posix":
+        if not sys.stdin.isatty():
+            raise NO_TERMINAL
+        return sys.stdin
+    try:
+        terminal = open("/dev/tty", encoding="utf-8", errors="replace")  # noqa: SIM115, PTH123
+    except OSError as cause:
+        raise NO_TERMINAL from cause
+    if os.tcgetpgrp(terminal.fileno()) != os.getpgrp():
+        # Reading would suspend the process instead of asking anybody.
+        terminal.close()
+        raise NO_TERMINAL
+    return terminal
+
+
+def confirm(count: int, terminal: TextIO, say: Callable[[str], None]) -> None:
+    """Let the user type the number of licenses.
+
+    Raises:
+        GuardError: Something else was typed.
+    """
+    say(f"Type {count} to revoke {'this license' if count == 1 else 'these licenses'}: ")
+    answer = terminal.readline().strip().replace(",", "")
+    if answer != str(count):
+        raise GuardError("not confirmed: nothing was sent")

@@ -1,0 +1,264 @@
+"""The results file: a journal while the run goes on, one line per row in input order at its end.
+
+The last line of a row counts. A line is handed to the operating system before its license is
+counted, so killing the process loses nothing; it is forced to the disk once a second. Text from
+outside has its line breaks escaped: one line of the file is one line of the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import mmap
+import os
+from array import array
+from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from batch.errors import ResultsError
+from batch.model import Outcome, Status
+from batch.text import cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from batch.model import Listing
+
+COLUMNS = (
+    "row",
+    "license_id",
+    "license_key",
+    "outcome",
+    "revoked",
+    "was_revoked",
+    "http_status",
+    "error_code",
+    "error",
+    "attempts",
+    "finished_at",
+    "duplicate_of",
+)
+"""The header of a results file; the carried columns of the input follow."""
+
+_OUTCOMES = tuple(Outcome)
+_CODES = {outcome: code for code, outcome in enumerate(_OUTCOMES)}
+_BOOLEANS = {None: "", True: "true", False: "false"}
+
+
+def check_free(path: Path) -> None:
+    """Refuse a results path that cannot be written, or that holds something already.
+
+    Raises:
+        ResultsError: Nothing was written.
+    """
+    if path.is_dir():
+        raise ResultsError(f"{path}: is a directory", hint="name a file with --output.")
+    if path.exists() or path.is_symlink():
+        raise ResultsError(
+            f"{path}: exists already",
+            hint="name another file with --output, or start again with --overwrite "
+            "(the old file is kept).",
+        )
+    if not path.parent.is_dir():
+        raise ResultsError(f"{path}: no such directory: {path.parent}", hint="make it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ResultsError(
+            f"{path}: the directory cannot be written", hint="name a file with --output."
+        )
+
+
+class Journal:
+    """Writes the results file of one run.
+
+    Args:
+        path: The results file; must not exist.
+        listing: The input's entries; a license that repeats is settled with its first row.
+        redact: Takes secrets out of a text from outside.
+        now: Wall clock, for ``finished_at``.
+
+    Attributes:
+        path: The results file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        listing: Listing,
+        *,
+        redact: Callable[[str], str] = str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.path = path
+        self._listing = listing
+        self._redact = redact
+        self._now = now
+        self._outcomes = bytearray(len(listing))
+        self._offsets = array("Q", bytes(8 * len(listing)))
+        self._repeats = _repeats(listing)
+        self._line = io.StringIO()
+        self._csv = csv.writer(self._line, lineterminator="\n")
+        try:
+            self._file = path.open("xb", buffering=0)
+        except OSError as cause:
+            raise ResultsError(
+                f"{path}: cannot be written: {cause.strerror}", hint="name a file with --output."
+            ) from cause
+        self._size = 0
+        self._write(self._text([*COLUMNS, *(cell(name) for name in listing.carry)]))
+
+    def plan(self, statuses: Iterable[Status]) -> None:
+        """Write the first line of every entry: what the plan says of it, in input order.
+
+        Raises:
+            OSError: Not all of it is in the file.
+        """
+        lines, start = [], self._size
+        for entry, status in enumerate(statuses):
+            lines.append(self._row(entry, status, ""))
+            self._outcomes[entry] = _CODES[status.outcome]
+            self._offsets[entry] = start
+            start += len(lines[-1])
+            if len(lines) == 4096:
+                self._write(b"".join(lines))
+                lines.clear()
+        self._write(b"".join(lines))
+        self.sync()
+
+    def record(self, entry: int, status: Status) -> None:
+        """Write how a license stands, for its row and for the rows that repeat it.
+
+        Raises:
+            OSError: The line is not in the file; the entry stands as it stood before.
+        """
+        finished = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for each in (entry, *self._repeats.get(entry, ())):
+            line = self._row(each, status, finished)
+            start = self._size
+            self._write(line)
+            self._offsets[each] = start
+            self._outcomes[each] = _CODES[status.outcome]
+
+    def sync(self) -> None:
+        """Force what was written to the disk; slow, and safe to call from a thread."""
+        os.fsync(self._file.fileno())
+
+    def counts(self) -> dict[Outcome, int]:
+        """Rows by outcome, in the order of `Outcome`; outcomes without rows are left out."""
+        found = Counter(self._outcomes)
+        return {outcome: found[code] for code, outcome in enumerate(_OUTCOMES) if found[code]}
+
+    def outcome(self, entry: int) -> Outcome:
+        """How an entry stands."""
+        return _OUTCOMES[self._outcomes[entry]]
+
+    def rows(self, outcomes: frozenset[Outcome]) -> Iterator[list[str]]:
+        """The lines of all entries with one of these outcomes, in input order."""
+        with self.path.open("rb") as file:
+            for entry, code in enumerate(self._outcomes):
+                if _OUTCOMES[code] in outcomes:
+                    file.seek(self._offsets[entry])
+                    yield next(csv.reader([file.readline().decode()]))
+
+    def finish(self) -> None:
+        """Replace the journal by one line for each row, in input order; all or nothing.
+
+        Rows that are still planned become ``not_attempted``.
+
+        Raises:
+            OSError: The journal stands as it was.
+        """
+        final = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        try:
+            outcomes, offsets = self._copy_in_order(final)
+            final.replace(self.path)
+        except OSError:
+            with suppress(OSError):
+                final.unlink()
+            raise
+        self._outcomes, self._offsets = outcomes, offsets
+        sync_directory(self.path.parent)
+
+    def close(self) -> None:
+        """Close the file; what is in it stays."""
+        self._file.close()
+
+    def _copy_in_order(self, final: Path) -> tuple[bytearray, array[int]]:
+        outcomes, offsets = bytearray(self._outcomes), array("Q")
+        position = 0
+        with self.path.open("rb") as journal, final.open("xb") as file:
+            with mmap.mmap(journal.fileno(), 0, access=mmap.ACCESS_READ) as lines:
+                position += file.write(lines[: lines.find(b"\n") + 1])
+                for entry, code in enumerate(self._outcomes):
+                    start = self._offsets[entry]
+                    line = lines[start : lines.find(b"\n", start) + 1]
+                    if code == _CODES[Outcome.PLANNED]:
+                        line = self._row(entry, Status(Outcome.NOT_ATTEMPTED), "")
+                        outcomes[entry] = _CODES[Outcome.NOT_ATTEMPTED]
+                    offsets.append(position)
+                    position += file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        return outcomes, offsets
+
+    def _write(self, data: bytes) -> None:
+        """Append; a part that a full disk let through is taken back."""
+        written = 0
+        try:
+            while written < len(data):
+                written += self._file.write(data[written:])
+        except OSError:
+            self._file.seek(self._size)
+            self._file.truncate()
+            raise
+        self._size += len(data)
+
+    def _row(self, entry: int, status: Status, finished: str) -> bytes:
+        listing = self._listing
+        invalid = listing.invalid.get(entry)
+        repeats = listing.repeats(entry)
+        cells = [
+            str(listing.rows[entry]),
+            listing.license_id(entry) if invalid is None else cell(invalid),
+            "",
+            str(status.outcome),
+            _BOOLEANS[status.revoked],
+            "",
+            "" if status.http_status is None else str(status.http_status),
+            cell(self._redact(status.error_code)),
+            cell(self._redact(status.error)),
+            "" if status.attempts == 0 else str(status.attempts),
+            finished,
+            str(listing.rows[listing.first[entry]]) if repeats else "",
+        ]
+        if listing.carried:
+            cells.extend(map(cell, listing.carried[entry]))
+        return self._text(cells)
+
+    def _text(self, cells: list[str]) -> bytes:
+        self._csv.writerow(cells)
+        text = self._line.getvalue()
+        self._line.seek(0)
+        self._line.truncate()
+        return text.encode()
+
+
+def sync_directory(path: Path) -> None:
+    """Force a rename in a directory to the disk, where the system can do that."""
+    with suppress(OSError):
+        directory = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _repeats(listing: Listing) -> dict[int, list[int]]:
+    """Entries that repeat an earlier one, by that one."""
+    found: dict[int, list[int]] = {}
+    for entry, first in enumerate(listing.first):
+        if entry != first:
+            found.setdefault(first, []).append(entry)
+    return found

@@ -1,0 +1,95 @@
+"""What one license, and the whole run, may cost: pure rules without a clock."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch.errors import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter.
+
+    Attributes:
+        max_attempts: Requests for one license, the first one included.
+        base: Ceiling of the first wait, in seconds; it doubles with every attempt.
+        cap: Longest wait between two attempts, in seconds.
+    """
+
+    max_attempts: int = 5
+    base: float = 1.0
+    cap: float = 30.0
+
+    def wait(self, failures: int, jitter: Callable[[], float] = random.random) -> float:
+        """Seconds to wait after so many failures (at least 1) of one license."""
+        return jitter() * min(self.cap, self.base * 2.0 ** min(failures - 1, 32))
+
+
+@dataclass(slots=True)
+class Tries:
+    """What one license has cost so far.
+
+    Attributes:
+        sent: Requests that left, the first included.
+        charged: Failures that count against its attempts; an outage gives them back.
+        unsettled: A request got no usable answer and may have been carried out.
+        error: The last thing that went wrong.
+    """
+
+    sent: int = 0
+    charged: int = 0
+    unsettled: bool = False
+    error: ApiError | None = None
+
+
+@dataclass(slots=True)
+class Budget:
+    """Retries that the whole run may spend, so that a sick server is not hit five times each.
+
+    Attributes:
+        left: Retries that can be spent now. Starts at 20; a success adds a tenth.
+    """
+
+    left: float = 20.0
+
+    def earn(self) -> None:
+        """Count one success."""
+        self.left += 0.1
+
+    def spend(self) -> bool:
+        """Take one retry, if there is one."""
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLimit:
+    """When so many licenses fail that the run itself must be wrong.
+
+    Attributes:
+        count: Failed and unknown licenses that are still accepted, or None.
+        percent: The same as a share of the planned sends (0 to 100), at least ten licenses;
+            used where no count is set.
+    """
+
+    count: int | None = None
+    percent: float = 20.0
+
+    FIRST = 20
+    """If the first so many that were sent all failed, no later one will do better."""
+
+    def most(self, planned: int) -> float:
+        """Failures accepted in a run with so many planned sends."""
+        return self.count if self.count is not None else max(10.0, planned * self.percent / 100)
+
+    def exceeded(self, *, planned: int, sent: int, failures: int) -> bool:
+        """Whether a run that has settled ``sent`` of ``planned`` licenses must stop."""
+        return failures > self.most(planned) or (failures == sent == self.FIRST)

@@ -1,0 +1,249 @@
+"""What a run that talks to the server needs, wired once: pace, health, signals, results, paper."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from batch import manifest
+from batch.client import CryptlexClient
+from batch.errors import InterruptedRunError, StoppedError
+from batch.gate import Gate
+from batch.health import Health
+from batch.job import Job
+from batch.model import REVOKE, Status
+from batch.progress import Progress, Screen
+from batch.retry import RetryPolicy
+from batch.summary import Summary, block, done_outcomes, exit_code
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from batch.clock import Clock
+    from batch.manifest import Manifest
+    from batch.plan import Plan
+    from batch.results import Journal
+    from batch.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DRAIN = 1.5
+"""Time-outs of one attempt that reading back may take after a stop."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One process at work on a run, from the plan to the summary.
+
+    Attributes:
+        plan: What is to be done.
+        settings: How.
+        journal: The results file, with the plan written into it.
+        paper: The run's manifest; gets a session of its own.
+        screen: Where a person is told.
+        place: Name of the installation, for a person.
+        again: The command that goes on with what is not done.
+        clock: Of everything that is paced.
+    """
+
+    plan: Plan
+    settings: Settings
+    journal: Journal
+    paper: Manifest
+    screen: Screen
+    place: str
+    again: str
+    clock: Clock
+
+    def begin(self) -> None:
+        """Write the manifest, with this session as its last.
+
+        Raises:
+            OSError: It cannot be written; nothing was sent.
+        """
+        now = manifest.timestamp(datetime.now(UTC))
+        self.paper.sessions.append(manifest.Session(started_at=now))
+        self.paper.write(manifest.path_for(self.journal.path))
+
+    async def act(self, base_url: str, token: str) -> Summary:
+        """Send what is planned, record how it went, and bring results and manifest to their end.
+
+        Call `begin` before.
+        """
+        settings = self.settings
+        gate = Gate(settings.rate.limit, settings.rate.period, self.clock)
+        health = Health(gate, self.clock)
+        progress = Progress(self.screen, len(self.plan.to_send), self.clock)
+        entry = self.paper.sessions[-1]
+        started = time.monotonic()
+        client = CryptlexClient(
+            base_url,
+            token,
+            gate,
+            timeout=settings.timeout,
+            connections=settings.concurrency,
+            ca_file=settings.ca_file,
+        )
+        job = Job(
+            action=REVOKE,
+            license_id=self.plan.listing.license_id,
+            record=self._recorder(progress),
+            client=client,
+            gate=gate,
+            health=health,
+            clock=self.clock,
+            planned=len(self.plan.to_send),
+            policy=RetryPolicy(max_attempts=settings.max_attempts),
+            failure_limit=settings.failures,
+            concurrency=min(settings.concurrency, max(1, len(self.plan.to_send))),
+            drain=settings.timeout * DRAIN,
+        )
+        with _signals_stop(job, self.screen):
+            async with client, self._every_second(job, progress):
+                await job.run(self.plan.to_send)
+            progress.close()
+            entry.requests, entry.patches = gate.requests, client.patches
+            entry.throttled = health.throttled
+            return self._end(entry, job.stopped, time.monotonic() - started)
+
+    def _recorder(self, progress: Progress) -> Callable[[int, Status], None]:
+        listing, journal = self.plan.listing, self.journal
+
+        def record(entry: int, status: Status) -> None:
+            journal.record(entry, status)
+            progress.settled(status.outcome)
+            if log.isEnabledFor(logging.INFO):
+                license_id, row = listing.license_id(entry), listing.rows[entry]
+                log.info(
+                    "row %d %s: %s",
+                    row,
+                    license_id,
+                    status.outcome,
+                    extra={
+                        "event": "settled",
+                        "license_id": license_id,
+                        "row": row,
+                        "outcome": str(status.outcome),
+                        "attempt": status.attempts,
+                        "http_status": status.http_status,
+                        "error_code": status.error_code,
+                    },
+                )
+
+        return record
+
+    @asynccontextmanager
+    async def _every_second(self, job: Job, progress: Progress) -> AsyncIterator[None]:
+        """Keep the progress going and the results on the disk, off the event loop."""
+
+        async def tick() -> None:
+            while True:
+                await asyncio.sleep(1)
+                progress.tick()
+                try:
+                    await asyncio.to_thread(self.journal.sync)
+                except OSError as cause:
+                    job.stop(StoppedError(f"the results cannot be saved: {cause.strerror}"))
+
+        ticking = asyncio.create_task(tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            with suppress(asyncio.CancelledError):
+                await ticking
+
+    def _end(
+        self, entry: manifest.Session, stopped: StoppedError | None, seconds: float
+    ) -> Summary:
+        done = done_outcomes(missing_ok=self.settings.missing_ok)
+        results = self.journal.path
+        try:
+            self.journal.finish()
+            self.paper.results["sha256"] = manifest.sha256(results)
+        except OSError as cause:
+            self.screen.insist(
+                f"warning: {results}: stays as it was while the run went on "
+                f"(the last line of a row counts): {cause.strerror}"
+            )
+        counts = self.journal.counts()
+        entry.exit_code = exit_code(
+            counts,
+            len(self.plan.listing),
+            done,
+            stopped.exit_code if stopped else None,
+        )
+        entry.finished_at = manifest.timestamp(datetime.now(UTC))
+        entry.counts = {str(outcome): count for outcome, count in counts.items()}
+        entry.stopped = stopped.message if stopped else ""
+        paper = manifest.path_for(results)
+        try:
+            self.paper.write(paper)
+        except OSError as cause:
+            self.screen.insist(f"warning: {paper}: cannot be written: {cause.strerror}")
+        summary = Summary(
+            run_id=self.paper.run_id,
+            command=self.paper.command,
+            exit_code=entry.exit_code,
+            api=self.paper.api,
+            started_at=entry.started_at,
+            finished_at=entry.finished_at,
+            rows=len(self.plan.listing),
+            licenses=len(self.plan.to_send),
+            counts=entry.counts,
+            requests=entry.requests,
+            patches=entry.patches,
+            throttled=entry.throttled,
+            seconds=round(seconds, 3),
+            rate=round(entry.requests / seconds, 2) if seconds else 0.0,
+            results=str(results),
+            manifest=str(paper),
+            hint=self.again if any(outcome not in done for outcome in counts) else "",
+        )
+        text = block(
+            summary,
+            place=self.place,
+            done=done,
+            rows=self.journal.rows(frozenset(counts) - done),
+            stopped=" ".join(filter(None, (stopped.message, stopped.hint))) if stopped else "",
+        )
+        if entry.exit_code:
+            self.screen.insist(text)
+        else:
+            self.screen.say(text)
+        return summary
+
+
+@contextmanager
+def _signals_stop(job: Job, screen: Screen) -> Iterator[None]:
+    """Stop the job at the first SIGINT, SIGTERM or SIGHUP, and the process at the second."""
+    loop = asyncio.get_running_loop()
+
+    def on(number: signal.Signals) -> None:
+        if isinstance(job.stopped, InterruptedRunError):
+            # Every settled row has been handed to the operating system: nothing is lost.
+            os.write(2, b"\nbulk-revoke: ended at once; the results file is left as a journal\n")
+            os._exit(128 + number)
+        screen.say(f"{number.name}: waiting for what is in flight; once more ends at once")
+        job.stop(InterruptedRunError(number))
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    caught = [signal.Signals[name] for name in names if hasattr(signal, name)]
+    # One that was ignored at the start stays ignored: that is how nohup works.
+    caught = [number for number in caught if signal.getsignal(number) is not signal.SIG_IGN]
+    with suppress(NotImplementedError):  # Windows
+        for number in caught:
+            loop.add_signal_handler(number, on, number)
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError):
+            for number in caught:
+                loop.remove_signal_handler(number)

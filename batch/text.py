@@ -1,0 +1,39 @@
+"""Text from outside, made safe to write into a results file, a log or a message."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 300
+"""Characters of one text from outside that are kept."""
+
+# Control characters, line and paragraph separators, bidirectional overrides and lone surrogates:
+# what breaks a line or shows something else than it is.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+# Spreadsheets run a cell that begins like this as a formula (OWASP, "CSV Injection").
+_FORMULA = re.compile(r"'*[=+\-@]")
+
+
+def plain(text: str) -> str:
+    """Escape what is not plain text and cut at `LONGEST` characters."""
+    if not text.isprintable():
+        text = _UNSAFE.sub(_escape, text[:LONGEST])
+    return text[:LONGEST]
+
+
+def cell(text: str) -> str:
+    """`plain`, and with a leading ``'`` where a spreadsheet would run it as a formula."""
+    safe = plain(text)
+    return "'" + safe if _FORMULA.match(safe) else safe
+
+
+def uncell(text: str) -> str:
+    """What `cell` was given, as far as it was kept."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
+
+
+def _escape(found: re.Match[str]) -> str:
+    char = found[0]
+    return _NAMED.get(char) or (f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}")
