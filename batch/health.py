@@ -60,6 +60,7 @@ class Health:
     throttled: int = 0
     _budget: Budget = field(default_factory=Budget)
     _streak: list[Tries] = field(default_factory=list)
+    _evidence: int = 0
     _outage_like: bool = True
     _spent: int = 0
     _failing_since: float = math.inf
@@ -89,18 +90,25 @@ class Health:
         if isinstance(error, ThrottledError):
             self._throttle(error)
 
-    def may_retry(self, tries: Tries, most: int) -> bool:
+    def may_retry(self, tries: Tries, most: float) -> bool:
         """Whether a request may be sent again: by its own ``most`` attempts and by the budget.
 
-        Failures that an outage gave back cost neither; one that looks like an outage so far is
-        waited out until the breaker says.
+        Failures that an outage gave back cost neither.
         """
         if tries.charged == 0:
             return True
-        if (tries.charged >= most and not self._blames_server(tries)) or not self._budget.spend():
+        if tries.charged >= most or not self._budget.spend():
             return False
         self._spent += 1
         return True
+
+    def looks_down(self, tries: Tries) -> bool:
+        """Whether nobody was answered since a request first failed, so that the server may be down.
+
+        The breaker will tell; until then it is too early to call it the license's fault.
+        """
+        own = sum(each is tries for each in self._streak)
+        return self._outage_like and own == tries.charged
 
     def confirmed(self) -> None:
         """A PATCH was applied: this token can write."""
@@ -120,13 +128,11 @@ class Health:
                 hint="use a token with the scope license:write.",
             )
 
-    def _blames_server(self, tries: Tries) -> bool:
-        """Whether nobody was answered since the first failure, and none was about a license."""
-        own = sum(each is tries for each in self._streak)
-        return self._outage_like and own == tries.charged
-
     def _end_streak(self) -> None:
+        for tries in self._streak:
+            tries.suspect = True
         self._streak.clear()
+        self._evidence = 0
         self._outage_like = True
         self._spent = 0
         self._failing_since = math.inf
@@ -144,21 +150,25 @@ class Health:
                 f"no usable answer for {PATIENCE / 60:.0f} minutes; the last one: {error.message}"
             )
         if self._probe_wait:
-            if error.sent >= self._opened:
+            if error.sent > self._opened:
                 self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
             return
         tries.charged += 1
         self._streak.append(tries)
         self._outage_like &= error.status in OUTAGE
-        if len(self._streak) >= BREAKER_FAILURES:
+        # Licenses that fail while all others succeed would otherwise, once they are the only
+        # ones left in flight, pass for an outage.
+        self._evidence += not tries.suspect
+        if self._evidence >= BREAKER_FAILURES:
             self._open(now, error)
 
     def _open(self, now: float, error: TransientError) -> None:
         for tries in self._streak:
             tries.charged -= 1
+            tries.given_back = True
         self._budget.left += self._spent
         self._streak.clear()
-        self._spent = 0
+        self._evidence = self._spent = 0
         self._opened = now
         self.gate.one_at_a_time(True)
         self._wait_for_probe(FIRST_PROBE, error)

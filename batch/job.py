@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -101,9 +102,10 @@ class Job:
         tries = Tries()
         status: Status | None = None
         try:
-            status = await self._patch(entry, tries)
-            if status is None and not self.stopped:
-                status = await self._read_back(entry, tries)
+            while status is None and not self.stopped:
+                status = await self._patch(entry, tries)
+                if status is None and not self.stopped:
+                    status = await self._read_back(entry, tries)
         except StoppedError as reason:
             self.stop(reason)
         except asyncio.CancelledError:
@@ -128,7 +130,7 @@ class Job:
             except ThrottledError:
                 continue
             except TransientError:
-                if not self.health.may_retry(tries, self.policy.max_attempts):
+                if self.stopped or not self.health.may_retry(tries, self.policy.max_attempts):
                     return None
                 await self._rest(tries)
             except UnconfirmedError:
@@ -141,8 +143,12 @@ class Job:
                 return Status(self.action.done, self.action.wanted, 200, attempts=tries.sent)
         return None
 
-    async def _read_back(self, entry: int, tries: Tries) -> Status:
-        """Read a license whose PATCH had no usable answer, and say how it stands."""
+    async def _read_back(self, entry: int, tries: Tries) -> Status | None:
+        """Read a license whose PATCH had no usable answer, and say how it stands.
+
+        Returns:
+            None if it is not as wanted and its attempts were given back: it is sent again.
+        """
         reads = Tries()
         while True:
             try:
@@ -150,7 +156,8 @@ class Job:
             except ThrottledError:
                 continue
             except TransientError as error:
-                if not self.health.may_retry(reads, READ_BACKS):
+                most = math.inf if self.health.looks_down(reads) else READ_BACKS
+                if not self.health.may_retry(reads, most):
                     return _unread(tries, error)
                 await self._rest(reads)
             except RejectedError as error:
@@ -158,7 +165,13 @@ class Job:
             except ApiError as error:
                 return _unread(tries, error)
             else:
-                return self._found(tries, found)
+                if found.revoked is self.action.wanted:
+                    self.health.confirmed()
+                    return Status(self.action.done, found.revoked, 200, attempts=tries.sent)
+                if tries.given_back and not self.stopped:
+                    tries.given_back = False
+                    return None
+                return self._unchanged(tries, found)
 
     async def _ask(self, request: Awaitable[License], tries: Tries) -> License:
         """Await one request, and let the license and the run's health know how it went."""
@@ -250,10 +263,7 @@ class Job:
             attempts=tries.sent,
         )
 
-    def _found(self, tries: Tries, found: License) -> Status:
-        if found.revoked is self.action.wanted:
-            self.health.confirmed()
-            return Status(self.action.done, found.revoked, 200, attempts=tries.sent)
+    def _unchanged(self, tries: Tries, found: License) -> Status:
         assert tries.error is not None
         return Status(
             Outcome.FAILED,

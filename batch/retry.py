@@ -38,12 +38,16 @@ class Tries:
     Attributes:
         sent: Requests that left, the first included.
         charged: Failures that count against its attempts; an outage gives them back.
+        given_back: An outage gave some back since this was last set to False.
+        suspect: It failed while others were answered, so its failures may be its own.
         unsettled: A request got no usable answer and may have been carried out.
         error: The last thing that went wrong.
     """
 
     sent: int = 0
     charged: int = 0
+    given_back: bool = False
+    suspect: bool = False
     unsettled: bool = False
     error: ApiError | None = None
 

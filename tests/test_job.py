@@ -1,0 +1,473 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections import Counter
+
+import pytest
+
+from batch.errors import StoppedError
+from batch.model import Outcome, Status
+from batch.retry import FailureLimit
+from batch.sandbox import FAULTS
+from tests.harness import bench, holding, some_ids
+
+ONE = some_ids(1)
+ID = ONE[0]
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def settle_one(
+    kind: str | int, *, times: int | None = 1, on: str = "PATCH"
+) -> tuple[Status, int, bool]:
+    """One license that meets a fault: its status, the PATCHes it took, and its state there."""
+    async with holding(ONE, drip=1.0) as sandbox, bench(sandbox, ONE) as work:
+        sandbox.fail(ID, kind, times=times, on=on)
+        statuses = await work.run()
+        return statuses[ID], work.patches(ID), sandbox.revoked[ID]
+
+
+async def test_a_license_is_revoked_by_one_request() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        statuses = await work.run()
+
+        assert statuses == {ID: Status(Outcome.REVOKED, True, 200, attempts=1)}
+        assert [(entry.method, entry.target) for entry in sandbox.log] == [("PATCH", ID)]
+        assert sandbox.revoked[ID]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [408, 425, 500, 501, 502, 503, 504, 520, "504_after", "html_502", "html_200", "reset_before",
+     "reset_after", "hang_before", "hang_after", "truncated", "endless", "huge", "bad_gzip",
+     "not_json", "empty_200", "list", "revoked_as_text", "late"],
+)  # fmt: skip
+async def test_what_is_no_usable_answer_is_tried_again(kind: str | int) -> None:
+    status, patches, revoked = await settle_one(kind)
+
+    assert status.outcome is Outcome.REVOKED
+    assert patches == status.attempts == 2
+    assert revoked
+
+
+@pytest.mark.parametrize("kind", ["slow_drip"])
+async def test_a_slow_answer_is_an_answer(kind: str) -> None:
+    async with holding(ONE, drip=0.01) as sandbox, bench(sandbox, ONE) as work:
+        sandbox.fail(ID, kind)
+        statuses = await work.run()
+
+    assert statuses[ID] == Status(Outcome.REVOKED, True, 200, attempts=1)
+
+
+@pytest.mark.parametrize("status", [400, 402, 405, 409, 410, 418, 422, 451])
+async def test_a_refusal_of_one_license_is_never_tried_again(status: int) -> None:
+    settled, patches, revoked = await settle_one(status, times=None)
+
+    assert settled.outcome is Outcome.FAILED
+    assert settled.http_status == status
+    assert patches == settled.attempts == 1
+    assert not revoked
+
+
+async def test_an_unknown_license_is_not_found() -> None:
+    stranger = some_ids(1, seed=9)
+    async with holding(ONE) as sandbox, bench(sandbox, stranger) as work:
+        statuses = await work.run()
+
+    settled = statuses[stranger[0]]
+    assert (settled.outcome, settled.http_status, settled.attempts) == (Outcome.NOT_FOUND, 404, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "revoked"), [("204", True), ("wrong_id", False), ("not_revoked", False)]
+)
+async def test_a_success_that_does_not_confirm_is_read_back_and_not_sent_again(
+    kind: str, revoked: bool
+) -> None:
+    status, patches, state = await settle_one(kind, times=None)
+
+    assert patches == status.attempts == 1
+    assert state is revoked
+    assert status.outcome is (Outcome.REVOKED if revoked else Outcome.FAILED)
+    assert status.revoked is revoked
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [("wrong_id", "wrong_id"), ("not_revoked", "not_confirmed"), (500, "INTERNAL_SERVER_ERROR"),
+     ("hang_before", "timeout"), ("reset_before", "connection"), ("html_200", "bad_body"),
+     ("html_502", "http_502")],
+)  # fmt: skip
+async def test_a_license_that_stays_unrevoked_says_why(kind: str | int, code: str) -> None:
+    status, _, revoked = await settle_one(kind, times=None)
+
+    assert not revoked
+    assert (status.outcome, status.revoked, status.error_code) == (Outcome.FAILED, False, code)
+    assert "read back: not revoked" in status.error
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "truncated", "not_json", "504_after"])
+async def test_the_last_attempt_is_read_back_before_it_is_called_anything(kind: str) -> None:
+    status, patches, revoked = await settle_one(kind, times=None)
+
+    assert revoked
+    assert patches == 5
+    assert status.outcome is Outcome.REVOKED
+
+
+async def test_what_cannot_be_read_back_is_unknown() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        sandbox.fail(ID, 500, times=None, on="*")
+        statuses = await work.run()
+
+        assert statuses[ID].outcome is Outcome.UNKNOWN
+        assert statuses[ID].revoked is None
+        assert statuses[ID].attempts == 5
+        assert Counter(entry.method for entry in sandbox.log) == {"PATCH": 5, "GET": 3}
+        assert work.job.stopped is None
+
+
+async def test_a_refusal_after_an_attempt_that_may_have_been_applied_is_read_back() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        sandbox.fail(ID, "reset_after")
+        sandbox.fail(ID, 409)
+        statuses = await work.run()
+
+    assert statuses[ID].outcome is Outcome.REVOKED
+
+
+@pytest.mark.parametrize("kind", sorted(FAULTS))
+async def test_no_fault_is_sent_again_after_a_success(kind: str) -> None:
+    ids = some_ids(3)
+    async with holding(ids, drip=1.0) as sandbox, bench(sandbox, ids) as work:
+        sandbox.fail(ids[1], kind)
+        await work.run()
+
+        for license_id in ids:
+            entries = [entry for entry in sandbox.log if entry.target == license_id]
+            answers = [entry.status == 200 and not entry.fault for entry in entries]
+            assert True not in answers[:-1]
+
+
+async def test_a_busy_answer_to_one_license_holds_back_every_other() -> None:
+    ids = some_ids(2)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        sandbox.fail(ids[0], 429, retry_after=7)
+        started = now()
+        statuses = await work.run()
+
+        arrivals = [entry.time - started for entry in sandbox.log]
+        assert arrivals[0] == 0
+        assert min(arrivals[1:]) >= 7.5
+        assert {status.outcome for status in statuses.values()} == {Outcome.REVOKED}
+
+
+@pytest.mark.parametrize(("kind", "retry_after"), [(429, 2), ("503_retry_after", 2), (503, 3)])
+async def test_being_asked_to_wait_costs_no_attempt(kind: str | int, retry_after: int) -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE, max_attempts=1) as work:
+        sandbox.fail(ID, kind, times=7, retry_after=retry_after)
+        statuses = await work.run()
+
+    assert statuses[ID].outcome is Outcome.REVOKED
+    assert statuses[ID].attempts == 8
+
+
+async def test_a_hundred_429s_stop_the_run() -> None:
+    ids = some_ids(40)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
+        sandbox.fail_all(429, retry_after=1)
+        statuses = await work.run()
+
+        assert work.job.stopped is not None
+        assert "429" in work.job.stopped.message
+        assert 100 <= len(sandbox.log) < 110
+        assert statuses == {}
+
+
+async def test_a_wait_longer_than_five_minutes_stops_the_run() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        sandbox.fail_all(429, retry_after=301)
+        started = now()
+        await work.run()
+
+        assert work.job.stopped is not None
+        assert "301 s" in work.job.stopped.message
+        assert now() - started < 60
+
+
+@pytest.mark.parametrize("kind", [401, "redirect", "html_404", 407])
+async def test_what_every_request_would_meet_stops_the_run(kind: str | int) -> None:
+    ids = some_ids(100)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
+        sandbox.fail_all(kind)
+        statuses = await work.run()
+
+        assert work.job.stopped is not None
+        assert work.job.stopped.hint
+        assert len(sandbox.log) <= 4
+        assert {status.outcome for status in statuses.values()} == {Outcome.FAILED}
+        assert not any(sandbox.revoked[license_id] for license_id in ids)
+
+
+async def test_a_token_that_is_withdrawn_settles_what_is_in_flight_and_stops() -> None:
+    ids = some_ids(200)
+    async with (
+        holding(ids, latency=(0.1, 0.3)) as sandbox,
+        bench(sandbox, ids, rate=(50, 5.0)) as work,
+    ):
+        asyncio.get_running_loop().call_later(5, sandbox.tokens.clear)
+        statuses = await work.run()
+
+        assert work.job.stopped is not None
+        for license_id, status in statuses.items():
+            assert sandbox.revoked[license_id] is (status.outcome is Outcome.REVOKED)
+        assert 40 < len(statuses) < 60
+
+
+async def test_a_token_that_cannot_write_stops_the_run_at_once() -> None:
+    ids = some_ids(50)
+    tokens = {"reader": frozenset({"license:read"})}
+    async with (
+        holding(ids, tokens=tokens) as sandbox,
+        bench(sandbox, ids, token="reader", concurrency=1) as work,
+    ):
+        statuses = await work.run()
+
+        assert len(sandbox.log) == 1
+        assert work.job.stopped is not None
+        assert "license:write" in work.job.stopped.hint
+        assert statuses[ids[0]].outcome is Outcome.FAILED
+
+
+async def test_a_license_that_may_not_be_touched_fails_alone_until_it_is_five_in_a_row() -> None:
+    ids = some_ids(30)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        for license_id in (*ids[1:5], *ids[6:20]):
+            sandbox.fail(license_id, 403, times=None)
+        statuses = await work.run()
+
+        assert [status.outcome for status in statuses.values()] == (
+            ["revoked"] + ["failed"] * 4 + ["revoked"] + ["failed"] * 5
+        )
+        assert work.job.stopped is not None
+
+
+async def test_an_outage_of_a_minute_costs_no_license_an_attempt() -> None:
+    for kind in ("refuse", 503, "reset_before", "hang_before"):
+        ids = some_ids(600)
+        async with (
+            holding(ids, latency=(0.02, 0.12)) as sandbox,
+            bench(sandbox, ids, rate=(50, 5.0), max_attempts=2) as work,
+        ):
+            loop = asyncio.get_running_loop()
+            loop.call_later(20, sandbox.outage, kind)
+            loop.call_later(80, sandbox.heal)
+            statuses = await work.run()
+
+            assert Counter(status.outcome for status in statuses.values()) == {"revoked": 600}
+            assert work.job.stopped is None
+            assert all(sandbox.revoked[license_id] for license_id in ids)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 8])
+@pytest.mark.parametrize("kind", ["refuse", 502, "reset_before"])
+async def test_an_outage_is_seen_as_one_however_few_are_in_flight(
+    kind: str | int, concurrency: int
+) -> None:
+    ids = some_ids(20)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=concurrency) as work:
+        sandbox.outage(kind)
+        asyncio.get_running_loop().call_later(120, sandbox.heal)
+        statuses = await work.run()
+
+    assert Counter(status.outcome for status in statuses.values()) == {"revoked": 20}
+
+
+async def test_while_the_server_is_down_one_request_at_a_time_probes_it() -> None:
+    ids = some_ids(100)
+    async with holding(ids) as sandbox, bench(sandbox, ids) as work:
+        started = now()
+        sandbox.outage(503)
+        asyncio.get_running_loop().call_later(400, sandbox.heal)
+        await work.run()
+
+        probes = [round(entry.time - started) for entry in sandbox.log if entry.status == 503]
+        first = [time for time in probes if time < 5]
+        assert len(first) <= 32
+        assert [time for time in probes if time >= 5] == [5, 15, 35, 75, 135, 195, 255, 315, 375]
+
+
+async def test_fifteen_minutes_without_a_success_stop_the_run() -> None:
+    ids = some_ids(50)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
+        started = now()
+        sandbox.outage("reset_after")
+        statuses = await work.run()
+
+        assert work.job.stopped is not None
+        assert "15 minutes" in work.job.stopped.message
+        assert 900 <= now() - started < 1200
+        assert set(statuses) == {entry.target for entry in sandbox.log if entry.method == "PATCH"}
+        assert {status.outcome for status in statuses.values()} == {Outcome.UNKNOWN}
+
+
+async def test_a_server_that_was_never_reached_leaves_every_row_unattempted() -> None:
+    ids = some_ids(50)
+    async with holding(ids) as sandbox, bench(sandbox, ids) as work:
+        sandbox.outage()
+        statuses = await work.run()
+
+    assert work.job.stopped is not None
+    assert statuses == {}
+
+
+async def test_a_sick_server_is_not_hit_five_times_for_every_license() -> None:
+    ids = some_ids(300)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=8) as work:
+        for license_id in ids[::2]:
+            sandbox.fail(license_id, 500, times=None)
+        statuses = await work.run()
+
+        requests = Counter(entry.method for entry in sandbox.log)
+        assert requests["PATCH"] <= 300 + 20 + 0.1 * len(sandbox.log)
+        assert Counter(status.outcome for status in statuses.values()) == {
+            "revoked": 150,
+            "failed": 150,
+        }
+
+
+async def test_with_the_retries_of_the_run_used_up_a_license_without_an_answer_is_unknown() -> None:
+    ids = some_ids(200)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=8) as work:
+        for license_id in ids[::2]:
+            sandbox.fail(license_id, 500, times=None, on="*")
+        statuses = await work.run()
+
+        sick = [statuses[license_id] for license_id in ids[::2]]
+        assert {status.outcome for status in sick} == {Outcome.UNKNOWN}
+        assert {statuses[license_id].outcome for license_id in ids[1::2]} == {Outcome.REVOKED}
+        assert min(status.attempts for status in sick) == 1
+
+
+async def test_too_many_failures_stop_the_run() -> None:
+    ids = some_ids(100)
+    async with (
+        holding(ids) as sandbox,
+        bench(sandbox, ids, concurrency=1, failures=FailureLimit(count=3)) as work,
+    ):
+        for license_id in ids[10:]:
+            sandbox.fail(license_id, 409)
+        statuses = await work.run()
+
+        assert work.job.stopped is not None
+        assert len(statuses) == 14
+
+
+async def test_a_stop_sends_nothing_more_and_settles_what_is_in_flight() -> None:
+    ids = some_ids(200)
+    async with (
+        holding(ids, latency=(1.0, 1.0)) as sandbox,
+        bench(sandbox, ids, rate=(50, 5.0)) as work,
+    ):
+        loop = asyncio.get_running_loop()
+        loop.call_later(4.05, work.job.stop, StoppedError("interrupted"))
+        started = now()
+        statuses = await work.run()
+
+        assert now() - started < 6
+        assert len(statuses) == len(sandbox.log) == 41
+        assert {status.outcome for status in statuses.values()} == {Outcome.REVOKED}
+
+
+async def test_a_stop_reads_back_what_got_no_answer() -> None:
+    ids = some_ids(8)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
+        sandbox.fail(ids[0], "hang_after")
+        sandbox.fail(ids[1], "hang_before")
+        sandbox.fail(ids[2], "reset_after", times=None)
+        sandbox.fail(ids[3], "hang_before")
+        sandbox.fail(ids[3], "hang_before", times=None, on="GET")
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_later, 0.01, work.job.stop, StoppedError("interrupted"))
+        started = now()
+        statuses = await work.run()
+
+        assert now() - started <= 5 + 7.5 + 0.1
+        assert [statuses[license_id].outcome for license_id in ids[:4]] == [
+            Outcome.REVOKED,
+            Outcome.FAILED,
+            Outcome.REVOKED,
+            Outcome.UNKNOWN,
+        ]
+        assert sandbox.revoked[ids[0]]
+        assert not sandbox.revoked[ids[1]]
+
+
+async def test_a_stop_ends_a_pause_at_once() -> None:
+    ids = some_ids(50)
+    async with holding(ids) as sandbox, bench(sandbox, ids) as work:
+        sandbox.fail_all(429, retry_after=200)
+        asyncio.get_running_loop().call_later(3, work.job.stop, StoppedError("interrupted"))
+        started = now()
+        statuses = await work.run()
+
+    assert now() - started == pytest.approx(3)
+    assert statuses == {}
+
+
+async def test_results_that_cannot_be_written_stop_the_run() -> None:
+    ids = some_ids(100)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
+        recorded = work.job.record
+
+        def full(entry: int, status: Status) -> None:
+            if len(work.statuses) == 10:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            recorded(entry, status)
+
+        work.job.record = full
+        statuses = await work.run()
+
+        assert work.job.stopped is not None
+        assert "No space left" in work.job.stopped.message
+        assert len(statuses) == 10
+        assert len(sandbox.log) < 20
+
+
+async def test_a_bug_stops_the_run_and_the_others_still_record() -> None:
+    ids = some_ids(100)
+    async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
+        license_id = work.job.license_id
+
+        def broken(entry: int) -> str:
+            if entry == 50:
+                raise ZeroDivisionError("unforeseen")
+            return license_id(entry)
+
+        work.job.license_id = broken
+        statuses = await work.run()
+
+        assert work.job.stopped is not None
+        assert "ZeroDivisionError" in work.job.stopped.message
+        assert len(statuses) == len(sandbox.log) > 32
+
+
+async def test_all_faults_at_random_leave_results_that_say_what_the_server_holds() -> None:
+    ids = some_ids(2000)
+    # Two of them stop the run; one is applied too late to be seen; one is a lie about a GET.
+    kinds = [kind for kind in FAULTS if kind not in {"redirect", "html_404", "late", "not_revoked"}]
+    options = {"fault_kinds": [*kinds, 408, 409, 429, 500], "faults": 0.2, "drip": 0.5, "seed": 4}
+    async with holding(ids, latency=(0.0, 0.2), **options) as sandbox, bench(sandbox, ids) as work:
+        statuses = await work.run()
+
+        assert work.job.stopped is None
+        assert set(statuses) == set(ids)
+        for license_id, status in statuses.items():
+            if status.outcome is not Outcome.UNKNOWN:
+                assert sandbox.revoked[license_id] is (status.outcome is Outcome.REVOKED)
+        outcomes = Counter(status.outcome for status in statuses.values())
+        assert outcomes["revoked"] > 1800
+        assert outcomes["unknown"] < 100
