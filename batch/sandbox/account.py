@@ -1,0 +1,179 @@
+"""The licenses of one account: those that a seed invents, or those that an input names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from random import Random
+from uuid import UUID
+
+from batch.sandbox.license import PRODUCTS, TICKS, TYPES, YEAR, Customer, SandboxLicense
+
+FIRST_SALE = 1_672_531_200  # 2023-01-01, seconds since 1970
+LAST_SALE = 1_767_225_600  # 2026-01-01
+TERMS = (1, 1, 1, 3, 5, None)
+"""Years that a license is sold for, None for ever; one of these is drawn for each."""
+
+FIRST_NAMES = ("Ada", "Bela", "Chidi", "Dana", "Emre", "Freya", "Goran", "Hana", "Ines", "Juho")
+LAST_NAMES = ("Achterberg", "Brandt", "Castellanos", "Dubois", "Eze", "Fontaine", "Greve", "Hirvi")
+PLACES = ("Alder", "Birch", "Copper", "Dune", "Ember", "Fjord", "Granite", "Harbor", "Iron")
+TRADES = ("Analytics", "Bridges", "Castings", "Dynamics", "Engineering", "Foundry", "Surveys")
+FORMS = ("Ltd", "Inc.", "GmbH", "AB", "SARL")
+DOMAINS = ("example.com", "example.net", "example.org")
+"""Reserved for examples (RFC 2606): mail to them reaches nobody."""
+
+LICENSES_PER_CUSTOMER = 5
+
+
+class Account:
+    """Licenses by ID, in the order of their creation.
+
+    Attributes:
+        licenses: License ID in lower case to license.
+        revoked: License ID, in any case, to whether it is revoked; always the present state.
+    """
+
+    def __init__(self, licenses: Iterable[SandboxLicense] = ()) -> None:
+        self.licenses: dict[str, SandboxLicense] = {}
+        self.revoked: Mapping[str, bool] = _Revoked(self.licenses)
+        self._order: list[SandboxLicense] = []
+        self._by_key: dict[str, list[SandboxLicense]] = {}
+        for license_ in licenses:
+            self.add(license_)
+
+    @classmethod
+    def generate(cls, count: int, *, seed: int = 0, revoked: float = 0.05) -> Account:
+        """An account with ``count`` invented licenses, the same for the same seed.
+
+        Args:
+            count: Number of licenses.
+            seed: Of all that is invented.
+            revoked: Share that is revoked from the start, 0 to 1.
+        """
+        invent = _Inventor(seed, customers=count // LICENSES_PER_CUSTOMER)
+        licenses = [invent.license(revoked=revoked) for _ in range(count)]
+        licenses.sort(key=lambda license_: license_.created)
+        return cls(licenses)
+
+    @classmethod
+    def holding(cls, ids: Iterable[str], *, seed: int = 0, revoked: Iterable[str] = ()) -> Account:
+        """An account that knows these license IDs, in this order; a repeated ID counts once.
+
+        Args:
+            ids: License IDs, in any case.
+            seed: Of all that is invented.
+            revoked: Those of them that are revoked from the start; none by default.
+        """
+        unique = list(dict.fromkeys(license_id.lower() for license_id in ids))
+        invent = _Inventor(seed, customers=len(unique) // LICENSES_PER_CUSTOMER)
+        account = cls(invent.license(license_id) for license_id in unique)
+        for license_id in revoked:
+            account.licenses[license_id.lower()].revoked = True
+        return account
+
+    @classmethod
+    def holding_keys(cls, keys: Iterable[str], *, seed: int = 0) -> Account:
+        """An account that knows these license keys, as written; a repeated key counts once."""
+        unique = list(dict.fromkeys(keys))
+        invent = _Inventor(seed, customers=len(unique) // LICENSES_PER_CUSTOMER)
+        return cls(invent.license(key=key) for key in unique)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[SandboxLicense]:
+        return iter(self._order)
+
+    def add(self, license_: SandboxLicense) -> None:
+        """Add a license as the newest one; its key may be that of another.
+
+        Raises:
+            ValueError: The account has a license with this ID.
+        """
+        if license_.id in self.licenses:
+            raise ValueError(f"license {license_.id} is already in the account")
+        self.licenses[license_.id] = license_
+        self._order.append(license_)
+        if self._by_key:
+            self._by_key.setdefault(license_.key, []).append(license_)
+
+    def find(self, license_id: str) -> SandboxLicense | None:
+        """The license with this ID, in any case, or None."""
+        return self.licenses.get(license_id.lower())
+
+    def page(self, start: int, stop: int) -> list[SandboxLicense]:
+        """Licenses by position, counted from 0, without ``stop``."""
+        return self._order[start:stop]
+
+    def with_keys(self, keys: Iterable[str]) -> list[SandboxLicense]:
+        """The licenses that have one of these keys, exactly as written; order by key."""
+        if not self._by_key:
+            for license_ in self._order:
+                self._by_key.setdefault(license_.key, []).append(license_)
+        return [found for key in keys for found in self._by_key.get(key, ())]
+
+
+class _Revoked(Mapping[str, bool]):
+    """License ID to whether it is revoked: a view, never a copy."""
+
+    def __init__(self, licenses: Mapping[str, SandboxLicense]) -> None:
+        self._licenses = licenses
+
+    def __getitem__(self, license_id: str) -> bool:
+        return self._licenses[license_id.lower()].revoked
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._licenses)
+
+    def __len__(self) -> int:
+        return len(self._licenses)
+
+
+class _Inventor:
+    """Invents licenses and customers, the same for the same seed."""
+
+    def __init__(self, seed: int, *, customers: int) -> None:
+        self._random = Random(seed)  # noqa: S311 - reproducible, not secret
+        self._customers = [self._customer() for _ in range(max(1, customers))]
+
+    def license(
+        self, license_id: str | None = None, *, key: str | None = None, revoked: float = 0.0
+    ) -> SandboxLicense:
+        """A license with this ID and key, or invented ones; revoked with this probability."""
+        random = self._random
+        created = random.randrange(FIRST_SALE * TICKS, LAST_SALE * TICKS)
+        years = random.choice(TERMS)
+        allowed = random.choice((1, 1, 2, 5, 25))
+        return SandboxLicense(
+            id=license_id or self._uuid(),
+            key=key or self._key(),
+            product=random.choice(PRODUCTS),
+            customer=random.choice(self._customers) if random.random() < 0.9 else None,
+            type=random.choice(TYPES),
+            revoked=random.random() < revoked,
+            suspended=random.random() < 0.03,
+            allowed_activations=allowed,
+            total_activations=random.randint(0, allowed),
+            created=created,
+            expires=None if years is None else created + years * YEAR,
+            updated=created + 15,
+        )
+
+    def _customer(self) -> Customer:
+        random = self._random
+        first, last = random.choice(FIRST_NAMES), random.choice(LAST_NAMES)
+        place, trade = random.choice(PLACES), random.choice(TRADES)
+        return Customer(
+            id=self._uuid(),
+            first_name=first,
+            last_name=last,
+            email=f"{first}.{last}@{place}-{trade}.{random.choice(DOMAINS)}".lower(),
+            company=f"{place} {trade} {random.choice(FORMS)}",
+        )
+
+    def _uuid(self) -> str:
+        return str(UUID(int=self._random.getrandbits(128), version=4))
+
+    def _key(self) -> str:
+        """A key of the default pattern: six groups of six hex digits."""
+        digits = f"{self._random.getrandbits(144):036X}"
+        return "-".join(digits[at : at + 6] for at in range(0, 36, 6))

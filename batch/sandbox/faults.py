@@ -1,0 +1,194 @@
+"""The ways in which a request can go wrong, each of them one that was seen in the wild.
+
+A fault says whether the change is applied all the same, which answer the client is meant to get
+(`Fault.reshape`), and how that answer reaches it (`Fault.deliver`). A plain HTTP status, 400 to
+599, is a fault as well: the API's error body with that status, nothing applied.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from batch.sandbox.api import error, success
+from batch.sandbox.limiter import quota_exceeded
+from batch.sandbox.message import Reply
+from batch.sandbox.wire import Wire
+
+Reshape = Callable[[Reply], Reply]
+Deliver = Callable[[Wire, Reply], Awaitable[web.StreamResponse]]
+
+STRANGER = "00000000-0000-4000-8000-00000000beef"
+"""The license that an answer names when it names the wrong one; no account holds it."""
+
+HUGE = 20 * 1024 * 1024
+"""Bytes of a body that no client should read to its end."""
+
+
+def _unchanged(reply: Reply) -> Reply:
+    return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way in which a request can go wrong.
+
+    Attributes:
+        summary: What the client sees.
+        applied: Whether the change is applied before the answer.
+        late: Whether it is applied after the client has given up.
+        headers: Header fields that the answer gets.
+        reshape: Makes the answer, from the one that the API would have given.
+        deliver: Puts it on the wire.
+    """
+
+    summary: str
+    applied: bool = False
+    late: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    reshape: Reshape = _unchanged
+    deliver: Deliver = Wire.send
+
+    @property
+    def answered(self) -> bool:
+        """Whether the client gets at least the head of an answer."""
+        return self.deliver not in {Wire.reset, Wire.hang}
+
+
+NO_FAULT = Fault("nothing goes wrong", applied=True)
+
+
+def _page(status: int, text: str, _reply: Reply) -> Reply:
+    """What a machine in front of the API answers in its place."""
+    body = f"<!DOCTYPE html>\n<html><body><h1>{text}</h1></body></html>\n"
+    return Reply(status, body.encode(), "text/html", from_api=False)
+
+
+def _api_error(status: int, _reply: Reply) -> Reply:
+    phrase = http.client.responses.get(status, "Error")
+    return error(status, phrase.upper().replace(" ", "_").replace("-", "_"), f"{phrase}.")
+
+
+def _too_many(_reply: Reply) -> Reply:
+    return quota_exceeded(50, 5.0, 1.0)
+
+
+def _redirect(_reply: Reply) -> Reply:
+    return Reply(302, b"", "text/html", {"Location": "/elsewhere"}, from_api=False)
+
+
+def _body(text: bytes, reply: Reply) -> Reply:
+    return replace(reply, status=200, body=text)
+
+
+def _edited(edit: Callable[[Any], Any], reply: Reply) -> Reply:
+    """The answer with its license or licenses edited; an error stays as it is."""
+    if reply.status != 200:
+        return reply
+    value = json.loads(reply.body)
+    edited = [edit(each) for each in value] if isinstance(value, list) else edit(value)
+    return replace(reply, body=success(edited).body)
+
+
+FAULTS = {
+    "503_retry_after": Fault(
+        "503 with Retry-After: 1", headers={"Retry-After": "1"}, reshape=partial(_api_error, 503)
+    ),
+    "504_after": Fault(
+        "504 of the API, yet applied", applied=True, reshape=partial(_api_error, 504)
+    ),
+    "html_502": Fault("502, a proxy's page", reshape=partial(_page, 502, "502 Bad Gateway")),
+    "html_200": Fault("200, a captive portal's page", reshape=partial(_page, 200, "Sign in")),
+    "html_404": Fault("404 without the API's body", reshape=partial(_page, 404, "404 Not Found")),
+    "redirect": Fault("302 to /elsewhere of the sandbox", reshape=_redirect),
+    "reset_before": Fault("connection reset", deliver=Wire.reset),
+    "reset_after": Fault("applied, then connection reset", applied=True, deliver=Wire.reset),
+    "hang_before": Fault("no answer", deliver=Wire.hang),
+    "hang_after": Fault("applied, no answer", applied=True, deliver=Wire.hang),
+    "late": Fault("no answer; applied once the client is gone", late=True, deliver=Wire.hang),
+    "truncated": Fault("body shorter than announced", applied=True, deliver=Wire.truncate),
+    "slow_drip": Fault("whole body, bit by bit", applied=True, deliver=Wire.drip),
+    "endless": Fault("chunked body without end", applied=True, deliver=Wire.endless),
+    "huge": Fault(
+        "20 MB, the license and then blanks",
+        applied=True,
+        reshape=lambda reply: replace(reply, body=reply.body.ljust(HUGE)),
+    ),
+    "bad_gzip": Fault(
+        "announced as gzip, which it is not", applied=True, headers={"Content-Encoding": "gzip"}
+    ),
+    "not_json": Fault("200 with garbage", applied=True, reshape=partial(_body, b'{"key": "0A20')),
+    "empty_200": Fault("200 without a body", applied=True, reshape=partial(_body, b"")),
+    "204": Fault(
+        "204 without a body",
+        applied=True,
+        reshape=lambda reply: replace(reply, status=204, body=b"", content_type=""),
+    ),
+    "list": Fault(
+        "200, the license in an array",
+        applied=True,
+        reshape=partial(_edited, lambda license_: [license_]),
+    ),
+    "revoked_as_text": Fault(
+        "200, revoked as a string",
+        applied=True,
+        reshape=partial(_edited, lambda it: it | {"revoked": str(it["revoked"]).lower()}),
+    ),
+    "wrong_id": Fault(
+        "200 for another license, nothing applied",
+        reshape=partial(_edited, lambda license_: license_ | {"id": STRANGER}),
+    ),
+    "not_revoked": Fault(
+        "200 for this license with the other value, nothing applied",
+        reshape=partial(_edited, lambda license_: license_ | {"revoked": not license_["revoked"]}),
+    ),
+}
+"""Faults by name; beside these, every HTTP status from 400 to 599."""
+
+SURVIVABLE = (
+    "500",
+    "502",
+    "503",
+    "504",
+    "504_after",
+    "html_502",
+    "reset_before",
+    "reset_after",
+    "truncated",
+    "not_json",
+    "empty_200",
+    "204",
+)
+"""Drawn at random by default: a client that tries again soon survives all of them.
+
+Left out are those that cost a time-out (``hang_before`` …), a pause of every request
+(``503_retry_after``), or that a careful client must not brush aside (``wrong_id`` …).
+"""
+
+
+def fault(kind: str | int) -> Fault:
+    """The fault of this name, or the plain HTTP status.
+
+    Raises:
+        ValueError: There is no such fault; the message names those that there are.
+    """
+    name = str(kind)
+    if name in FAULTS:
+        return FAULTS[name]
+    if name == "429":
+        return Fault("429 of the limiter", reshape=_too_many)
+    if name.isascii() and name.isdigit() and 400 <= int(name) <= 599:
+        return Fault(name, reshape=partial(_api_error, int(name)))
+    raise ValueError(f"no such fault: {kind!r}; use a status 400 to 599, {', '.join(FAULTS)}")
+
+
+def http_date(seconds: float) -> str:
+    """Seconds since 1970 as an HTTP-date, the other form of ``Retry-After`` (RFC 9110)."""
+    return formatdate(seconds, usegmt=True)
