@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from batch.errors import ConfigError
 
@@ -42,6 +40,8 @@ def check_base_url(text: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine, without asking a name server."""
+    import ipaddress  # noqa: PLC0415 - --help needs none of it
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -65,6 +65,8 @@ def proxy_for(base_url: str) -> str | None:
     Raises:
         ConfigError: It is of a kind that cannot be used.
     """
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - as above
+
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if is_loopback(host) or proxy_bypass(host):

@@ -68,7 +68,7 @@ class CryptlexClient:
         self._gate = gate
         self._timeout = aiohttp.ClientTimeout(total=timeout, ceil_threshold=float("inf"))
         self._connections = connections
-        self._tls = _tls(ca_file)
+        self._tls = tls_context(ca_file)
         self._proxy = proxy_for(base_url)
         self._headers = {
             "Authorization": f"Bearer {token}",
@@ -235,7 +235,12 @@ def _error(cause: Exception, status: int | None) -> ApiError:
     return error
 
 
-def _tls(ca_file: str | None) -> ssl.SSLContext:
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return the trust that connections are made with.
+
+    Raises:
+        ConfigError: The file cannot be used.
+    """
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as cause:

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from batch import manifest, results, source
-from batch.address import label
+from batch.address import label, proxy_for
+from batch.client import tls_context
 from batch.clock import Clock
 from batch.errors import ResultsError
 from batch.gate import least_seconds
@@ -61,8 +62,11 @@ def run(
     Raises:
         BulkRevokeError: Refused; no PATCH was sent.
     """
-    for path in (settings.output, manifest.path_for(settings.output)):
-        results.check_free(path)
+    results.check_free(settings.output)
+    results.check_free(manifest.path_for(settings.output))
+    # Both are used later; what is wrong with them must be known before anything is written.
+    tls_context(settings.ca_file)
+    proxy_for(settings.base_url)
     asked = not (settings.yes or settings.sandbox)
     terminal = open_terminal() if asked else None
     plan = _read_and_plan(settings, screen)

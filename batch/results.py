@@ -54,13 +54,21 @@ def check_free(path: Path) -> None:
     Raises:
         ResultsError: Nothing was written.
     """
+    try:
+        _check_free(path)
+    except OSError as cause:
+        raise ResultsError(
+            f"{path}: cannot be used: {cause.strerror}", hint="name another file with --output."
+        ) from cause
+
+
+def _check_free(path: Path) -> None:
     if path.is_dir():
         raise ResultsError(f"{path}: is a directory", hint="name a file with --output.")
     if path.exists() or path.is_symlink():
         raise ResultsError(
             f"{path}: exists already",
-            hint="name another file with --output, or start again with --overwrite "
-            "(the old file is kept).",
+            hint="move it away, or name another file with --output.",
         )
     if not path.parent.is_dir():
         raise ResultsError(f"{path}: no such directory: {path.parent}", hint="make it first.")
@@ -95,7 +103,7 @@ class Journal:
         self._listing = listing
         self._redact = redact
         self._now = now
-        self._outcomes = bytearray(len(listing))
+        self._outcomes = bytearray([_CODES[Outcome.PLANNED]]) * len(listing)
         self._offsets = array("Q", bytes(8 * len(listing)))
         self._repeats = _repeats(listing)
         self._line = io.StringIO()
@@ -107,14 +115,14 @@ class Journal:
                 f"{path}: cannot be written: {cause.strerror}", hint="name a file with --output."
             ) from cause
         self._size = 0
-        self._write(self._text([*COLUMNS, *(cell(name) for name in listing.carry)]))
 
     def plan(self, statuses: Iterable[Status]) -> None:
-        """Write the first line of every entry: what the plan says of it, in input order.
+        """Write the header and the first line of every entry, in input order: what the plan says.
 
         Raises:
             OSError: Not all of it is in the file.
         """
+        self._write(self._text([*COLUMNS, *map(self._outside, self._listing.carry)]))
         lines, start = [], self._size
         for entry, status in enumerate(statuses):
             lines.append(self._row(entry, status, ""))
@@ -131,15 +139,17 @@ class Journal:
         """Write how a license stands, for its row and for the rows that repeat it.
 
         Raises:
-            OSError: The line is not in the file; the entry stands as it stood before.
+            OSError: No line of it is in the file; each of these rows stands as it stood before.
         """
         finished = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        for each in (entry, *self._repeats.get(entry, ())):
-            line = self._row(each, status, finished)
-            start = self._size
-            self._write(line)
+        entries = (entry, *self._repeats.get(entry, ()))
+        lines = [self._row(each, status, finished) for each in entries]
+        start = self._size
+        self._write(b"".join(lines))
+        for each, line in zip(entries, lines, strict=True):
             self._offsets[each] = start
             self._outcomes[each] = _CODES[status.outcome]
+            start += len(line)
 
     def sync(self) -> None:
         """Force what was written to the disk; slow, and safe to call from a thread."""
@@ -174,10 +184,9 @@ class Journal:
         try:
             outcomes, offsets = self._copy_in_order(final)
             final.replace(self.path)
-        except OSError:
+        finally:
             with suppress(OSError):
                 final.unlink()
-            raise
         self._outcomes, self._offsets = outcomes, offsets
         sync_directory(self.path.parent)
 
@@ -221,21 +230,25 @@ class Journal:
         repeats = listing.repeats(entry)
         cells = [
             str(listing.rows[entry]),
-            listing.license_id(entry) if invalid is None else cell(invalid),
+            listing.license_id(entry) if invalid is None else self._outside(invalid),
             "",
             str(status.outcome),
             _BOOLEANS[status.revoked],
             "",
             "" if status.http_status is None else str(status.http_status),
-            cell(self._redact(status.error_code)),
-            cell(self._redact(status.error)),
+            self._outside(status.error_code),
+            self._outside(status.error),
             "" if status.attempts == 0 else str(status.attempts),
             finished,
             str(listing.rows[listing.first[entry]]) if repeats else "",
         ]
         if listing.carried:
-            cells.extend(map(cell, listing.carried[entry]))
+            cells.extend(map(self._outside, listing.carried[entry]))
         return self._text(cells)
+
+    def _outside(self, text: str) -> str:
+        """Text from outside as a cell; a cut must not leave half of a secret."""
+        return cell(self._redact(text))
 
     def _text(self, cells: list[str]) -> bytes:
         self._csv.writerow(cells)

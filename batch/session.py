@@ -21,6 +21,7 @@ from batch.job import Job
 from batch.model import REVOKE, Status
 from batch.progress import Progress, Screen
 from batch.retry import RetryPolicy
+from batch.source import UNFINISHED
 from batch.summary import Summary, block, done_outcomes, exit_code
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ class Session:
             rate=round(entry.requests / seconds, 2) if seconds else 0.0,
             results=str(results),
             manifest=str(paper),
-            hint=self.again if any(outcome not in done for outcome in counts) else "",
+            hint=self.again if not UNFINISHED.isdisjoint(counts) else "",
         )
         text = block(
             summary,

@@ -107,10 +107,11 @@ def block(
         stopped: Why the run ended early, or empty.
     """
     missing = sum(count for name, count in summary.counts.items() if Outcome(name) not in done)
+    things = "licenses" if summary.rows == summary.licenses else "rows"
     verdict = (
-        f"{missing:,} of {summary.rows:,} rows are NOT revoked"
+        f"{missing:,} of {summary.rows:,} {things} are NOT revoked"
         if missing
-        else f"all {summary.rows:,} rows are revoked"
+        else f"all {summary.rows:,} {things} are revoked"
     )
     began, ended = (
         datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)

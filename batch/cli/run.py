@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from datetime import UTC, datetime
@@ -101,6 +100,8 @@ def command(context: click.Context, /, source: str, **options: Any) -> int:  # n
     finally:
         logs.stop()
     if options["json"]:
+        import json  # noqa: PLC0415
+
         click.echo(json.dumps(summary.as_json()))
     return summary.exit_code
 

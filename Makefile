@@ -1,0 +1,57 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both make their own virtual
+# environment in .venv first; nothing is installed outside this directory.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := build/demo
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint types check wheel samples clean
+
+help:
+	@echo "make demo    revoke the licenses of samples/licenses.csv in a local sandbox"
+	@echo "make test    lint, types and the whole test suite"
+	@echo "make lint    ruff"
+	@echo "make types   mypy, strict"
+	@echo "make wheel   build the package into dist/"
+	@echo "make samples write samples/ again"
+	@echo "make clean   remove what these commands made"
+
+# The package itself, editable, and what `make demo` needs.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=24'
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# What linting and testing need beside it.
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed
+	@rm -rf $(DEMO) && mkdir -p $(DEMO)
+	$(BIN)/bulk-revoke run samples/licenses.csv --sandbox --output $(DEMO)/licenses.results.csv
+	@echo
+	@head -n 6 $(DEMO)/licenses.results.csv
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/pytest $(PYTEST)
+
+wheel: $(VENV)/.installed-dev
+	$(BIN)/python -m build --outdir dist
+
+samples: $(VENV)/.installed-dev
+	$(BIN)/python samples/make_samples.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,119 @@
+"""Servers that count requests in their own way, with real sockets in real time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.end_to_end.conftest import Command, serving
+from tests.end_to_end.test_run import write
+from tests.harness import some_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+IDS = some_ids(150)
+
+HAPROXY = """
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend limited
+  bind 127.0.0.1:{port}
+  stick-table type ip size 1k expire 30s store http_req_rate(5s)
+  http-request track-sc0 src
+  http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 50 }}
+  default_backend api
+backend api
+  server api {upstream}
+"""
+
+NGINX = """
+daemon off;
+pid {home}/nginx.pid;
+error_log {home}/error.log;
+events {{}}
+http {{
+  access_log {home}/access.log;
+  client_body_temp_path {home}/body;
+  proxy_temp_path {home}/proxy;
+  fastcgi_temp_path {home}/fastcgi;
+  uwsgi_temp_path {home}/uwsgi;
+  scgi_temp_path {home}/scgi;
+  limit_req_zone $binary_remote_addr zone=licenses:1m rate=10r/s;
+  limit_req_status 429;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      limit_req zone=licenses burst=49 nodelay;
+      proxy_pass http://{upstream};
+    }}
+  }}
+}}
+"""
+
+
+def program(name: str) -> str:
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    if path is None:
+        if os.environ.get("BULK_REVOKE_REQUIRE_SERVERS"):
+            raise AssertionError(f"{name} is missing")
+        pytest.skip(f"{name} is missing: apt-get install haproxy nginx-light")
+    return path
+
+
+@contextmanager
+def in_front(name: str, home: Path, upstream: str) -> Iterator[int]:
+    """The limiting server in front of an API, on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    text = {"haproxy": HAPROXY, "nginx": NGINX}[name]
+    config = home / f"{name}.conf"
+    config.write_text(text.format(port=port, upstream=upstream, home=home))
+    flag = {"haproxy": "-f", "nginx": "-c"}[name]
+    process = subprocess.Popen(
+        [program(name), flag, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.mark.parametrize("name", ["haproxy", "nginx"])
+def test_a_real_limiter_refuses_none_of_fifty_in_five_seconds(
+    bulk_revoke: Command, tmp_path: Path, name: str
+) -> None:
+    program(name)
+    listed = write(tmp_path / "licenses.csv", IDS)
+    with (
+        serving(tmp_path, "--licenses", listed, "--rate", "none", "--latency", "0..60ms") as api,
+        in_front(name, tmp_path, api.base_url.split("/")[2]) as port,
+    ):
+        done = bulk_revoke(
+            "run", listed, "--base-url", f"http://127.0.0.1:{port}/v3", "--rate", "50/5s",
+            "--yes", "--max-licenses", "150", "--quiet", "--json",
+        )  # fmt: skip
+
+    summary = json.loads(done.stdout)
+    assert summary["counts"] == {"revoked": 150}
+    assert summary["throttled"] == 0
+    assert summary["requests"] == 150
+    assert summary["seconds"] < 20

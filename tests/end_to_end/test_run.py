@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import os
+import shlex
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from batch.results import COLUMNS
+from tests.end_to_end.conftest import TOKEN, Command, serving
+from tests.harness import some_ids
+
+IDS = some_ids(40)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, ids: list[str], header: str = "license_id") -> Path:
+    path.write_text("\n".join([header, *ids]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def licenses(tmp_path: Path) -> Path:
+    return write(tmp_path / "licenses.csv", IDS)
+
+
+def test_every_license_of_a_list_is_revoked_and_accounted_for(
+    bulk_revoke: Command, licenses: Path, tmp_path: Path
+) -> None:
+    stranger = some_ids(1, seed=7)
+    listed = write(tmp_path / "list.csv", [*IDS, IDS[0].upper(), *stranger])
+    with serving(tmp_path, "--licenses", licenses, "--rate", "none", "--latency", "0ms") as api:
+        done = bulk_revoke(
+            "run", listed, "--base-url", api.base_url, "--rate", "none", "--json",
+            "--yes", "--max-licenses", "41", "--reason", "ticket 42",
+        )  # fmt: skip
+
+        assert api.revoked() == set(IDS)
+    rows = table(tmp_path / "list.results.csv")
+    assert done.returncode == 1
+    assert [row["row"] for row in rows] == [str(number) for number in range(2, 44)]
+    assert [row["outcome"] for row in rows] == ["revoked"] * 41 + ["not_found"]
+    assert rows[40]["duplicate_of"] == "2"
+    assert tuple(rows[0]) == COLUMNS
+    summary = json.loads(done.stdout)
+    assert summary["counts"] == {"revoked": 41, "not_found": 1}
+    assert (summary["rows"], summary["licenses"]) == (42, 41)
+    assert summary["patches"] == summary["requests"] == 41
+    paper = json.loads((tmp_path / "list.results.csv.run.json").read_text())
+    assert paper["reason"] == "ticket 42"
+    assert paper["input"]["sha256"] == hashlib.sha256(listed.read_bytes()).hexdigest()
+    results = (tmp_path / "list.results.csv").read_bytes()
+    assert paper["results"]["sha256"] == hashlib.sha256(results).hexdigest()
+    assert paper["sessions"][0]["exit_code"] == 1
+    assert TOKEN not in done.stderr + (tmp_path / "list.results.csv.run.json").read_text()
+
+
+def test_the_command_that_a_stopped_run_names_finishes_it_and_sends_nothing_twice(
+    bulk_revoke: Command, licenses: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path, "--licenses", licenses, "--rate", "none", "--latency", "0ms") as api:
+        process = bulk_revoke.start(
+            "run", licenses, "--base-url", api.base_url, "--rate", "40/5s",
+            "--yes", "--max-licenses", "40",
+        )  # fmt: skip
+        wait_for_outcomes(tmp_path / "licenses.results.csv", 5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+        again = shlex.split(err[err.index("again:") :].splitlines()[0])[2:]
+        finished = bulk_revoke(*again)
+
+        assert api.revoked() == set(IDS)
+    before = table(tmp_path / "licenses.results.csv")
+    after = table(tmp_path / "licenses.results.results.csv")
+    sent = [row["license_id"] for row in before if row["outcome"] == "revoked"]
+    assert finished.returncode == 0
+    assert [row["outcome"] for row in after] == ["revoked"] * len(after)
+    assert sorted(sent + [row["license_id"] for row in after]) == sorted(IDS)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_list_can_come_from_a_pipe_or_compressed(
+    bulk_revoke: Command, licenses: Path, tmp_path: Path, compressed: bool
+) -> None:
+    source = tmp_path / "packed.csv.gz"
+    source.write_bytes(gzip.compress(licenses.read_bytes()))
+    with (source if compressed else licenses).open("rb") as file:
+        done = bulk_revoke(
+            "run", source if compressed else "-", "--sandbox", "--rate", "none", stdin=file
+        )
+
+    results = tmp_path / ("packed.rehearsal.csv" if compressed else "stdin.rehearsal.csv")
+    assert done.returncode == 0
+    assert [row["license_id"] for row in table(results)] == IDS
+    assert json.loads(Path(f"{results}.run.json").read_text())["rehearsal"] is True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_settles_what_is_in_flight_and_says_how_to_go_on(
+    bulk_revoke: Command, licenses: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    with serving(tmp_path, "--licenses", licenses, "--rate", "none", "--latency", "300ms") as api:
+        process = bulk_revoke.start(
+            "run", licenses, "--base-url", api.base_url, "--rate", "25/5s",
+            "--yes", "--max-licenses", "40",
+        )  # fmt: skip
+        wait_for_outcomes(tmp_path / "licenses.results.csv", 3)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=10)
+
+        rows = table(tmp_path / "licenses.results.csv")
+        revoked = {row["license_id"] for row in rows if row["outcome"] == "revoked"}
+        assert api.revoked() == revoked
+    assert process.returncode == 128 + number
+    assert {row["outcome"] for row in rows} == {"revoked", "not_attempted"}
+    assert [row["license_id"] for row in rows] == IDS
+    assert f"stopped: interrupted by {number.name}" in err
+    assert "again:   bulk-revoke run licenses.results.csv" in err
+
+
+def test_a_second_signal_ends_at_once_and_leaves_the_journal(
+    bulk_revoke: Command, licenses: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path, "--licenses", licenses, "--rate", "none", "--latency", "200ms") as api:
+        process = bulk_revoke.start(
+            "run", licenses, "--base-url", api.base_url, "--rate", "5/5s",
+            "--yes", "--max-licenses", "40",
+        )  # fmt: skip
+        wait_for_outcomes(tmp_path / "licenses.results.csv", 2)
+        os.kill(process.pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        os.kill(process.pid, signal.SIGCONT)
+        process.communicate(timeout=10)
+
+    outcomes = [row["outcome"] for row in table(tmp_path / "licenses.results.csv")]
+    assert process.returncode in {130, 143}
+    assert outcomes[:40] == ["planned"] * 40
+    assert "revoked" in outcomes[40:]
+
+
+def test_an_ignored_hangup_stays_ignored(
+    bulk_revoke: Command, licenses: Path, tmp_path: Path
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = bulk_revoke.start("run", licenses, "--sandbox", "--rate", "50/5s")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for_outcomes(tmp_path / "licenses.rehearsal.csv", 1)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert {row["outcome"] for row in table(tmp_path / "licenses.rehearsal.csv")} == {"revoked"}
+
+
+def wait_for_outcomes(path: Path, count: int) -> None:
+    """Return once so many licenses are settled in a results file."""
+    for _ in range(600):
+        if path.exists() and path.read_text().count(",revoked,true,") >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never got {count} outcomes")
