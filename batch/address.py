@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import SplitResult, urlsplit
 
 from batch.errors import ConfigError
 
 SAAS = "https://api.cryptlex.com/v3"
 """The vendor's own installation, which limits the rate of every IP address."""
+
+_SUPERFLUOUS = re.compile(r"[^!-~]|[?#@\\]")
+"""What a base URL may not hold: login, query, fragment, blanks, control characters, non-ASCII."""
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+_HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f:.]+(?:%[0-9a-z._-]+)?")
+"""A host name or an IPv4 address, or an IPv6 address with or without a zone."""
 
 
 def check_base_url(text: str) -> str:
@@ -17,20 +26,18 @@ def check_base_url(text: str) -> str:
         ConfigError: It is no URL, or the token would travel in the clear.
     """
     url = text.strip().rstrip("/")
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as cause:
-        raise ConfigError(f"--base-url {text}: {cause}") from cause
-    if parts.scheme not in {"http", "https"} or not host:
+    if _SUPERFLUOUS.search(url):
+        # It is not repeated here: a password may stand in it.
         raise ConfigError(
-            f"--base-url {text}: is no http(s) URL", hint=f"it looks like {SAAS}, version included."
+            "--base-url: only scheme, host, port and path are allowed",
+            hint=f"it looks like {SAAS}: no login, no query, no blanks.",
         )
-    if parts.username or parts.password or parts.query or parts.fragment or not url.isascii():
+    parts = _http_url(url)
+    if parts is None:
         raise ConfigError(
-            f"--base-url {parts.scheme}://{host}…: only scheme, host, port and path are allowed"
+            f"--base-url {url}: is no http(s) URL", hint=f"it looks like {SAAS}, version included."
         )
-    if parts.scheme == "http" and not is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigError(
             f"--base-url {url}: plain http would send the token in the clear",
             hint="use https; only this very machine (127.0.0.1) may be reached by http.",
@@ -69,13 +76,34 @@ def proxy_for(base_url: str) -> str | None:
 
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    if is_loopback(host) or proxy_bypass(host):
+    if is_loopback(host) or proxy_bypass(host) or proxy_bypass(parts.netloc):
         return None
     proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if proxy and urlsplit(proxy).scheme not in {"http", "https"}:
+    proxy = (proxies.get(parts.scheme) or proxies.get("all") or "").strip()
+    if not proxy:
+        return None
+    scheme = _SCHEME.match(proxy)
+    if scheme is None:
+        proxy = f"http://{proxy}"
+    elif scheme[0].lower() not in {"http://", "https://"}:
         raise ConfigError(
-            f"the environment names a proxy of kind {urlsplit(proxy).scheme or 'unknown'}://",
+            f"the environment names a proxy of kind {scheme[0].lower()}",
             hint="only http:// and https:// proxies can be used; see HTTPS_PROXY, NO_PROXY.",
         )
-    return proxy or None
+    if _http_url(proxy) is None:
+        # It is not repeated here: a password may stand in it.
+        raise ConfigError(
+            "the environment names a proxy with a URL that cannot be read",
+            hint="it looks like http://proxy.example.com:3128; see HTTPS_PROXY, NO_PROXY.",
+        )
+    return proxy
+
+
+def _http_url(url: str) -> SplitResult | None:
+    """The parts of an http(s) URL, or None if it is none."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    return parts if parts.scheme in {"http", "https"} and _HOST.fullmatch(host) else None

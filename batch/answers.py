@@ -62,7 +62,7 @@ def api_error(body: bytes) -> tuple[str, str] | None:
     """The message and the code of the API's own error body, or None if this is not one."""
     try:
         data = loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict) or not isinstance(data.get("message"), str):
         return None
@@ -86,7 +86,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def _date(text: str) -> datetime | None:
     try:
         parsed = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
@@ -97,7 +97,7 @@ def _license(status: int, body: bytes, license_id: str) -> License:
     try:
         data: Any = loads(body)
         named, revoked = data["id"], data["revoked"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         named = revoked = None
     if not isinstance(named, str) or not isinstance(revoked, bool):
         raise TransientError(

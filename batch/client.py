@@ -10,6 +10,7 @@ import logging
 import re
 import ssl
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
@@ -21,7 +22,7 @@ from batch.answers import license_from
 from batch.errors import AccessError, ApiError, ConfigError, TransientError, UnconfirmedError
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import SimpleNamespace, TracebackType
 
     from batch.gate import Gate
     from batch.model import License
@@ -70,21 +71,22 @@ class CryptlexClient:
         self._connections = connections
         self._tls = tls_context(ca_file)
         self._proxy = proxy_for(base_url)
-        self._headers = {
-            "Authorization": f"Bearer {token}",
-            "Accept": "application/json",
-            "User-Agent": f"bulk-revoke/{__version__}",
-        }
+        self._read_headers = {"Authorization": f"Bearer {token}"}
+        self._change_headers = self._read_headers | {"Content-Type": "application/json"}
 
     async def __aenter__(self) -> Self:
+        leaving = aiohttp.TraceConfig()
+        leaving.on_request_headers_sent.append(_mark_left)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls),
-            headers=self._headers,
+            # A proxy is sent these as well, so the token is not among them.
+            headers={"Accept": "application/json", "User-Agent": f"bulk-revoke/{__version__}"},
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             proxy=self._proxy,
             trust_env=False,  # it would read ~/.netrc, and send loopback through a proxy
             middlewares=(_send_once,),
+            trace_configs=[leaving],
         )
         return self
 
@@ -107,50 +109,50 @@ class CryptlexClient:
             RejectedError: The server refused this license; asking again is pointless.
             AccessError: The token is not accepted; so will every other request be.
         """
-        answer = await self._request("PATCH", license_id, _BODIES[revoked])
-        if answer.revoked is not revoked:
-            raise UnconfirmedError(
-                f"the answer says revoked: {str(answer.revoked).lower()}",
-                status=200,
-                code="not_confirmed",
-            )
-        return answer
+        return await self._request("PATCH", license_id, revoked)
 
     async def get(self, license_id: str) -> License:
         """Read one license; errors as in `set_revoked`, nothing is changed."""
         return await self._request("GET", license_id, None)
 
-    async def _request(self, method: str, license_id: str, body: bytes | None) -> License:
+    async def _request(self, method: str, license_id: str, wanted: bool | None) -> License:
         if not _ID.fullmatch(license_id):
             # Anything else could leave its path segment: the URL type folds ".." by itself.
             raise ValueError(f"not a license ID: {license_id!r}")
         sent = await self._gate.acquire()
         self.patches += method == "PATCH"
         started = time.perf_counter()
-        status: int | None = None
+        attempt = _Attempt()
         try:
             async with self._session.request(
                 method,
                 URL(self._licenses + license_id, encoded=True),
-                data=body,
-                headers={"Content-Type": "application/json"} if body else None,
+                data=None if wanted is None else _BODIES[wanted],
+                headers=self._read_headers if wanted is None else self._change_headers,
                 allow_redirects=False,
+                trace_request_ctx=attempt,
             ) as response:
-                status = response.status
+                attempt.status = response.status
                 answer = await _read(response)
-                found = license_from(status, response.headers, answer, license_id)
+                found = license_from(response.status, response.headers, answer, license_id)
+            if wanted is not None and found.revoked is not wanted:
+                raise UnconfirmedError(
+                    f"the answer says revoked: {str(found.revoked).lower()}",
+                    status=attempt.status,
+                    code="not_confirmed",
+                )
         except ApiError as error:
             error.sent = sent
-            self._log(method, license_id, started, status, error)
+            self._log(method, license_id, started, attempt.status, error)
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as cause:
-            failure = _error(cause, status)
+            failure = _error(cause, attempt)
             failure.sent = sent
-            self._log(method, license_id, started, status, failure)
-            raise failure from cause
+            self._log(method, license_id, started, attempt.status, failure)
+            raise failure from None  # the cause may name the proxy with its password
         finally:
             self._gate.release()
-        self._log(method, license_id, started, status, None)
+        self._log(method, license_id, started, attempt.status, None)
         return found
 
     def _log(
@@ -176,6 +178,27 @@ class CryptlexClient:
                     "duration_ms": round((time.perf_counter() - started) * 1000, 1),
                 },
             )
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of a request that is under way.
+
+    Attributes:
+        left: A connection was made and the head is being sent: it may be carried out.
+        status: HTTP status, once the head of an answer has come.
+    """
+
+    left: bool = False
+    status: int | None = None
+
+
+async def _mark_left(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _params: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    context.trace_request_ctx.left = True
 
 
 class _DroppedError(aiohttp.ClientError):
@@ -210,7 +233,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
-def _error(cause: Exception, status: int | None) -> ApiError:
+def _error(cause: Exception, attempt: _Attempt) -> ApiError:
     """What a failed exchange means, by what aiohttp says of it."""
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         return AccessError(
@@ -218,21 +241,35 @@ def _error(cause: Exception, status: int | None) -> ApiError:
             code="tls",
             hint="name a private authority with --ca-file.",
         )
-    if isinstance(cause, TimeoutError):
-        error = TransientError("no answer in time", status=status, code="timeout")
-        error.arrived = not isinstance(cause, aiohttp.ConnectionTimeoutError)
-        return error
-    if isinstance(cause, aiohttp.ClientSSLError | ssl.SSLError):
-        error = TransientError(f"TLS failed: {cause}", code="tls")
-        error.arrived = False
-        return error
-    if isinstance(cause, aiohttp.ClientPayloadError) or (status is not None):
-        return TransientError(
-            f"HTTP {status} with a body that broke off", status=status, code="bad_body"
+    if isinstance(cause, aiohttp.ClientHttpProxyError) and cause.status < 500:
+        return AccessError(
+            f"the proxy refuses to connect (HTTP {cause.status})",
+            status=cause.status,
+            code=f"http_{cause.status}",
+            hint="is the proxy in HTTPS_PROXY right, and its login in the URL?",
         )
-    error = TransientError(f"the connection failed: {cause}", code="connection")
-    error.arrived = not isinstance(cause, aiohttp.ClientConnectorError)
+    message, code = _failure(cause, attempt.status)
+    error = TransientError(message, status=attempt.status, code=code)
+    error.arrived = attempt.left
     return error
+
+
+def _failure(cause: Exception, status: int | None) -> tuple[str, str]:
+    """Message and code of an exchange that may go better the next time."""
+    if isinstance(cause, TimeoutError):
+        return "no answer in time", "timeout"
+    if isinstance(cause, aiohttp.ClientHttpProxyError):
+        return f"the proxy cannot connect (HTTP {cause.status})", "connection"
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        code = "tls" if isinstance(cause, aiohttp.ClientSSLError) else "connection"
+        return f"no connection to {cause.host}:{cause.port} ({cause.os_error})", code
+    if status is not None:
+        return f"HTTP {status} with a body that broke off", "bad_body"
+    if isinstance(cause, aiohttp.ClientResponseError):
+        return "an answer that is no HTTP", "bad_body"
+    # Other errors may name the proxy with its password.
+    reason = cause if isinstance(cause, _DroppedError) else type(cause).__name__
+    return f"the connection failed: {reason}", "connection"
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:

@@ -27,9 +27,6 @@ MARGIN = 0.05
 RECOVERY = 30.0
 """Seconds without a 429 after which a lowered limit comes back by one."""
 
-DEFAULT_PERIOD = 5.0
-"""Seconds to wait after a 429 that says nothing, where no rate is set: the API's own window."""
-
 
 def least_seconds(limit: int | None, period: float, requests: int) -> float:
     """Return the shortest time in which so many requests can be sent, were all answers instant."""

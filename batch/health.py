@@ -69,6 +69,11 @@ class Health:
     _confirmed: bool = False
     _forbidden: int = 0
 
+    @property
+    def is_down(self) -> bool:
+        """Whether the server counts as down: only probes are sent."""
+        return self._probe_wait > 0
+
     def succeeded(self) -> None:
         """An answer came that says the server is well, whatever it says of the license."""
         self._budget.earn()
@@ -136,7 +141,7 @@ class Health:
         self._outage_like = True
         self._spent = 0
         self._failing_since = math.inf
-        if self._probe_wait:
+        if self.is_down:
             self._probe_wait = 0.0
             self._opened = math.inf
             self.gate.one_at_a_time(False)
@@ -149,7 +154,7 @@ class Health:
             raise StoppedError(
                 f"no usable answer for {PATIENCE / 60:.0f} minutes; the last one: {error.message}"
             )
-        if self._probe_wait:
+        if self.is_down:
             if error.sent > self._opened:
                 self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
             return

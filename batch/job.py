@@ -14,6 +14,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from batch import verdict
 from batch.errors import (
     AccessError,
     ApiError,
@@ -140,7 +141,7 @@ class Job:
                 return self._refused(tries, error)
             else:
                 self.health.confirmed()
-                return Status(self.action.done, self.action.wanted, 200, attempts=tries.sent)
+                return verdict.done(tries, self.action)
         return None
 
     async def _read_back(self, entry: int, tries: Tries) -> Status | None:
@@ -158,20 +159,19 @@ class Job:
             except TransientError as error:
                 most = math.inf if self.health.looks_down(reads) else READ_BACKS
                 if not self.health.may_retry(reads, most):
-                    return _unread(tries, error)
+                    return verdict.unread(tries, error)
                 await self._rest(reads)
-            except RejectedError as error:
-                return _not_found(tries, error) if error.status == 404 else _unread(tries, error)
             except ApiError as error:
-                return _unread(tries, error)
+                gone = isinstance(error, RejectedError) and error.status == 404
+                return (verdict.not_found if gone else verdict.unread)(tries, error)
             else:
                 if found.revoked is self.action.wanted:
                     self.health.confirmed()
-                    return Status(self.action.done, found.revoked, 200, attempts=tries.sent)
+                    return verdict.done(tries, self.action)
                 if tries.given_back and not self.stopped:
                     tries.given_back = False
                     return None
-                return self._unchanged(tries, found)
+                return verdict.unchanged(tries, found, self.action)
 
     async def _ask(self, request: Awaitable[License], tries: Tries) -> License:
         """Await one request, and let the license and the run's health know how it went."""
@@ -216,8 +216,12 @@ class Job:
             if isinstance(answer, Status):
                 self._note(entry, answer)
             else:
-                reason = ApiError("the run was stopped before it could be read")
-                self._note(entry, _unread(tries, reason))
+                self._note(entry, verdict.unread(tries, self._why_unread()))
+
+    def _why_unread(self) -> ApiError:
+        if self.health.is_down:
+            return ApiError("the server is down", code="breaker")
+        return ApiError("the run was stopped before that")
 
     def _note(self, entry: int, status: Status) -> None:
         try:
@@ -226,7 +230,7 @@ class Job:
             self.stop(
                 StoppedError(
                     f"the results cannot be written: {cause.strerror or cause}",
-                    hint="make room, then go on with --resume; what was sent is sent again.",
+                    hint="what is not recorded is sent again, which is harmless.",
                 )
             )
             return
@@ -246,7 +250,7 @@ class Job:
         if isinstance(error, AccessError):
             self.stop(StoppedError(error.message, hint=error.hint))
         elif error.status == 404:
-            return _not_found(tries, error)
+            return verdict.not_found(tries, error)
         elif error.status == 403:
             try:
                 self.health.forbidden(error)
@@ -255,44 +259,4 @@ class Job:
         if tries.unsettled:
             # An earlier attempt may have been applied although this one was refused.
             return None
-        return Status(
-            Outcome.FAILED,
-            http_status=error.status,
-            error_code=error.code,
-            error=error.message,
-            attempts=tries.sent,
-        )
-
-    def _unchanged(self, tries: Tries, found: License) -> Status:
-        assert tries.error is not None
-        return Status(
-            Outcome.FAILED,
-            revoked=found.revoked,
-            http_status=tries.error.status,
-            error_code=tries.error.code,
-            error=f"{tries.error.message}; read back: not {self.action.done}",
-            attempts=tries.sent,
-        )
-
-
-def _not_found(tries: Tries, error: ApiError) -> Status:
-    return Status(
-        Outcome.NOT_FOUND,
-        http_status=404,
-        error_code=error.code,
-        error="no such license in this account",
-        attempts=tries.sent,
-    )
-
-
-def _unread(tries: Tries, error: ApiError) -> Status:
-    """A license that could not be read back: unknown, unless no PATCH can have arrived."""
-    assert tries.error is not None
-    attempts = "1 attempt" if tries.sent == 1 else f"{tries.sent} attempts"
-    return Status(
-        Outcome.UNKNOWN if tries.unsettled else Outcome.FAILED,
-        http_status=tries.error.status,
-        error_code=tries.error.code,
-        error=f"{attempts}: {tries.error.message}; reading it back: {error.message}",
-        attempts=tries.sent,
-    )
+        return verdict.refused(tries, error)

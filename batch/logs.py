@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from batch.errors import ConfigError
 
@@ -31,14 +34,18 @@ _logger = logging.getLogger("batch")
 
 
 class Redactor:
-    """Takes a secret out of any text."""
+    """Takes a secret out of any text, also where it is escaped as in JSON, a `repr` or a URL."""
 
     def __init__(self, secret: str = "") -> None:
-        self._secret = secret
+        literals = {json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+        forms = {secret, quote(secret), quote(secret, safe=""), *literals} - {""}
+        self._forms = sorted(forms, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """Return the text without the secret."""
-        return text.replace(self._secret, "[token]") if self._secret else text
+        for form in self._forms:
+            text = text.replace(form, "[token]")
+        return text
 
 
 class _JsonLines(logging.Formatter):
@@ -58,11 +65,26 @@ class _JsonLines(logging.Formatter):
         for name in FIELDS:
             value = getattr(record, name, None)
             if value is not None and value != "":
-                line[name] = value
-        line["message"] = record.getMessage()
+                line[name] = self._redact(value) if isinstance(value, str) else value
+        line["message"] = self._redact(record.getMessage())
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return self._redact(json.dumps(line, ensure_ascii=False))
+            line["traceback"] = self._redact(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that may fail while the run goes on: that is said once, and nothing else."""
+
+    def __init__(self, path: str, screen: Screen) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._path = path
+        self._screen = screen
+        self._failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+        if not self._failed:
+            self._failed = True
+            self._screen.say(f"warning: --log-file {self._path}: {sys.exception()}; lines are lost")
 
 
 class _ToScreen(logging.Handler):
@@ -89,22 +111,25 @@ def start(
         ConfigError: The log file cannot be written.
     """
     stop()
+    if log_file is not None:
+        try:
+            handler = _LogFile(log_file, screen)
+        except OSError as cause:
+            raise ConfigError(
+                f"--log-file {log_file}: {cause.strerror}", hint="name a file that can be written."
+            ) from cause
+        handler.setFormatter(_JsonLines(run_id, redact))
+        _logger.addHandler(handler)
     shown = _ToScreen(screen)
     shown.setLevel(logging.DEBUG if verbose else logging.WARNING)
     _logger.addHandler(shown)
     _logger.propagate = False
     _logger.setLevel(logging.DEBUG if verbose or log_file else logging.WARNING)
-    if log_file is not None:
-        try:
-            handler = logging.FileHandler(log_file, encoding="utf-8", errors="backslashreplace")
-        except OSError as cause:
-            raise ConfigError(f"--log-file {log_file}: {cause.strerror}") from cause
-        handler.setFormatter(_JsonLines(run_id, redact))
-        _logger.addHandler(handler)
 
 
 def stop() -> None:
     """Close what `start` opened."""
     for handler in list(_logger.handlers):
         _logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # what a full disk does not take is lost
+            handler.close()

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batch import __version__
-from batch.results import sync_directory
+from batch.replace import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,18 +101,10 @@ class Manifest:
         Raises:
             OSError: The old file, if any, stands as it was.
         """
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with draft.open("x", encoding="utf-8") as file:
-                json.dump(asdict(self), file, indent=2, ensure_ascii=False)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
-        sync_directory(path.parent)
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        with replacing(path) as file:
+            # A file name that is no UTF-8 has lone surrogates: JSON can spell them, UTF-8 cannot.
+            file.write(text.encode(errors="backslashreplace") + b"\n")
 
 
 def new_run_id() -> str:

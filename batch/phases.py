@@ -14,7 +14,7 @@ from batch.errors import ResultsError
 from batch.gate import least_seconds
 from batch.plan import make_plan
 from batch.preview import preview
-from batch.question import confirm, open_terminal
+from batch.question import confirm, open_terminal, tell
 from batch.results import Journal
 from batch.session import Session
 
@@ -79,9 +79,10 @@ def run(
     if terminal is None:
         screen.say(shown)
     else:
-        screen.insist(shown)
+        say = screen.insist if screen.is_terminal else tell
         with terminal:
-            confirm(len(plan.to_send), terminal, screen.insist)
+            say(shown)
+            confirm(len(plan.to_send), terminal, say)
     session = _open_session(plan, settings, screen, paper(plan), again=again, redact=redact)
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -128,11 +129,13 @@ def _open_session(
     try:
         journal.plan(plan.statuses())
         session.begin()
-    except OSError as cause:
+    except BaseException as cause:
         journal.close()
         for path in (settings.output, manifest.path_for(settings.output)):
             with suppress(OSError):
                 path.unlink()
+        if not isinstance(cause, OSError):
+            raise
         raise ResultsError(
             f"{settings.output}: cannot be written: {cause.strerror}",
             hint="name another place with --output; nothing was sent.",

@@ -55,17 +55,18 @@ def _pace(settings: Settings) -> str:
     rate = settings.rate
     if rate.limit is None:
         return f"no limit, {settings.concurrency} at a time"
-    return f"{rate.limit} requests in any {rate.period:g} s"
+    return f"{rate.limit} requests in any {rate.period:.9g} s"
 
 
 def _aside(blank: int, repeated: int, invalid: int) -> str:
     parts = []
     if repeated:
-        parts.append(f"{repeated:,} repeat a license")
+        parts.append(f"{repeated:,} {'repeats' if repeated == 1 else 'repeat'} a license")
     if invalid:
-        parts.append(f"{invalid:,} hold no license ID and are skipped")
+        verbs = ("holds", "is") if invalid == 1 else ("hold", "are")
+        parts.append(f"{invalid:,} {verbs[0]} no license ID and {verbs[1]} skipped")
     if blank:
-        parts.append(f"{blank:,} blank ones not counted")
+        parts.append(f"{blank:,} blank {'one' if blank == 1 else 'ones'} not counted")
     return f" ({'; '.join(parts)})" if parts else ""
 
 

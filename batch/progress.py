@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import TYPE_CHECKING, Never, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Never, TextIO
 
 from tqdm import tqdm
 
@@ -20,11 +22,32 @@ LINES_AT = (30.0, 60.0, 120.0, 300.0, 600.0)
 every `LINES_AT[-1]` seconds."""
 
 
+class _Lasting:
+    """A stream whose reader may go away: what cannot be written any more is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return not self._stream.closed and self._stream.isatty()
+
+
 class Screen:
-    """Standard error: messages, and below them at most one bar.
+    """Standard error: messages, and below them at most one bar. Writing to it never fails.
 
     Args:
-        stream: Where to write.
+        stream: Where to write; standard error by default, nowhere if that is closed.
         quiet: Whether to write nothing but what `insist` is given.
         redact: Takes secrets out of what is written.
     """
@@ -36,7 +59,7 @@ class Screen:
         quiet: bool = False,
         redact: Callable[[str], str] = str,
     ) -> None:
-        self.stream = sys.stderr if stream is None else stream
+        self.stream = _Lasting(stream or sys.stderr or io.StringIO())
         self.quiet = quiet
         self.redact = redact
 
@@ -105,9 +128,9 @@ class Progress:
         if elapsed < self._next:
             return
         due = [moment for moment in LINES_AT if moment > elapsed]
-        self._next = due[0] if due else self._next + LINES_AT[-1]
+        self._next = due[0] if due else (elapsed // LINES_AT[-1] + 1) * LINES_AT[-1]
         rate = self._done / elapsed
-        left = f", {duration((self._total - self._done) / rate)} left" if rate else ""
+        left = f", {duration(max(0, self._total - self._done) / rate)} left" if rate else ""
         self._screen.say(
             f"{self._done:,} of {self._total:,} done, {self._failed:,} failed, "
             f"{rate:.1f} per second{left}"

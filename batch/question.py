@@ -38,6 +38,15 @@ def open_terminal() -> TextIO:
     return terminal
 
 
+def tell(text: str) -> None:
+    """Write a line on the terminal itself, wherever standard error goes."""
+    if os.name != "posix":
+        print(text)  # noqa: T201 - the console that is read from
+        return
+    with open("/dev/tty", "w", encoding="utf-8", errors="replace") as terminal:  # noqa: PTH123
+        terminal.write(f"{text}\n")
+
+
 def confirm(count: int, terminal: TextIO, say: Callable[[str], None]) -> None:
     """Let the user type the number of licenses.
 
@@ -45,6 +54,9 @@ def confirm(count: int, terminal: TextIO, say: Callable[[str], None]) -> None:
         GuardError: Something else was typed.
     """
     say(f"Type {count} to revoke {'this license' if count == 1 else 'these licenses'}: ")
-    answer = terminal.readline().strip().replace(",", "")
+    try:
+        answer = terminal.readline().strip().replace(",", "")
+    except OSError:  # somebody closed the window
+        answer = ""
     if answer != str(count):
         raise GuardError("not confirmed: nothing was sent")

@@ -13,12 +13,12 @@ import mmap
 import os
 from array import array
 from collections import Counter
-from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from batch.errors import ResultsError
 from batch.model import Outcome, Status
+from batch.replace import replacing
 from batch.text import cell
 
 if TYPE_CHECKING:
@@ -180,36 +180,30 @@ class Journal:
         Raises:
             OSError: The journal stands as it was.
         """
-        final = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        try:
+        with replacing(self.path) as final:
             outcomes, offsets = self._copy_in_order(final)
-            final.replace(self.path)
-        finally:
-            with suppress(OSError):
-                final.unlink()
         self._outcomes, self._offsets = outcomes, offsets
-        sync_directory(self.path.parent)
 
     def close(self) -> None:
         """Close the file; what is in it stays."""
         self._file.close()
 
-    def _copy_in_order(self, final: Path) -> tuple[bytearray, array[int]]:
+    def _copy_in_order(self, final: BinaryIO) -> tuple[bytearray, array[int]]:
+        """Write the last line of each entry, and say how the entries then stand and where."""
         outcomes, offsets = bytearray(self._outcomes), array("Q")
-        position = 0
-        with self.path.open("rb") as journal, final.open("xb") as file:
-            with mmap.mmap(journal.fileno(), 0, access=mmap.ACCESS_READ) as lines:
-                position += file.write(lines[: lines.find(b"\n") + 1])
-                for entry, code in enumerate(self._outcomes):
-                    start = self._offsets[entry]
-                    line = lines[start : lines.find(b"\n", start) + 1]
-                    if code == _CODES[Outcome.PLANNED]:
-                        line = self._row(entry, Status(Outcome.NOT_ATTEMPTED), "")
-                        outcomes[entry] = _CODES[Outcome.NOT_ATTEMPTED]
-                    offsets.append(position)
-                    position += file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        with (
+            self.path.open("rb") as journal,
+            mmap.mmap(journal.fileno(), 0, access=mmap.ACCESS_READ) as lines,
+        ):
+            position = final.write(lines[: lines.find(b"\n") + 1])
+            for entry, code in enumerate(self._outcomes):
+                start = self._offsets[entry]
+                line = lines[start : lines.find(b"\n", start) + 1]
+                if code == _CODES[Outcome.PLANNED]:
+                    line = self._row(entry, Status(Outcome.NOT_ATTEMPTED), "")
+                    outcomes[entry] = _CODES[Outcome.NOT_ATTEMPTED]
+                offsets.append(position)
+                position += final.write(line)
         return outcomes, offsets
 
     def _write(self, data: bytes) -> None:
@@ -256,16 +250,6 @@ class Journal:
         self._line.seek(0)
         self._line.truncate()
         return text.encode()
-
-
-def sync_directory(path: Path) -> None:
-    """Force a rename in a directory to the disk, where the system can do that."""
-    with suppress(OSError):
-        directory = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 def _repeats(listing: Listing) -> dict[int, list[int]]:

@@ -230,7 +230,7 @@ def _signals_stop(job: Job, screen: Screen) -> Iterator[None]:
     def on(number: signal.Signals) -> None:
         if isinstance(job.stopped, InterruptedRunError):
             # Every settled row has been handed to the operating system: nothing is lost.
-            os.write(2, b"\nbulk-revoke: ended at once; the results file is left as a journal\n")
+            screen.say(f"{number.name}: ended at once; the results file is left as a journal")
             os._exit(128 + number)
         screen.say(f"{number.name}: waiting for what is in flight; once more ends at once")
         job.stop(InterruptedRunError(number))

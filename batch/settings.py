@@ -73,7 +73,7 @@ class Rate:
 
     def __str__(self) -> str:
         """As `parse` reads it."""
-        return "none" if self.limit is None else f"{self.limit}/{self.period:g}s"
+        return "none" if self.limit is None else f"{self.limit}/{self.period:.9g}s"
 
 
 def parse_failures(text: str) -> FailureLimit:
@@ -168,7 +168,8 @@ def find_token(token_file: str | None, environ: Mapping[str, str]) -> tuple[str,
         return _read_token(Path(token_file))
     if token := environ.get(TOKEN_VARIABLE, "").strip():
         return _check_token(token, TOKEN_VARIABLE), ""
-    credential = Path(environ.get("CREDENTIALS_DIRECTORY", os.devnull)) / CREDENTIAL
+    # Set but empty, it would mean the working directory.
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY") or os.devnull) / CREDENTIAL
     if credential.is_file():
         return _read_token(credential)
     raise ConfigError(
@@ -184,7 +185,10 @@ def _read_token(path: Path) -> tuple[str, str]:
         mode = path.stat().st_mode
     except (OSError, UnicodeDecodeError) as cause:
         reason = cause.strerror if isinstance(cause, OSError) else "is not text"
-        raise ConfigError(f"--token-file {path}: {reason}") from cause
+        raise ConfigError(
+            f"{path}: the access token cannot be read: {reason}",
+            hint="name a file that holds nothing but the token with --token-file.",
+        ) from cause
     readable = bool(mode & stat.S_IROTH) and os.name == "posix"
     warning = f"{path}: others can read the token (chmod 600 {path})" if readable else ""
     return _check_token(token, str(path)), warning

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from batch.model import Outcome
-from batch.text import plain
+from batch.text import plain, uncell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 DONE = frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED, Outcome.EXCLUDED})
 """Outcomes after which nothing is left to do for a row."""
+
+_REVOKED = frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED})
 
 MOST_SHOWN = 10
 """Rows that are not done and are shown in the summary."""
@@ -106,26 +109,24 @@ def block(
         rows: Lines of the results file that are not done, as their cells.
         stopped: Why the run ended early, or empty.
     """
-    missing = sum(count for name, count in summary.counts.items() if Outcome(name) not in done)
-    things = "licenses" if summary.rows == summary.licenses else "rows"
-    verdict = (
-        f"{missing:,} of {summary.rows:,} {things} are NOT revoked"
-        if missing
-        else f"all {summary.rows:,} {things} are revoked"
-    )
+    counted = sum(summary.counts.values())
+    settled = sum(count for name, count in summary.counts.items() if Outcome(name) in done)
+    missing = max(counted, summary.rows) - settled
     began, ended = (
         datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)
     )
     lines = [
         (
-            f"bulk-revoke: {verdict} (exit {summary.exit_code})   {place}, run {summary.run_id}, "
-            f"{began:%H:%M}-{ended:%H:%M} UTC"
+            f"bulk-revoke: {_verdict(summary, missing)} (exit {summary.exit_code})   {place}, "
+            f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
         )
     ]
     if stopped:
         lines.append(f"  stopped: {stopped}")
-    counted = (f"{name.replace('_', ' ')} {count:,}" for name, count in summary.counts.items())
-    lines.append("  " + " · ".join(counted))
+    if counted != summary.rows:
+        lines.append(f"  the ledger does not balance: {summary.rows:,} rows in, {counted:,} out")
+    counts = (f"{name.replace('_', ' ')} {count:,}" for name, count in summary.counts.items())
+    lines.append("  " + " · ".join(counts))
     lines += _table(rows, missing)
     lines.append(f"results: {summary.results}")
     if summary.hint:
@@ -133,12 +134,24 @@ def block(
     return "\n".join(lines)
 
 
+def _verdict(summary: Summary, missing: int) -> str:
+    total = summary.rows
+    things = "license" if total == summary.licenses else "row"
+    things += "" if total == 1 else "s"
+    if missing:
+        return f"{missing:,} of {total:,} {things} {'is' if missing == 1 else 'are'} NOT revoked"
+    state = "revoked" if _REVOKED.issuperset(summary.counts) else "done"
+    return f"the one {things} is {state}" if total == 1 else f"all {total:,} {things} are {state}"
+
+
 def _table(rows: Iterable[Sequence[str]], missing: int) -> list[str]:
-    shown: list[str] = []
-    for cells in rows:
-        if len(shown) == MOST_SHOWN:
-            shown.append(f"  … and {missing - MOST_SHOWN:,} more rows")
-            break
-        row, license_id, outcome, error = cells[0], cells[1], cells[3], cells[8]
-        shown.append(f"  row {row:<6} {plain(license_id):<36}  {outcome:<13}  {error}".rstrip())
-    return shown
+    shown = [
+        (f"row {cells[0]}", plain(uncell(cells[1])), cells[3], uncell(cells[8]))
+        for cells in islice(rows, MOST_SHOWN)
+    ]
+    widths = [min(36, max(map(len, column))) for column in zip(*shown, strict=True)]
+    lines = ["  " + "  ".join(map(str.ljust, texts, widths)).rstrip() for texts in shown]
+    left = missing - MOST_SHOWN
+    if left > 0:
+        lines.append(f"  … and {left:,} more row{'' if left == 1 else 's'}")
+    return lines

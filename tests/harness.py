@@ -60,7 +60,7 @@ async def bench(
     token: str = TOKEN,
     rate: tuple[int, float] | None = None,
     concurrency: int = 32,
-    timeout: float = 5.0,
+    patience: float = 5.0,
     max_attempts: int = 5,
     failures: FailureLimit | None = None,
     seed: int = 0,
@@ -75,7 +75,9 @@ async def bench(
         assert ids[entry] not in statuses, "a license is settled once"
         statuses[ids[entry]] = status
 
-    client = CryptlexClient(sandbox.base_url, token, gate, timeout=timeout, connections=concurrency)
+    client = CryptlexClient(
+        sandbox.base_url, token, gate, timeout=patience, connections=concurrency
+    )
     job = Job(
         action=REVOKE,
         license_id=lambda entry: ids[entry],
@@ -88,7 +90,7 @@ async def bench(
         policy=RetryPolicy(max_attempts=max_attempts),
         failure_limit=failures or FailureLimit(percent=100),
         concurrency=concurrency,
-        drain=1.5 * timeout,
+        drain=1.5 * patience,
         jitter=random.random,
     )
     async with client:

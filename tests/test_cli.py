@@ -95,7 +95,7 @@ BAD_TEXT = {
         cells("license_id,customer", f"{IDS[0]},A", f'{IDS[1]},"B'),
         ["bad.csv", "row 3", "quote"],
     ),
-    "thirty megabytes on one line": ("license_id\n" + "x" * 30_000_000, ["bad.csv", "row 2"]),
+    "thirty megabytes on one line": ("license_id\n" + "x" * 30_000_000, ["bad.csv", "line 2"]),
     "an HTML page": ("<!DOCTYPE html><html><body>Sign in</body></html>", ["bad.csv", "HTML"]),
 }
 

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 
 from batch.gate import MARGIN, Gate, least_seconds
-from batch.sandbox import FixedWindow
+from batch.sandbox import FixedWindow, Limiter
 from tests.limiters import LeakyBucket, SlidingCounter, SlidingLog, TokenBucket
 from tests.simulation import Network, simulate
 from tests.virtual_time import virtual_clock
 
-SERVERS = {
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SERVERS: dict[str, Callable[[], Limiter]] = {
     "fixed window": lambda: FixedWindow(50, 5.0),
     "sliding log": lambda: SlidingLog(50, 5.0),
     "token bucket": lambda: TokenBucket(50, 5.0),
@@ -127,6 +131,36 @@ async def test_one_at_a_time_waits_for_the_answer_before() -> None:
     single.release()
 
     assert await second == first + 60
+
+
+async def test_one_at_a_time_ends_for_those_who_wait_already() -> None:
+    single = gate(limit=None)
+    single.one_at_a_time(True)
+    await single.acquire()
+    second = asyncio.create_task(single.acquire())
+    await asyncio.sleep(3)
+
+    single.one_at_a_time(False)
+
+    assert await second == 1003
+
+
+async def test_with_every_slot_in_flight_the_next_waits_for_an_answer() -> None:
+    narrow = gate(limit=1)
+    await narrow.acquire()
+    second = asyncio.create_task(narrow.acquire())
+
+    await asyncio.sleep(60)
+    assert not second.done()
+    narrow.release()
+
+    assert await second == pytest.approx(1060 + 5 + MARGIN)
+
+
+async def test_more_workers_than_slots_exceed_nothing() -> None:
+    traffic = await simulate(1000, Network(8.0, jitter=0.9), workers=120)
+
+    assert traffic.busiest(5.0) <= 50
 
 
 async def test_giving_up_waiting_costs_no_slot() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+
 from batch.clock import Clock
 
 SHORT_GRACE, LONG_GRACE = 0.0002, 0.005

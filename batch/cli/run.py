@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from batch.manifest import Manifest
     from batch.plan import Plan
+    from batch.progress import Screen
     from batch.settings import Settings
+    from batch.summary import Summary
 
 OF_THE_INPUT = frozenset(
     {"source", "output", "column", "sheet", "carry", "skip_invalid", "include_hidden"}
@@ -100,10 +103,21 @@ def command(context: click.Context, /, source: str, **options: Any) -> int:  # n
     finally:
         logs.stop()
     if options["json"]:
-        import json  # noqa: PLC0415
-
-        click.echo(json.dumps(summary.as_json()))
+        _print(summary, screen)
     return summary.exit_code
+
+
+def _print(summary: Summary, screen: Screen) -> None:
+    """Print what ``--json`` asks for; a reader that is gone does not change how the run ended."""
+    import json  # noqa: PLC0415
+
+    try:
+        click.echo(json.dumps(summary.as_json()))
+        sys.stdout.flush()
+    except OSError as cause:
+        screen.insist(f"warning: the summary cannot be printed: {cause.strerror}")
+        # What is left in the buffer must not fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _settings(source: str, options: Mapping[str, Any], run_id: str) -> Settings:

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batch.cli.options import Command
 from batch.errors import ConfigError, ResultsError
 
 if TYPE_CHECKING:
     from batch.sandbox import Account, Sandbox
 
 
-@click.command(cls=Command, short_help="a local license API to rehearse against")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.command(short_help="a local license API to rehearse against")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    default=8080,
+    show_default=True,
+    help="Port on 127.0.0.1; 0 takes any that is free.",
+)
 @click.option(
     "--licenses",
     metavar="FILE|N",
@@ -50,7 +56,12 @@ if TYPE_CHECKING:
     "--faults", metavar="P%", default="0%", show_default=True, help="Requests that go wrong."
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Makes account and faults repeatable."
+    "--seed",
+    type=int,
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Makes account and faults repeatable.",
 )
 def command(
     port: int, licenses: str, write: str | None, rate: str, latency: str, faults: str, seed: int

@@ -58,7 +58,8 @@ def test_memory_hardly_grows_with_the_number_of_licenses(tmp_path: Path) -> None
 
 def test_help_costs_hardly_more_than_a_bare_click_program(tmp_path: Path) -> None:
     env = environment(tmp_path)
-    bare, ours = [], []
+    bare: list[float] = []
+    ours: list[float] = []
     for _ in range(11):
         for times, command in (
             (bare, ["-c", BARE_CLICK, "--help"]),

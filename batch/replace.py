@@ -1,0 +1,42 @@
+"""Files that change as a whole: the old one stands until the new one is on the disk."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write what takes the place of a file when the block ends, and only if it ends well.
+
+    Raises:
+        OSError: The old file, if any, stands as it was.
+    """
+    draft = path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
+    try:
+        with draft.open("xb") as file:
+            yield cast("BinaryIO", file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Force a rename in a directory to the disk, where the system can do that."""
+    with suppress(OSError):
+        directory = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -1,0 +1,156 @@
+"""Which row is the header, and which columns are meant."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch.errors import InputError
+from batch.source.ids import parse_id
+from batch.source.refusals import shown, shown_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batch.tables import Row
+
+ID_HEADERS = ("licenseid", "licenceid", "id")
+"""Headers of an ID column, without case, blanks, ``_`` and ``-``; the first one wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where an input keeps what is wanted from it.
+
+    Attributes:
+        first_row: Number of the first row with content, counted from 1.
+        header: The cells of that row if it is the header, or None if it is data.
+        width: Cells of that row: the most that any row may have.
+        id_column: Index of the ID column, counted from 0.
+        carried: Indexes of the carried columns, in the order they were asked for.
+    """
+
+    first_row: int
+    header: tuple[str, ...] | None
+    width: int
+    id_column: int
+    carried: tuple[int, ...]
+
+
+def find_layout(
+    title: str, head: Sequence[Row], column: str | None, carry: Sequence[str]
+) -> Layout:
+    """Find header and columns in the first rows with content, of which there is at least one.
+
+    Raises:
+        InputError: They do not say which column holds the IDs, or a column that was asked
+            for is missing or not the only one of its name.
+    """
+    first = head[0]
+    found = _named_column(title, first, column)
+    is_header = found is not None
+    width = len(first.cells)
+    if found is None:
+        _refuse_title_line(title, head, column)
+        if column is None:
+            found = _only_column(title, head)
+            width = found + 1
+        else:
+            found = _numbered_column(title, head, column)
+        cell = first.cells[found] if found < len(first.cells) else ""
+        is_header = not re.search(r"\d", cell) and parse_id(cell) is None
+    carried = _carried_by_name if is_header else _carried_by_number
+    return Layout(
+        first_row=first.number,
+        header=tuple(first.cells) if is_header else None,
+        width=width,
+        id_column=found,
+        carried=tuple(carried(title, first, name) for name in carry),
+    )
+
+
+def _named_column(title: str, row: Row, column: str | None) -> int | None:
+    """The one column of a row that is named as asked for, or None where there is none."""
+    names = (column,) if column is not None else ID_HEADERS
+    for name in names:
+        fits = [
+            index
+            for index, cell in enumerate(row.cells)
+            if (cell if column is not None else _simplified(cell)) == name
+        ]
+        if len(fits) > 1:
+            raise InputError(
+                f"{title}: {len(fits)} columns may hold the license IDs: "
+                + ", ".join(f"{shown(row.cells[index])} (column {index + 1})" for index in fits)
+                + f".\n  Columns seen: {shown_columns(row.cells)}.",
+                hint=f"name one by its number: --column {fits[0] + 1}.",
+            )
+        if fits:
+            return fits[0]
+    return None
+
+
+def _simplified(header: str) -> str:
+    return re.sub(r"[\s_-]", "", header).lower()
+
+
+def _refuse_title_line(title: str, head: Sequence[Row], column: str | None) -> None:
+    if column is not None and column.isdecimal():
+        return
+    for row in head[1:]:
+        if _named_column(title, row, column) is not None:
+            raise InputError(
+                f"{title}: the header is in row {row.number}, below other rows:"
+                f" row {head[0].number} reads {shown_columns(head[0].cells)}.\n"
+                f"  Columns seen in row {row.number}: {shown_columns(row.cells)}.",
+                hint="delete the rows above the header.",
+            )
+
+
+def _only_column(title: str, head: Sequence[Row]) -> int:
+    used = {index for row in head for index, cell in enumerate(row.cells) if cell.strip()}
+    first = head[0].cells
+    if len(first) == 1 or len(used) == 1:
+        return min(used)
+    ids = [index for index, cell in enumerate(first) if parse_id(cell)]
+    if ids:
+        raise InputError(
+            f"{title} has no header: row {head[0].number} holds data.\n"
+            f"  Cells seen: {shown_columns(first)}.",
+            hint=f"name the column of the license IDs by its number: --column {ids[0] + 1}.",
+        )
+    raise InputError(
+        f"{title}: no license ID column.\n  Columns seen: {shown_columns(first)}.",
+        hint="name it with --column.",
+    )
+
+
+def _numbered_column(title: str, head: Sequence[Row], column: str) -> int:
+    width = max(len(row.cells) for row in head)
+    if column.isdecimal() and 1 <= int(column) <= width:
+        return int(column) - 1
+    raise InputError(
+        f'{title}: no column "{shown(column)}".\n  Columns seen: {shown_columns(head[0].cells)}.',
+        hint=f"name one of these with --column, or give a number from 1 to {width}.",
+    )
+
+
+def _carried_by_name(title: str, header: Row, name: str) -> int:
+    if header.cells.count(name) == 1:
+        return header.cells.index(name)
+    number = header.cells.count(name) or "no"
+    raise InputError(
+        f'{title}: {number} {"columns" if number != "no" else "column"} "{shown(name)}" to carry.\n'
+        f"  Columns seen: {shown_columns(header.cells)}.",
+        hint="give each column a header of its own." if number != "no" else "correct --carry",
+    )
+
+
+def _carried_by_number(title: str, first: Row, name: str) -> int:
+    if name.isdecimal() and 1 <= int(name) <= len(first.cells):
+        return int(name) - 1
+    raise InputError(
+        f'{title} has no header, and so no column "{shown(name)}" to carry.',
+        hint=f"carry a column by its number, from 1 to {len(first.cells)}.",
+    )

@@ -1,0 +1,159 @@
+"""From a path to a `Listing`: the order of work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from batch.errors import InputError
+from batch.model import Listing, Outcome
+from batch.source.collector import Collector
+from batch.source.earlier import EarlierResults, is_results_header
+from batch.source.layout import find_layout
+from batch.source.refusals import SHOWN_ROWS, counted, shown, shown_rows
+from batch.source.repeats import first_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from batch.source.layout import Layout
+    from batch.tables import Block, Table
+
+UNFINISHED: frozenset[str] = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED})
+"""Outcomes of an earlier run that another run takes up again."""
+
+
+def read(
+    path: str,
+    *,
+    column: str | None = None,
+    sheet: str | None = None,
+    carry: Sequence[str] = (),
+    skip_invalid: bool = False,
+    include_hidden: bool = False,
+    outcomes: Collection[str] = UNFINISHED,
+    stdin: BinaryIO | None = None,
+) -> Listing:
+    """Read the whole input and check it.
+
+    Args:
+        path: A text file or a workbook, or ``-`` for CSV on standard input.
+        column: Header of the ID column as written, else its number, counted from 1; None for
+            the one that is named like an ID column, or the only one.
+        sheet: Name of a worksheet, else its number, counted from 1; None for the first
+            visible one.
+        carry: Headers of columns to copy into the results; in a file without a header their
+            numbers, counted from 1.
+        skip_invalid: Keep cells that hold no ID as `Listing.invalid` instead of refusing.
+        include_hidden: Take hidden and filtered rows like any other instead of refusing.
+        outcomes: Which rows to take if the input is the results file of an earlier run.
+        stdin: Where standard input is read from, if not from the process's own.
+
+    Raises:
+        InputError: The input cannot be read as a whole, or does not say which licenses are
+            meant. Nothing of it can be used.
+    """
+    from batch.tables import open_table  # noqa: PLC0415 - importing this must stay cheap
+
+    with open_table(path, sheet=sheet, stdin=stdin) as table:
+        if not include_hidden:
+            _refuse_hidden(table)
+        if not table.head:
+            raise InputError(f"{table.title} is empty.", hint="is this the right file?")
+        layout = find_layout(table.title, table.head, column, carry)
+        earlier = None
+        if is_results_header(layout.header):
+            earlier = EarlierResults(table.title, outcomes)
+        collector = Collector(layout, earlier)
+        for block in _as_wide_as(layout, table):
+            collector.add(block)
+    left_out = earlier.left_out if earlier else {}
+    if not skip_invalid:
+        _refuse_invalid(table.title, collector)
+    _refuse_nothing(table.title, collector, left_out)
+    ids = bytes(collector.ids)
+    return Listing(
+        title=f"{table.title}, {_described(layout)}",
+        rows=collector.rows,
+        ids=ids,
+        first=first_entries(ids, collector.invalid.keys()),
+        invalid=collector.invalid,
+        carry=tuple(carry),
+        carried=collector.carried,
+        blank=collector.blank,
+        left_out=left_out,
+        warnings=table.warnings,
+        sha256=table.sha256,
+    )
+
+
+def _described(layout: Layout) -> str:
+    if layout.header is None:
+        return f"column {layout.id_column + 1} (no header)"
+    name = shown(layout.header[layout.id_column].strip())
+    column = f'column "{name}"' if name else f"column {layout.id_column + 1}"
+    return f"{column} (header in row {layout.first_row})"
+
+
+def _as_wide_as(layout: Layout, table: Table) -> Iterator[Block]:
+    """The blocks of a table, as long as no row has content beyond the header's cells."""
+    for block in table.blocks:
+        for column in block.columns[layout.width :]:
+            if not any(column):
+                continue
+            index = next((i for i, cell in enumerate(column) if cell.strip()), None)
+            if index is not None:
+                _refuse_width(layout, table.title, block, index)
+        yield block
+
+
+def _refuse_width(layout: Layout, title: str, block: Block, index: int) -> None:
+    cells = [column[index] for column in block.columns]
+    while not cells[-1].strip():
+        cells.pop()
+    above = "header" if layout.header else "first row"
+    raise InputError(
+        f"{title}, row {block.row + index}: {counted(len(cells), 'cell')}, but the {above}"
+        f" (row {layout.first_row}) has {layout.width}.\n"
+        f"  The first one too many: {shown(cells[layout.width])}",
+        hint="put a cell that holds the delimiter in quotes; delete a title above the header.",
+    )
+
+
+def _refuse_hidden(table: Table) -> None:
+    if table.hidden:
+        raise InputError(
+            f"{table.title}: {counted(len(table.hidden), 'row')} with content"
+            f" {'is' if len(table.hidden) == 1 else 'are'} hidden or filtered:"
+            f" {shown_rows(table.hidden)}.",
+            hint="show or delete them, or take them too with --include-hidden.",
+        )
+
+
+def _refuse_nothing(title: str, collector: Collector, left_out: dict[str, int]) -> None:
+    if len(collector.rows) > len(collector.invalid):
+        return
+    if left_out and not collector.rows:
+        counts = " · ".join(f"{outcome} {number:,}" for outcome, number in left_out.items())
+        raise InputError(
+            f"{title}: no row of this results file is to be taken: {counts}.",
+            hint="there is nothing left to do for these licenses.",
+        )
+    raise InputError(f"{title}: not a single license ID.", hint="is this the right file?")
+
+
+def _refuse_invalid(title: str, collector: Collector) -> None:
+    if not collector.invalid:
+        return
+    lines = [
+        f"  row {collector.rows[entry]}  {shown(cell) or '(empty)'}"
+        for entry, cell in list(collector.invalid.items())[:SHOWN_ROWS]
+    ]
+    more = len(collector.invalid) - len(lines)
+    if more:
+        lines.append(f"  and {more:,} more")
+    rows = counted(len(collector.invalid), "row")
+    raise InputError(
+        f"{title}: {rows} without a license ID (of {len(collector.rows):,}):\n" + "\n".join(lines),
+        hint="correct them (an ID reads like 23d9646c-34f5-4d37-adeb-f7f77b927bdb),."
+        " or leave them out with --skip-invalid",
+    )

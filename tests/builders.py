@@ -1,0 +1,58 @@
+"""What an input lists, without a file."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from hypothesis import HealthCheck, settings
+
+from batch.model import ID_BYTES, Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For properties: a busy machine makes no test fail."""
+
+
+def listing(
+    *cells: str,
+    first_row: int = 2,
+    carry: Sequence[str] = (),
+    carried: Sequence[Sequence[str]] = (),
+    title: str = "licenses.csv",
+    blank: int = 0,
+    left_out: dict[str, int] | None = None,
+) -> Listing:
+    """A listing with one row for each cell: an ID, or anything else for a row without one."""
+    ids, invalid, first = bytearray(), {}, array("I")
+    seen: dict[bytes, int] = {}
+    for entry, text in enumerate(cells):
+        found = _id_bytes(text)
+        if found is None:
+            invalid[entry] = text
+            first.append(entry)
+        else:
+            first.append(seen.setdefault(found, entry))
+        ids += found or bytes(ID_BYTES)
+    return Listing(
+        title=title,
+        rows=array("I", range(first_row, first_row + len(cells))),
+        ids=bytes(ids),
+        first=first,
+        invalid=invalid,
+        carry=tuple(carry),
+        carried=[tuple(row) for row in carried],
+        blank=blank,
+        left_out=left_out or {},
+    )
+
+
+def _id_bytes(text: str) -> bytes | None:
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found.bytes if str(found) == text else None

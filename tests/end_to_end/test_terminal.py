@@ -1,0 +1,164 @@
+"""What somebody at a terminal sees and types."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.end_to_end.conftest import TOKEN, environment, serving
+from tests.end_to_end.test_run import table, write
+from tests.harness import some_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+IDS = some_ids(12)
+
+# The child makes the terminal its own before it becomes the command, as a login does.
+LOGIN = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+if sys.argv[1] == "piped":
+    os.dup2(os.open("licenses.csv", os.O_RDONLY), 0)
+os.execv(sys.executable, [sys.executable, "-m", "batch", *sys.argv[2:]])
+"""
+
+
+@dataclass
+class Terminal:
+    """A pseudo terminal with a command in its foreground."""
+
+    end: int
+    process: subprocess.Popen[bytes]
+    seen: str = ""
+
+    def wait_for(self, text: str, timeout: float = 20) -> None:
+        deadline = time.monotonic() + timeout
+        while text not in self.seen:
+            assert time.monotonic() < deadline, self.seen
+            if not self.read():
+                break
+        assert text in self.seen
+
+    def read(self) -> bool:
+        ready, _, _ = select.select([self.end], [], [], 0.1)
+        if not ready:
+            return True
+        try:
+            data = os.read(self.end, 65536)
+        except OSError:  # the other end is closed
+            return False
+        self.seen += data.decode(errors="replace")
+        return bool(data)
+
+    def type(self, text: str) -> None:
+        os.write(self.end, text.encode())
+
+    def finish(self) -> int:
+        while self.read():
+            pass
+        return self.process.wait(timeout=20)
+
+
+@contextmanager
+def at_a_terminal(home: Path, *arguments: str | Path, piped: bool = False) -> Iterator[Terminal]:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (30, 100))
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOGIN, "piped" if piped else "typed", *map(str, arguments)],
+        cwd=home,
+        env=environment(home, CRYPTLEX_ACCESS_TOKEN=TOKEN, TERM="xterm", COLUMNS="100"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        yield Terminal(ours, process)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_the_number_of_licenses_has_to_be_typed(tmp_path: Path) -> None:
+    listed = write(tmp_path / "licenses.csv", [*IDS, IDS[0]])
+    for piped in (False, True):
+        results = tmp_path / f"{piped}.csv"
+        with (
+            serving(tmp_path, "--licenses", listed, "--latency", "5ms", "--rate", "none") as api,
+            at_a_terminal(
+                tmp_path, "run", "-" if piped else listed, "--base-url", api.base_url,
+                "--rate", "none", "-o", results, piped=piped,
+            ) as terminal,
+        ):  # fmt: skip
+            terminal.wait_for("Type 12 ")
+            assert "12 licenses at 127.0.0.1" in terminal.seen
+            assert "activate again" in terminal.seen
+            assert not results.exists()
+            terminal.type("12\n")
+
+            assert terminal.finish() == 0
+            assert api.revoked() == set(IDS)
+        assert "100%|" in terminal.seen
+        assert "12/12" in terminal.seen
+        assert len(table(results)) == 13
+
+
+def test_anything_else_sends_nothing(tmp_path: Path) -> None:
+    listed = write(tmp_path / "licenses.csv", IDS)
+    with serving(tmp_path, "--licenses", listed) as api:
+        for answer in ("y\n", "13\n", "\n", "\x04"):
+            with at_a_terminal(tmp_path, "run", listed, "--base-url", api.base_url) as terminal:
+                terminal.wait_for("Type 12 ")
+                terminal.type(answer)
+
+                assert terminal.finish() == 2
+                assert "nothing was sent" in terminal.seen
+        assert api.revoked() == set()
+    assert not list(tmp_path.glob("*.results*"))
+
+
+def test_an_interrupt_at_the_question_sends_nothing(tmp_path: Path) -> None:
+    listed = write(tmp_path / "licenses.csv", IDS)
+    with at_a_terminal(tmp_path, "run", listed, "--base-url", "http://127.0.0.1:9/v3") as terminal:
+        terminal.wait_for("Type 12 ")
+        terminal.type("\x03")
+
+        assert terminal.finish() == 130
+    assert "nothing was sent" in terminal.seen
+
+
+def test_an_interrupt_while_it_runs_settles_and_says_how_to_go_on(tmp_path: Path) -> None:
+    listed = write(tmp_path / "licenses.csv", IDS)
+    with (
+        serving(tmp_path, "--licenses", listed, "--latency", "100ms") as api,
+        at_a_terminal(
+            tmp_path, "run", listed, "--base-url", api.base_url, "--rate", "10/5s"
+        ) as terminal,
+    ):
+        terminal.wait_for("Type 12 ")
+        terminal.type("12\n")
+        terminal.wait_for("2/12")
+        terminal.process.send_signal(signal.SIGINT)
+
+        assert terminal.finish() == 130
+        done = {
+            row["license_id"]
+            for row in table(tmp_path / "licenses.results.csv")
+            if row["outcome"] == "revoked"
+        }
+        assert api.revoked() == done
+    assert "once more ends at once" in terminal.seen
+    assert "again:   bulk-revoke run licenses.results.csv" in terminal.seen

@@ -1,0 +1,91 @@
+"""The rules of docs/architecture.md that imports can break."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import batch
+
+PACKAGE = Path(batch.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+DOORS = {
+    "pandas": {"tables"},
+    "python_calamine": {"tables"},
+    "aiohttp": {"client", "sandbox"},
+    "click": {"cli"},
+    "tqdm": {"progress"},
+}
+"""Each library has one door; whoever needs it asks there."""
+
+BELOW = {
+    "model": set(),
+    "errors": set(),
+    "clock": set(),
+    "text": set(),
+    "sandbox": set(),
+    "tables": {"errors"},
+    "source": {"errors", "model", "results", "tables", "text"},
+    "retry": {"errors"},
+    "address": {"errors"},
+    "gate": {"clock"},
+    "answers": {"errors", "model"},
+    "client": {"address", "answers", "errors", "gate", "model"},
+    "health": {"clock", "errors", "gate", "retry"},
+    "plan": {"errors", "model"},
+    "verdict": {"errors", "model", "retry"},
+    "job": {"verdict", "client", "clock", "errors", "gate", "health", "model", "retry"},
+}
+"""What the lower floors of the house may import of the package; arrows run one way."""
+
+
+def room(path: Path) -> str:
+    """The module or subpackage of the package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names that a file imports, at whatever depth and for whatever purpose."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = node.module or ""
+            found |= {
+                f"{module}.{alias.name}" if module == "batch" else module for alias in node.names
+            }
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_library_has_one_door(path: Path) -> None:
+    for name in imports(path):
+        library = name.split(".")[0]
+        assert room(path) in DOORS.get(library, {room(path)}), f"{path} imports {library}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_arrows_run_one_way(path: Path) -> None:
+    below = BELOW.get(room(path))
+    if below is None:
+        return
+    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("batch.")}
+    assert rooms - {room(path), "__version__"} <= below
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_room_needs_more_than_three_hundred_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_the_road_map_names_every_room() -> None:
+    rooms = {room(path) for path in MODULES} - {"__init__", "__main__", "py"}
+
+    assert batch.__doc__ is not None
+    missing = {name for name in rooms if name not in batch.__doc__}
+    assert not missing

@@ -1,0 +1,152 @@
+"""README, docs/reference.md, `--help` and the code say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from batch import __version__
+from batch.cli import COMMANDS, cli
+from batch.model import Outcome
+from batch.results import COLUMNS
+from batch.summary import Summary, done_outcomes
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def section(text: str, title: str) -> str:
+    """What stands below a heading, up to the next one of the same level."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None, title
+    return found[1]
+
+
+def first_cells(text: str) -> list[str]:
+    """The first cell of each row of the tables in a text, heads and rules left out."""
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    return [re.split(r"(?<!\\)\|", row)[1].strip() for row in rows]
+
+
+def command(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
+
+
+def flags(name: str) -> set[str]:
+    """Every spelling of every option of a command that its help shows."""
+    return {
+        flag
+        for parameter in command(name).params
+        if isinstance(parameter, click.Option) and not parameter.hidden
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+    }
+
+
+def test_the_reference_lists_the_commands_that_exist() -> None:
+    listed = [
+        re.findall(r"bulk-revoke (\w+)", cell)[0]
+        for cell in first_cells(section(REFERENCE, "Commands"))
+    ]
+
+    assert listed == list(COMMANDS)
+    assert all(f"bulk-revoke {name}" in README for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_lists_the_options_that_exist(name: str) -> None:
+    cells = first_cells(section(REFERENCE, f"Options of `{name}`"))
+    listed = {flag for cell in cells for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", cell)}
+
+    assert listed == flags(name)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_gives_the_defaults_that_apply(name: str) -> None:
+    options = {
+        parameter.opts[-1]: parameter.default
+        for parameter in command(name).params
+        if isinstance(parameter, click.Option) and parameter.show_default
+    }
+    rows = section(REFERENCE, f"Options of `{name}`").splitlines()
+    for flag, default in options.items():
+        [row] = [row for row in rows if re.search(rf"{flag}[ `]", row.split(" | ")[0])]
+        text = f"{default:g}" if isinstance(default, float) else str(default)
+        assert f"`{text}`" in row.split(" | ")[1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_that_readme_shows_exist(name: str) -> None:
+    for line in re.findall(rf"bulk-revoke {name} ([^`\n]*)", README):
+        used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", line))
+        assert used <= flags(name) | {"--help"}
+
+
+def test_columns_are_those_of_the_code() -> None:
+    listed = first_cells(section(REFERENCE, "The results file"))[: len(COLUMNS)]
+
+    assert [cell.strip("`") for cell in listed] == list(COLUMNS)
+    assert all(f"`{column}`" in README for column in COLUMNS)
+
+
+def test_outcomes_are_those_of_the_code_and_are_called_done_as_there() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| (yes|no|with `--missing-ok`) \|$", REFERENCE, re.MULTILINE
+    )
+
+    assert {name for name, _ in rows} == set(Outcome)
+    for name, done in rows:
+        assert (Outcome(name) in done_outcomes(missing_ok=False)) is (done == "yes")
+        assert (Outcome(name) in done_outcomes(missing_ok=True)) is (done != "no")
+
+
+def test_exit_codes_are_the_same_everywhere() -> None:
+    listed = {
+        code
+        for cell in first_cells(section(REFERENCE, "Exit codes"))
+        for code in re.findall(r"\d+", cell)
+    }
+    epilog = command("run").epilog
+    assert epilog is not None
+
+    assert listed == {"0", "1", "2", "3", "129", "130", "143"}
+    assert set(re.findall(r"\d+", epilog)) == listed
+    assert set(re.findall(r"`(\d+)`", section(README, "Exit codes"))) == listed
+
+
+def test_the_fields_of_the_summary_are_those_of_the_code() -> None:
+    listed = re.findall(r"`(\w+)`", section(REFERENCE, "`--json`"))
+
+    assert listed == [field.name for field in fields(Summary)]
+
+
+def test_the_changelog_speaks_of_this_version() -> None:
+    assert re.search(rf"^## {re.escape(__version__)}\b", CHANGELOG, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_sample_of_the_demo_is_the_demo_of_the_readme() -> None:
+    rows = len((ROOT / "samples" / "licenses.csv").read_text().splitlines()) - 1
+    shown = re.search(r"all (\d+) (?:rows|licenses) are revoked \(exit 0\)", README)
+
+    assert shown is not None
+    assert int(shown[1]) == rows
+    assert (
+        json.dumps("samples/licenses.csv") in json.dumps(README) or "samples/licenses.csv" in README
+    )

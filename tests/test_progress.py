@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch.clock import Clock
+from batch.logs import Redactor
+from batch.model import Outcome
+from batch.progress import Progress, Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Gone(io.StringIO):
+    """A stream that fails like one whose reader is gone."""
+
+    def __init__(self, error: OSError | ValueError, *, terminal: bool = False) -> None:
+        super().__init__()
+        self.error = error
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def write(self, text: str) -> int:  # noqa: ARG002
+        raise self.error
+
+    def flush(self) -> None:
+        raise self.error
+
+
+class Time:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.seconds = 5000.0
+        self.clock = Clock(now=lambda: self.seconds)
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def ticked(time: Time, moments: Iterable[float]) -> list[float]:
+    """Moments of these, in seconds after the start, at which a line is printed."""
+    stream = io.StringIO()
+    progress = Progress(Screen(stream), 100, time.clock)
+    started, printed = time.seconds, []
+    for moment in moments:
+        time.seconds = started + moment
+        before = stream.getvalue().count("\n")
+        progress.tick()
+        printed += [moment] * (stream.getvalue().count("\n") - before)
+    return printed
+
+
+def test_lines_come_after_half_a_minute_and_then_ever_more_seldom(time: Time) -> None:
+    hour = range(1, 3700)
+
+    assert ticked(time, hour) == [30, 60, 120, 300, 600, 1200, 1800, 2400, 3000, 3600]
+
+
+@pytest.mark.parametrize(
+    ("moments", "printed"),
+    [
+        ([29.999], []),
+        ([30.4, 31.4, 60.2, 61], [30.4, 60.2]),
+        ([45, 46, 59, 60], [45, 60]),
+        ([130, 131, 299, 300], [130, 300]),
+        ([700, 701, 1199, 1200], [700, 1200]),
+        ([1250, 1251, 1300, 1799, 1800], [1250, 1800]),
+        ([7300, 7301, 7302, 7799, 7800], [7300, 7800]),
+    ],
+)
+def test_ticks_that_come_late_print_one_line_and_go_on_with_the_clock(
+    time: Time, moments: list[float], printed: list[float]
+) -> None:
+    assert ticked(time, moments) == printed
+
+
+def line(time: Time, *, total: int, outcomes: Iterable[Outcome], after: float = 60) -> str:
+    stream = io.StringIO()
+    progress = Progress(Screen(stream), total, time.clock)
+    for outcome in outcomes:
+        progress.settled(outcome)
+    time.seconds += after
+    progress.tick()
+    progress.close()
+    return stream.getvalue()
+
+
+def test_a_line_counts_and_says_how_long_it_will_take(time: Time) -> None:
+    outcomes = [Outcome.REVOKED] * 1197 + [Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_FOUND]
+
+    assert line(time, total=10_000, outcomes=outcomes) == (
+        "1,200 of 10,000 done, 3 failed, 20.0 per second, 7 min 20 s left\n"
+    )
+
+
+def test_with_nothing_done_nobody_knows_how_long_it_will_take(time: Time) -> None:
+    assert line(time, total=10, outcomes=[]) == "0 of 10 done, 0 failed, 0.0 per second\n"
+
+
+def test_more_than_expected_leaves_nothing_to_wait_for(time: Time) -> None:
+    said = line(time, total=2, outcomes=[Outcome.REVOKED] * 60)
+
+    assert said == "60 of 2 done, 0 failed, 1.0 per second, 0 s left\n"
+
+
+def test_where_there_is_no_terminal_there_is_no_bar(time: Time) -> None:
+    assert line(time, total=3, outcomes=[Outcome.REVOKED] * 3, after=1) == ""
+
+
+def test_a_terminal_has_a_bar_and_no_lines(time: Time) -> None:
+    stream = Terminal()
+    progress = Progress(Screen(stream), 3, time.clock)
+    for outcome in (Outcome.REVOKED, Outcome.FAILED):
+        progress.settled(outcome)
+    time.seconds += 3600
+    progress.tick()
+    progress.close()
+
+    bar = stream.getvalue().split("\r")[-1]
+    assert "| 2/3 [" in bar
+    assert "failed 1" in bar
+    assert "per second" not in stream.getvalue()
+
+
+def test_a_message_is_written_above_the_bar(time: Time) -> None:
+    stream = Terminal()
+    screen = Screen(stream)
+    progress = Progress(screen, 3, time.clock)
+
+    screen.say("a message")
+    progress.close()
+
+    after = stream.getvalue().partition("a message\n")[2]
+    assert "0/3" in after
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+def test_a_quiet_screen_shows_neither_bar_nor_lines(time: Time, stream: io.StringIO) -> None:
+    screen = Screen(stream, quiet=True)
+    progress = Progress(screen, 3, time.clock)
+    progress.settled(Outcome.FAILED)
+    time.seconds += 3600
+    progress.tick()
+    progress.close()
+    screen.say("not this")
+
+    assert stream.getvalue() == ""
+    screen.insist("but this")
+    assert stream.getvalue() == "but this\n"
+
+
+def test_the_token_is_never_shown() -> None:
+    stream = io.StringIO()
+    screen = Screen(stream, redact=Redactor("s3cret"))
+
+    screen.say("said s3cret")
+    screen.insist("and s3cret again")
+
+    assert stream.getvalue() == "said [token]\nand [token] again\n"
+
+
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+GONE = [
+    Gone(BrokenPipeError(errno.EPIPE, "Broken pipe")),
+    Gone(BrokenPipeError(errno.EPIPE, "Broken pipe"), terminal=True),
+    Gone(OSError(errno.EIO, "I/O error"), terminal=True),
+    Gone(BlockingIOError(errno.EAGAIN, "would block"), terminal=True),
+    Gone(OSError(errno.ENOSPC, "No space left on device")),
+    Gone(ValueError("I/O operation on closed file")),
+    closed(),
+]
+
+
+@pytest.mark.parametrize("stream", GONE)
+def test_a_screen_that_is_gone_never_ends_a_run(time: Time, stream: io.StringIO) -> None:
+    screen = Screen(stream)
+
+    progress = Progress(screen, 3, time.clock)
+    for _ in range(3):
+        time.seconds += 60
+        screen.say("a message")
+        progress.settled(Outcome.FAILED)
+        progress.tick()
+    progress.close()
+    screen.insist("the end")
+
+
+def test_a_terminal_that_is_closed_while_the_bar_runs_never_ends_a_run(time: Time) -> None:
+    master, slave = os.openpty()
+    stream = os.fdopen(slave, "w")
+    screen = Screen(stream)
+    progress = Progress(screen, 3, time.clock)
+    assert screen.is_terminal
+    os.close(master)
+
+    screen.say("a message")
+    progress.settled(Outcome.FAILED)
+    progress.tick()
+    progress.close()
+    screen.insist("the end")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        stream.close()
+
+
+def test_without_standard_error_nothing_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    screen = Screen()
+
+    screen.insist("nobody reads this")
+
+    assert not screen.is_terminal
+    assert capsys.readouterr().out == ""
+
+
+def test_messages_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen().say("a message")
+
+    assert capsys.readouterr() == ("", "a message\n")

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch.address import SAAS
+from batch.errors import ConfigError
+from batch.retry import FailureLimit
+from batch.settings import (
+    CREDENTIAL,
+    SAAS_LIMIT,
+    TOKEN_VARIABLE,
+    Rate,
+    find_token,
+    output_path,
+    parse_failures,
+)
+from tests.builders import calm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ON_PREMISE = "https://licenses.example.com/v3"
+NOW = datetime(2026, 11, 24, 2, 5, 9, tzinfo=UTC)
+
+LIMITS = st.integers(1, 60) | st.integers(1, 999_999_999)
+MILLISECONDS = st.integers(1, 12_000) | st.integers(1, 999_999_999)
+RATES = st.builds(lambda limit, length: Rate(limit, length / 1000), LIMITS, MILLISECONDS)
+
+
+@calm
+@given(RATES | st.just(Rate.parse("none")))
+def test_a_rate_is_read_as_it_was_written(rate: Rate) -> None:
+    assert Rate.parse(str(rate)) == rate
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "period"),
+    [
+        ("45/5s", 45, 5.0),
+        (" 45 / 5 s ", 45, 5.0),
+        ("10/0.5s", 10, 0.5),
+        ("1/1234.567s", 1, 1234.567),
+        ("1/999999.999s", 1, 999_999.999),
+        ("None", None, 5.0),
+    ],
+)
+def test_a_rate_is_requests_per_seconds(text: str, limit: int | None, period: float) -> None:
+    assert Rate.parse(text) == Rate(limit, period)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "45", "45/5", "45/s", "0/5s", "45/0s", "45/0.000s", "-1/5s", "4.5/5s", "45/5m",
+     "45/5.0001s", "1e3/5s", "45/infs", "nones", "45/5s 45/5s", "9999999999/5s", "45/5s\n45/5s"],
+)  # fmt: skip
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no rate") as refused:
+        Rate.parse(text)
+
+    assert "45/5s" in refused.value.hint
+
+
+def most_in_any_window(rate: Rate, seconds: int) -> int:
+    """Requests in a window of so many seconds, at worst: a whole burst whenever one may start."""
+    assert rate.limit is not None
+    period = Fraction(round(rate.period * 1000), 1000)
+    bursts = -(-seconds // period)
+    return rate.limit * bursts
+
+
+@calm
+@given(RATES)
+def test_a_rate_is_accepted_where_no_five_seconds_can_hold_more_than_fifty(rate: Rate) -> None:
+    try:
+        rate.check(SAAS)
+    except ConfigError:
+        accepted = False
+    else:
+        accepted = True
+
+    assert accepted is (most_in_any_window(rate, 5) <= SAAS_LIMIT)
+
+
+@pytest.mark.parametrize("text", ["45/5s", "50/5s", "10/1s", "1/0.1s", "50/10s", "16/1.667s"])
+def test_a_rate_within_the_vendors_limit_is_accepted(text: str) -> None:
+    Rate.parse(text).check(SAAS)
+
+
+@pytest.mark.parametrize("text", ["51/5s", "50/4.999s", "11/1s", "51/10s", "17/1.666s", "none"])
+@pytest.mark.parametrize("url", [SAAS, "https://API.cryptlex.com./v3", "https://eu.cryptlex.com"])
+def test_a_rate_that_may_get_the_address_blacklisted_is_refused(text: str, url: str) -> None:
+    with pytest.raises(ConfigError, match="blacklist") as refused:
+        Rate.parse(text).check(url)
+
+    assert text in refused.value.message
+    assert "45/5s" in refused.value.hint
+
+
+@pytest.mark.parametrize("text", ["none", "1000/1s"])
+@pytest.mark.parametrize("url", [ON_PREMISE, "https://cryptlex.com.example.com"])
+def test_another_installation_may_have_any_rate(text: str, url: str) -> None:
+    Rate.parse(text).check(url)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("20%", FailureLimit(percent=20)),
+        (" 0.5 % ", FailureLimit(percent=0.5)),
+        ("100%", FailureLimit(percent=100)),
+        ("0%", FailureLimit(percent=0)),
+        ("0", FailureLimit(count=0)),
+        (" 12 ", FailureLimit(count=12)),
+    ],
+)
+def test_failures_are_a_number_or_a_share(text: str, limit: FailureLimit) -> None:
+    assert parse_failures(text) == limit
+
+
+@pytest.mark.parametrize(
+    "text", ["", "%", "101%", "100.1%", "-1", "-1%", "1.5", "20 percent", "1e2", "nan%"]
+)
+def test_what_is_neither_a_number_nor_a_share_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="neither a number nor a percentage") as refused:
+        parse_failures(text)
+
+    assert "20%" in refused.value.hint
+
+
+def named(template: str | None, source: str = "licenses.csv") -> str:
+    return str(output_path(template, source, ".results.csv", now=NOW, run_id="7f3a0001"))
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("licenses.csv", "licenses.results.csv"),
+        ("/srv/lists/licenses.xlsx", "licenses.results.csv"),
+        ("../licenses.CSV.GZ", "licenses.results.csv"),
+        ("licenses.tsv.gz", "licenses.results.csv"),
+        ("licenses", "licenses.results.csv"),
+        ("2026.11.24 july.v2.csv", "2026.11.24 july.v2.results.csv"),
+        ("{date}.csv", "{date}.results.csv"),
+        (".csv", ".csv.results.csv"),
+        ("-", "stdin.results.csv"),
+    ],
+)
+def test_results_are_named_after_the_input_and_stand_in_the_working_directory(
+    source: str, name: str
+) -> None:
+    assert named(None, source) == name
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("/srv/runs/{date}.csv", "/srv/runs/2026-11-24.csv"),
+        ("{date}T{time}-{run_id}.csv", "2026-11-24T020509-7f3a0001.csv"),
+        ("{date}{date}", "2026-11-242026-11-24"),
+        ("{Date}-{}-{{date}}-{run}.csv", "{Date}-{}-{2026-11-24}-{run}.csv"),
+        ("plain.csv", "plain.csv"),
+    ],
+)
+def test_a_name_may_hold_date_time_and_run(template: str, name: str) -> None:
+    assert named(template) == name
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text("from-file\n")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Path:
+    directory = tmp_path / "credentials"
+    directory.mkdir()
+    (directory / CREDENTIAL).write_text("from-systemd\n")
+    (directory / CREDENTIAL).chmod(0o600)
+    return directory
+
+
+def test_the_file_goes_before_the_environment_and_that_before_systemd(
+    token_file: Path, credentials: Path
+) -> None:
+    environ = {TOKEN_VARIABLE: "from-environment", "CREDENTIALS_DIRECTORY": str(credentials)}
+
+    assert find_token(str(token_file), environ) == ("from-file", "")
+    assert find_token(None, environ) == ("from-environment", "")
+    assert find_token(None, environ | {TOKEN_VARIABLE: " \n"}) == ("from-systemd", "")
+
+
+@pytest.mark.parametrize("padding", ["{}", "{}\n", "\n {}\t\r\n", "{}\r\n\r\n"])
+def test_white_space_around_a_token_does_not_matter(token_file: Path, padding: str) -> None:
+    token_file.write_text(padding.format("abc.DEF-123_~"))
+
+    assert find_token(str(token_file), {}) == ("abc.DEF-123_~", "")
+    assert find_token(None, {TOKEN_VARIABLE: padding.format("abc.DEF")}) == ("abc.DEF", "")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "\n", "first\nsecond", "left right", "tökén", "a\x00b", "a\x7f", "x" * 16_385]
+)
+def test_what_is_no_token_is_refused_without_showing_it(token_file: Path, content: str) -> None:
+    token_file.write_text(content, encoding="utf-8")
+
+    with pytest.raises(ConfigError, match="holds no access token") as refused:
+        find_token(str(token_file), {})
+
+    assert str(token_file) in refused.value.message
+    assert refused.value.hint
+    for part in content.split():
+        assert part not in refused.value.message + refused.value.hint
+
+
+@pytest.mark.parametrize("content", ["first\nsecond", "tökén"])
+def test_an_environment_without_a_token_in_it_is_refused_by_its_name(content: str) -> None:
+    with pytest.raises(ConfigError, match=TOKEN_VARIABLE) as refused:
+        find_token(None, {TOKEN_VARIABLE: content})
+
+    assert content not in refused.value.message
+
+
+def test_a_file_that_is_not_text_is_refused(token_file: Path) -> None:
+    token_file.write_bytes(b"\xff\xfet\x00")
+
+    with pytest.raises(ConfigError, match="is not text") as refused:
+        find_token(str(token_file), {})
+
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory"])
+def test_a_file_that_cannot_be_read_is_refused(token_file: Path, kind: str) -> None:
+    token_file.unlink()
+    if kind == "directory":
+        token_file.mkdir()
+
+    with pytest.raises(ConfigError, match="cannot be read") as refused:
+        find_token(str(token_file), {TOKEN_VARIABLE: "another"})
+
+    assert str(token_file) in refused.value.message
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes")
+@pytest.mark.parametrize(
+    ("mode", "warned"), [(0o600, False), (0o640, False), (0o604, True), (0o644, True)]
+)
+def test_a_token_that_others_can_read_is_warned_of(
+    token_file: Path, mode: int, warned: bool
+) -> None:
+    token_file.chmod(mode)
+
+    token, warning = find_token(str(token_file), {})
+
+    assert token == "from-file"
+    assert bool(warning) is warned
+    assert not warned or (str(token_file) in warning and "chmod 600" in warning)
+    assert token not in warning
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_a_credentials_directory_without_our_file_is_no_token(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(ConfigError, match="no access token"):
+        find_token(None, {"CREDENTIALS_DIRECTORY": str(tmp_path / name)})
+
+
+def test_a_token_is_never_taken_from_the_working_directory(
+    credentials: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(credentials)
+
+    with pytest.raises(ConfigError, match="no access token"):
+        find_token(None, {"CREDENTIALS_DIRECTORY": ""})
+
+
+def test_without_a_token_every_way_to_give_one_is_named() -> None:
+    with pytest.raises(ConfigError, match="no access token") as refused:
+        find_token(None, {})
+
+    for way in (TOKEN_VARIABLE, "--token-file", "--sandbox"):
+        assert way in refused.value.hint

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch.model import Outcome
+from batch.summary import Summary, block, done_outcomes, exit_code
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE = done_outcomes(missing_ok=False)
+
+EXAMPLE = Summary(
+    run_id="7f3a",
+    command="run",
+    exit_code=1,
+    api="https://api.cryptlex.com/v3",
+    started_at="2026-11-24T02:15:03.000Z",
+    finished_at="2026-11-24T02:17:40.000Z",
+    rows=10_020,
+    licenses=10_020,
+    counts={"revoked": 18, "already_revoked": 10_000, "unknown": 1, "not_found": 1},
+    requests=30,
+    patches=25,
+    throttled=0,
+    seconds=157.0,
+    rate=0.19,
+    results="/srv/runs/2026-11-24.csv",
+    manifest="/srv/runs/2026-11-24.csv.run.json",
+    hint="bulk-revoke run /srv/runs/2026-11-24.csv",
+)
+LEFT = [
+    ["4711", "23d9646c-34f5-4d37-adeb-f7f77b927bdb", "", "unknown", "", "", "", "",
+     "no answer to 5 attempts; reading it back timed out", "5", "", ""],
+    ["9002", "0f8fad5b-d9cb-469f-a165-70867728950e", "", "not_found", "", "", "404", "",
+     "no such license in this account", "1", "", ""],
+]  # fmt: skip
+
+
+CRON_MAIL = """\
+bulk-revoke: 2 of 10,020 licenses are NOT revoked (exit 1)   api.cryptlex.com, run 7f3a, \
+02:15-02:17 UTC
+  revoked 18 · already revoked 10,000 · unknown 1 · not found 1
+  row 4711  23d9646c-34f5-4d37-adeb-f7f77b927bdb  unknown    no answer to 5 attempts; \
+reading it back timed out
+  row 9002  0f8fad5b-d9cb-469f-a165-70867728950e  not_found  no such license in this account
+results: /srv/runs/2026-11-24.csv
+again:   bulk-revoke run /srv/runs/2026-11-24.csv
+"""
+
+
+def shown(
+    summary: Summary, rows: Sequence[Sequence[str]] = (), *, missing_ok: bool = False
+) -> list[str]:
+    """The lines of the block."""
+    done = done_outcomes(missing_ok=missing_ok)
+    text = block(summary, place="api.cryptlex.com", done=done, rows=rows, stopped="")
+    return text.split("\n")
+
+
+def ended(rows: int = 3, licenses: int | None = None, code: int = 0, **counts: int) -> Summary:
+    return replace(
+        EXAMPLE,
+        rows=rows,
+        licenses=rows if licenses is None else licenses,
+        exit_code=code,
+        counts=counts,
+        hint="",
+    )
+
+
+def test_the_block_is_what_cron_mails() -> None:
+    assert shown(EXAMPLE, LEFT) == CRON_MAIL.splitlines()
+
+
+def test_a_run_that_left_nothing_to_do_names_no_next_command() -> None:
+    first, *others = shown(ended(revoked=3))
+
+    assert first.startswith("bulk-revoke: all 3 licenses are revoked (exit 0)   api.cryptlex.com")
+    assert others == [
+        "  revoked 3",
+        "results: /srv/runs/2026-11-24.csv",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("summary", "verdict"),
+    [
+        (ended(revoked=3), "all 3 licenses are revoked"),
+        (ended(revoked=1, already_revoked=2), "all 3 licenses are revoked"),
+        (ended(1, revoked=1), "the one license is revoked"),
+        (ended(1, code=1, failed=1), "1 of 1 license is NOT revoked"),
+        (ended(revoked=2, failed=1), "1 of 3 licenses is NOT revoked"),
+        (ended(revoked=1, failed=2), "2 of 3 licenses are NOT revoked"),
+        (ended(3, 2, revoked=3), "all 3 rows are revoked"),
+        (ended(3, 2, revoked=1, failed=2), "2 of 3 rows are NOT revoked"),
+        (ended(revoked=2, excluded=1), "all 3 licenses are done"),
+        (ended(1_234_567, revoked=1_234_567), "all 1,234,567 licenses are revoked"),
+    ],
+)
+def test_the_verdict_counts_licenses_where_rows_and_licenses_are_the_same(
+    summary: Summary, verdict: str
+) -> None:
+    assert shown(summary)[0].startswith(f"bulk-revoke: {verdict} (exit ")
+
+
+def test_a_license_that_does_not_exist_is_never_called_revoked() -> None:
+    summary = ended(revoked=2, not_found=1)
+
+    assert "1 of 3 licenses is NOT revoked" in shown(summary)[0]
+    assert "all 3 licenses are done" in shown(summary, missing_ok=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "last"),
+    [(9, None), (10, None), (11, "  … and 1 more row"), (1_234, "  … and 1,224 more rows")],
+)
+def test_ten_rows_are_shown_and_the_others_are_counted(count: int, last: str | None) -> None:
+    rows = [[str(row), "id", "", "failed", "", "", "", "", "why"] for row in range(2, count + 2)]
+
+    lines = shown(ended(count, code=1, failed=count), rows)
+
+    assert sum(line.startswith("  row ") for line in lines) == min(count, 10)
+    assert [line for line in lines if "more row" in line] == ([last] if last else [])
+
+
+def test_a_run_that_stopped_early_says_why() -> None:
+    text = block(
+        ended(code=3, revoked=1, not_attempted=2),
+        place="sandbox",
+        done=DONE,
+        rows=[],
+        stopped="the token is not accepted. is it complete?",
+    )
+
+    assert text.split("\n")[1] == "  stopped: the token is not accepted. is it complete?"
+    assert "(exit 3)   sandbox, run" in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict", "out"),
+    [
+        ({"revoked": 2}, "1 of 3 licenses is NOT revoked", 2),
+        ({}, "3 of 3 licenses are NOT revoked", 0),
+        ({"revoked": 3, "failed": 1}, "1 of 3 licenses is NOT revoked", 4),
+    ],
+)
+def test_a_ledger_that_does_not_balance_is_never_called_a_success(
+    counts: dict[str, int], verdict: str, out: int
+) -> None:
+    lines = shown(ended(code=3, **counts))
+
+    assert verdict in lines[0]
+    assert lines[1] == f"  the ledger does not balance: 3 rows in, {out} out"
+
+
+def test_a_row_without_an_error_ends_where_its_outcome_ends() -> None:
+    lines = shown(ended(code=1, not_attempted=3), [["2", "id", "", "not_attempted"] + [""] * 8])
+
+    assert lines[2] == "  row 2  id  not_attempted"
+
+
+def test_a_cell_is_shown_as_it_stands_in_the_input() -> None:
+    cells = ["2", "'=cmd()", "", "invalid", "", "", "", "", "'-1", "", "", ""]
+
+    line = shown(ended(code=1, invalid=3), [cells])[2]
+
+    assert line == "  row 2  =cmd()  invalid  -1"
+
+
+def test_a_long_cell_does_not_push_the_others_aside() -> None:
+    rows = [
+        ["2", "x" * 300, "", "invalid", "", "", "", "", "why"],
+        ["10", "id", "", "failed", "", "", "", "", "why"],
+    ]
+
+    lines = shown(ended(code=1, invalid=2, failed=1), rows)
+
+    assert lines[2] == f"  row 2   {'x' * 300}  invalid  why"
+    assert lines[3] == f"  row 10  {'id':<36}  failed   why"
+
+
+@pytest.mark.parametrize(
+    ("counts", "stopped", "code"),
+    [
+        ({Outcome.REVOKED: 3}, None, 0),
+        ({Outcome.ALREADY_REVOKED: 3}, None, 0),
+        ({Outcome.REVOKED: 1, Outcome.ALREADY_REVOKED: 1, Outcome.EXCLUDED: 1}, None, 0),
+        ({Outcome.REVOKED: 2, Outcome.FAILED: 1}, None, 1),
+        ({Outcome.REVOKED: 2, Outcome.UNKNOWN: 1}, None, 1),
+        ({Outcome.REVOKED: 2, Outcome.INVALID: 1}, None, 1),
+        ({Outcome.REVOKED: 2, Outcome.NOT_FOUND: 1}, None, 1),
+        ({Outcome.REVOKED: 2, Outcome.NOT_ATTEMPTED: 1}, None, 1),
+        ({Outcome.REVOKED: 2, Outcome.PLANNED: 1}, None, 1),
+        ({Outcome.REVOKED: 2, Outcome.NOT_ATTEMPTED: 1}, 3, 3),
+        ({Outcome.REVOKED: 2, Outcome.NOT_ATTEMPTED: 1}, 130, 130),
+        ({Outcome.REVOKED: 3}, 143, 143),
+        ({Outcome.REVOKED: 2}, None, 3),
+        ({Outcome.REVOKED: 4}, None, 3),
+        ({}, None, 3),
+        ({Outcome.REVOKED: 2}, 130, 3),
+    ],
+)
+def test_the_exit_code_follows_from_the_ledger(
+    counts: dict[Outcome, int], stopped: int | None, code: int
+) -> None:
+    assert exit_code(counts, 3, DONE, stopped) == code
+
+
+def test_licenses_that_do_not_exist_are_done_only_where_that_was_asked_for() -> None:
+    counts = {Outcome.REVOKED: 2, Outcome.NOT_FOUND: 1}
+
+    assert exit_code(counts, 3, done_outcomes(missing_ok=False), None) == 1
+    assert exit_code(counts, 3, done_outcomes(missing_ok=True), None) == 0
+    assert done_outcomes(missing_ok=True) - DONE == {Outcome.NOT_FOUND}
+
+
+def test_the_object_for_scripts_has_the_fields_of_the_contract() -> None:
+    written = json.loads(json.dumps(EXAMPLE.as_json()))
+
+    assert list(written) == [
+        "run_id", "command", "exit_code", "api", "started_at", "finished_at", "rows", "licenses",
+        "counts", "requests", "patches", "throttled", "seconds", "rate", "results", "manifest",
+        "hint",
+    ]  # fmt: skip
+    assert written["counts"] == {
+        "revoked": 18, "already_revoked": 10_000, "unknown": 1, "not_found": 1
+    }  # fmt: skip
