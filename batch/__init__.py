@@ -26,7 +26,8 @@ The modules, in the order in which the data travels::
     logs         JSON lines for machines
     sandbox      a local API to rehearse against; imports nothing of the others
 
-`model`, `errors`, `clock` and `text` are the vocabulary of all of them.
+`model`, `errors`, `clock` and `text` are the vocabulary of all of them; `replace` writes files that
+are whole or not there.
 """
 
 __version__ = "0.1.0"

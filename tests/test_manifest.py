@@ -103,7 +103,7 @@ def test_it_is_replaced_as_a_whole(path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize(("where", "name"), [(os, "fsync"), (json, "dump"), (Path, "replace")])
+@pytest.mark.parametrize(("where", "name"), [(os, "fsync"), (Path, "replace")])
 def test_where_it_cannot_be_written_the_old_one_stands(
     path: Path, monkeypatch: pytest.MonkeyPatch, where: object, name: str
 ) -> None:

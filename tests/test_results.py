@@ -434,19 +434,6 @@ def test_a_final_step_that_fails_leaves_the_journal_as_it_was(
     assert column(path, "outcome") == ["failed", "not_attempted", "failed"]
 
 
-def test_a_final_step_without_a_way_to_write_leaves_the_journal_as_it_was(
-    path: Path, start: Open
-) -> None:
-    journal = start(listing(A))
-    before = path.read_bytes()
-    path.with_name(f".{path.name}.{os.getpid()}.tmp").mkdir()
-
-    with pytest.raises(FileExistsError):
-        journal.finish()
-
-    assert path.read_bytes() == before
-
-
 def test_the_final_file_is_on_the_disk_before_it_takes_the_journals_place(
     start: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
