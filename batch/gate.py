@@ -124,9 +124,7 @@ class Gate:
         """
         if sent <= self._throttled_at:
             return 0.0
-        now = self._throttled_at = self._limit_changed = self._clock.now()
-        pause = max(retry_after, self.period) + 0.5 + self._jitter()
-        self._paused_until = max(self._paused_until, now + pause)
+        self._throttled_at = self._limit_changed = self._clock.now()
         rate = math.inf if self.limit is None else self.limit / self.period
         if admitted and admitted[0] / admitted[1] < rate:
             self.limit, self.period = admitted
@@ -134,6 +132,8 @@ class Gate:
         elif self.limit is not None:
             # Someone else behind this address uses the rest of what is admitted.
             self.limit = max(1, self.limit * 3 // 4)
+        pause = max(retry_after, self.period) + 0.5 + self._jitter()
+        self.pause(pause)
         return pause
 
     def _take(self, now: float) -> float:

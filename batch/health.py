@@ -171,7 +171,7 @@ class Health:
         for tries in self._streak:
             tries.charged -= 1
             tries.given_back = True
-        self._budget.left += self._spent
+        self._budget.give_back(self._spent)
         self._streak.clear()
         self._evidence = self._spent = 0
         self._opened = now

@@ -57,21 +57,25 @@ class Budget:
     """Retries that the whole run may spend, so that a sick server is not hit five times each.
 
     Attributes:
-        left: Retries that can be spent now. Starts at 20; a success adds a tenth.
+        tenths: What is left, in tenths of a retry. Starts at 20 retries; a success adds a tenth.
     """
 
-    left: float = 20.0
+    tenths: int = 200
 
     def earn(self) -> None:
         """Count one success."""
-        self.left += 0.1
+        self.tenths += 1
 
     def spend(self) -> bool:
         """Take one retry, if there is one."""
-        if self.left < 1:
+        if self.tenths < 10:
             return False
-        self.left -= 1
+        self.tenths -= 10
         return True
+
+    def give_back(self, retries: int) -> None:
+        """Put back what was spent on an outage."""
+        self.tenths += 10 * retries
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,15 @@ async def test_the_limit_becomes_what_the_server_says_it_admits_and_stays_there(
     assert told.limit == 20
 
 
+async def test_a_longer_window_that_the_server_names_is_waited_for() -> None:
+    told = gate(limit=45)
+    sent = [await told.acquire() for _ in range(45)]
+    last = sent[-1]
+    told.throttled(last, 0, admitted=(50, 60.0))
+
+    assert await told.acquire() >= last + 60
+
+
 async def test_a_server_that_says_it_admits_as_much_as_is_used_means_others_use_it_too() -> None:
     shared = gate(limit=45)
     shared.throttled(await shared.acquire(), 1, admitted=(50, 5.0))
