@@ -12,6 +12,7 @@ The modules, in the order in which the data travels::
     preview      Plan                  ->  text, before the
     question     on the terminal
     session      everything that acting needs, wired once
+    interrupts   the first signal stops the run, the second ends the process
     job          licenses              ->  a Status for each: send, retry, stop, settle
     client       one request           ->  one License or one ApiError
     answers      status and body       ->  the same, as a pure function

@@ -12,7 +12,6 @@ import os
 import secrets
 import socket
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batch import __version__
@@ -34,11 +33,6 @@ def _user() -> str:
 def path_for(results: Path) -> Path:
     """Where the manifest of a results file stands."""
     return results.with_name(results.name + ".run.json")
-
-
-def timestamp(moment: datetime) -> str:
-    """A moment as the files of a run write it: UTC, ISO 8601, milliseconds, ``Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from batch.errors import ResultsError
 from batch.model import Outcome, Status
 from batch.replace import replacing
-from batch.text import cell
+from batch.text import cell, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -141,7 +141,7 @@ class Journal:
         Raises:
             OSError: No line of it is in the file; each of these rows stands as it stood before.
         """
-        finished = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        finished = timestamp(self._now())
         entries = (entry, *self._repeats.get(entry, ()))
         lines = [self._row(each, status, finished) for each in entries]
         start = self._size

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import time
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch import manifest
 from batch.client import CryptlexClient
-from batch.errors import InterruptedRunError, StoppedError
+from batch.errors import StoppedError
 from batch.gate import Gate
 from batch.health import Health
+from batch.interrupts import stopped_by_signals
 from batch.job import Job
 from batch.model import REVOKE, Status
 from batch.progress import Progress, Screen
 from batch.retry import RetryPolicy
 from batch.source import UNFINISHED
 from batch.summary import Summary, block, done_outcomes, exit_code
+from batch.text import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from batch.clock import Clock
     from batch.manifest import Manifest
@@ -69,7 +69,7 @@ class Session:
         Raises:
             OSError: It cannot be written; nothing was sent.
         """
-        now = manifest.timestamp(datetime.now(UTC))
+        now = timestamp(datetime.now(UTC))
         self.paper.sessions.append(manifest.Session(started_at=now))
         self.paper.write(manifest.path_for(self.journal.path))
 
@@ -106,7 +106,7 @@ class Session:
             concurrency=min(settings.concurrency, max(1, len(self.plan.to_send))),
             drain=settings.timeout * DRAIN,
         )
-        with _signals_stop(job, self.screen):
+        with stopped_by_signals(job, self.screen):
             async with client, self._every_second(job, progress):
                 await job.run(self.plan.to_send)
             progress.close()
@@ -181,7 +181,7 @@ class Session:
             done,
             stopped.exit_code if stopped else None,
         )
-        entry.finished_at = manifest.timestamp(datetime.now(UTC))
+        entry.finished_at = timestamp(datetime.now(UTC))
         entry.counts = {str(outcome): count for outcome, count in counts.items()}
         entry.stopped = stopped.message if stopped else ""
         paper = manifest.path_for(results)
@@ -220,31 +220,3 @@ class Session:
         else:
             self.screen.say(text)
         return summary
-
-
-@contextmanager
-def _signals_stop(job: Job, screen: Screen) -> Iterator[None]:
-    """Stop the job at the first SIGINT, SIGTERM or SIGHUP, and the process at the second."""
-    loop = asyncio.get_running_loop()
-
-    def on(number: signal.Signals) -> None:
-        if isinstance(job.stopped, InterruptedRunError):
-            # Every settled row has been handed to the operating system: nothing is lost.
-            screen.say(f"{number.name}: ended at once; the results file is left as a journal")
-            os._exit(128 + number)
-        screen.say(f"{number.name}: waiting for what is in flight; once more ends at once")
-        job.stop(InterruptedRunError(number))
-
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    caught = [signal.Signals[name] for name in names if hasattr(signal, name)]
-    # One that was ignored at the start stays ignored: that is how nohup works.
-    caught = [number for number in caught if signal.getsignal(number) is not signal.SIG_IGN]
-    with suppress(NotImplementedError):  # Windows
-        for number in caught:
-            loop.add_signal_handler(number, on, number)
-    try:
-        yield
-    finally:
-        with suppress(NotImplementedError):
-            for number in caught:
-                loop.remove_signal_handler(number)

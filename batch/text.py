@@ -1,8 +1,9 @@
-"""Text from outside, made safe to write into a results file, a log or a message."""
+"""Text for files and messages: what comes from outside made safe, and moments spelled one way."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 LONGEST = 300
 """Characters of one text from outside that are kept."""
@@ -14,6 +15,11 @@ _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 # Spreadsheets run a cell that begins like this as a formula (OWASP, "CSV Injection").
 _FORMULA = re.compile(r"'*[=+\-@]")
+
+
+def timestamp(moment: datetime) -> str:
+    """Spell a moment: UTC, ISO 8601, milliseconds, ``Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def plain(text: str) -> str:

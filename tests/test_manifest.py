@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from batch import __version__, manifest
-from batch.manifest import Manifest, Session, new_run_id, path_for, timestamp
+from batch.manifest import Manifest, Session, new_run_id, path_for
+from batch.text import timestamp
 
 
 def paper(**more: object) -> Manifest:
