@@ -21,6 +21,7 @@ The modules, in the order in which the data travels::
     retry        what one license, and all together, may cost
     health       when everybody waits, and when the run gives up
     results      Status                ->  a line of the results file
+    ledger       the finished file read back, counted
     manifest     who ran what, when and why
     summary      counts                ->  exit code, and what a person reads at the end
     progress     the bar and the lines while it goes on

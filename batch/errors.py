@@ -103,14 +103,12 @@ class TransientError(ApiError):
 
 
 class ThrottledError(TransientError):
-    """The server carried nothing out and asks everybody to wait: 429, or 503 with a time.
+    """The server asks everybody to wait: 429, or 503 with a time.
 
     Attributes:
         retry_after: Seconds it asks for; 0 where it does not say.
         admitted: Requests and seconds that it says it admits, or None.
     """
-
-    arrived = False
 
     def __init__(
         self,
@@ -124,6 +122,8 @@ class ThrottledError(TransientError):
         super().__init__(message, status=status, code=code)
         self.retry_after = retry_after
         self.admitted = admitted
+        # A limiter stands before the API; whoever answers 503 may have passed the request on.
+        self.arrived = status != 429
 
 
 class UnconfirmedError(ApiError):

@@ -70,7 +70,7 @@ class Gate:
         self._cooling: deque[float] = deque()
         self._last_sent = -math.inf
         self._paused_until = -math.inf
-        self._throttled_at = -math.inf
+        self._backed_off = -math.inf
         self._limit_changed = -math.inf
         self._single = False
 
@@ -100,31 +100,56 @@ class Gate:
             self._cooling.append(self._clock.now() + self.period + MARGIN)
         self._changed.set()
 
-    def pause(self, seconds: float) -> None:
-        """Hold everybody back for so many seconds from now; the longest pause counts."""
-        self._paused_until = max(self._paused_until, self._clock.now() + seconds)
+    def pause(self, seconds: float) -> float:
+        """Hold everybody back for so many seconds from now, unless they already are for longer.
+
+        Returns:
+            The seconds by which that prolongs the time in which nothing is sent.
+        """
+        until = max(self._paused_until, self._clock.now() + seconds)
+        prolonged = until - max(self._paused_until, self._clock.now())
+        self._paused_until = until
+        return prolonged
 
     def one_at_a_time(self, single: bool) -> None:
         """Let only one request be in flight, or any number again."""
         self._single = single
         self._changed.set()
 
+    def back_off(self, sent: float, retry_after: float) -> float:
+        """Pause for everybody, once for all answers of a burst that ask for it.
+
+        Args:
+            sent: What `acquire` returned for the request that was answered so.
+            retry_after: Seconds the server asks for, rounded by it to the nearest whole one.
+
+        Returns:
+            The seconds by which that prolongs the time in which nothing is sent.
+        """
+        if sent <= self._backed_off:
+            return self.pause(retry_after)
+        self._backed_off = self._clock.now()
+        return self.pause(max(retry_after, self.period) + 0.5 + self._jitter())
+
     def throttled(
         self, sent: float, retry_after: float, admitted: tuple[int, float] | None = None
     ) -> float:
-        """React to a 429: pause everybody and lower the limit, once for all 429s of a burst.
+        """React to a 429: `back_off`, and lower the limit once for all 429s of a burst.
 
         Args:
-            sent: What `acquire` returned for the refused request.
-            retry_after: Seconds the server asks for, rounded by it to the nearest whole one.
+            sent: As for `back_off`.
+            retry_after: As for `back_off`.
             admitted: Requests and seconds that the server says it admits, where it says so.
 
         Returns:
-            The length of the pause in seconds; 0 if an earlier 429 of the same burst set it.
+            As `back_off`.
         """
-        if sent <= self._throttled_at:
-            return 0.0
-        self._throttled_at = self._limit_changed = self._clock.now()
+        if sent > self._backed_off:
+            self._lower(admitted)
+        return self.back_off(sent, retry_after)
+
+    def _lower(self, admitted: tuple[int, float] | None) -> None:
+        self._limit_changed = self._clock.now()
         rate = math.inf if self.limit is None else self.limit / self.period
         if admitted and admitted[0] / admitted[1] < rate:
             self.limit, self.period = admitted
@@ -132,9 +157,6 @@ class Gate:
         elif self.limit is not None:
             # Someone else behind this address uses the rest of what is admitted.
             self.limit = max(1, self.limit * 3 // 4)
-        pause = max(retry_after, self.period) + 0.5 + self._jitter()
-        self.pause(pause)
-        return pause
 
     def _take(self, now: float) -> float:
         self.requests += 1

@@ -48,7 +48,7 @@ FORBIDDEN_IN_A_ROW = 5
 class Health:
     """Hears of every answer of the run.
 
-    A *failure* is no usable answer or a 5xx, a *success* any other answer. For each request that
+    A *failure* is no answer or a 5xx, a *success* any other answer. For each request that
     was sent exactly one of `succeeded` and `failed` is called.
 
     Attributes:
@@ -85,12 +85,12 @@ class Health:
         Raises:
             StoppedError: The server is down, or refuses, for longer than is sensible to wait.
         """
-        # A wait that the server asks for is not one of the license's attempts.
-        charged = Tries() if isinstance(error, ThrottledError) else tries
+        # A wait that the server asks for is charged to nobody.
+        account = Tries() if isinstance(error, ThrottledError) else tries
         if error.status is None or error.status >= 500:
-            self._lengthen_streak(charged, error)
+            self._lengthen_streak(account, error)
         else:
-            charged.charged += 1
+            account.charged += 1
             self._end_streak()
         if isinstance(error, ThrottledError):
             self._throttle(error)
@@ -150,11 +150,11 @@ class Health:
     def _lengthen_streak(self, tries: Tries, error: TransientError) -> None:
         now = self.clock.now()
         self._failing_since = min(self._failing_since, now)
-        if now - self._failing_since >= PATIENCE:
-            raise StoppedError(
-                f"no usable answer for {PATIENCE / 60:.0f} minutes; the last one: {error.message}"
-            )
         if self.is_down:
+            if now - self._failing_since >= PATIENCE:
+                raise StoppedError(
+                    f"no answer for {PATIENCE / 60:.0f} minutes; the last failure: {error.message}"
+                )
             if error.sent > self._opened:
                 self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
             return
@@ -190,13 +190,15 @@ class Health:
 
     def _throttle(self, error: ThrottledError) -> None:
         self.throttled += error.status == 429
-        if error.retry_after > LONGEST_PAUSE:
-            raise StoppedError(
-                f"the server asks to wait {error.retry_after:.0f} s ({error.message})"
-            )
+        asked = max(error.retry_after, error.admitted[1] if error.admitted else 0.0)
+        if asked > LONGEST_PAUSE:
+            raise StoppedError(f"the server asks to wait {asked:.0f} s ({error.message})")
         if self.throttled >= MOST_THROTTLED:
             raise StoppedError(f"{MOST_THROTTLED} requests were refused as too many (429)")
-        pause = self.gate.throttled(error.sent, error.retry_after, error.admitted)
+        if error.status == 429:
+            pause = self.gate.throttled(error.sent, error.retry_after, error.admitted)
+        else:
+            pause = self.gate.back_off(error.sent, error.retry_after)
         if pause:
             log.warning(
                 "%s: nothing is sent for %.1f s",

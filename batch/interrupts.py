@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 def stopped_by_signals(job: Job, screen: Screen) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP stop the job while the block runs."""
     loop = asyncio.get_running_loop()
+    received: set[signal.Signals] = set()
 
     def on(number: signal.Signals) -> None:
-        if isinstance(job.stopped, InterruptedRunError):
+        if received:
             # Every settled row has been handed to the operating system: nothing is lost.
             screen.say(f"{number.name}: ended at once; the results file is left as a journal")
             os._exit(128 + number)
+        received.add(number)
         screen.say(f"{number.name}: waiting for what is in flight; once more ends at once")
         job.stop(InterruptedRunError(number))
 

@@ -74,6 +74,7 @@ class Job:
     _failures: int = 0
     _resting: set[asyncio.Task[Any]] = field(default_factory=set)
     _unsettled: list[tuple[int, Tries]] = field(default_factory=list)
+    _draining: bool = False
 
     async def run(self, entries: Iterable[int]) -> None:
         """Settle the licenses of these entries, each once, until all are done or it is stopped."""
@@ -112,10 +113,8 @@ class Job:
         except asyncio.CancelledError:
             if self.stopped is None:
                 raise
-        except Exception as bug:
-            # The other workers must still record what they sent.
-            log.exception("unexpected error", extra={"event": "bug"})
-            self.stop(StoppedError(f"a bug in bulk-revoke: {type(bug).__name__}: {bug}"))
+        except Exception as bug:  # noqa: BLE001 - the others must still record what they sent
+            self._stop_for(bug)
         if status is not None:
             self._note(entry, status)
         elif tries.unsettled:
@@ -148,10 +147,11 @@ class Job:
         """Read a license whose PATCH had no usable answer, and say how it stands.
 
         Returns:
-            None if it is not as wanted and its attempts were given back: it is sent again.
+            None if its attempts were given back and it is to be sent again, or if the run was
+            stopped before an answer came.
         """
         reads = Tries()
-        while True:
+        while self._draining or not self.stopped:
             try:
                 found = await self._ask(self.client.get(self.license_id(entry)), reads)
             except ThrottledError:
@@ -162,6 +162,8 @@ class Job:
                     return verdict.unread(tries, error)
                 await self._rest(reads)
             except ApiError as error:
+                if isinstance(error, AccessError):
+                    self.stop(StoppedError(error.message, hint=error.hint))
                 gone = isinstance(error, RejectedError) and error.status == 404
                 return (verdict.not_found if gone else verdict.unread)(tries, error)
             else:
@@ -172,6 +174,7 @@ class Job:
                     tries.given_back = False
                     return None
                 return verdict.unchanged(tries, found, self.action)
+        return None
 
     async def _ask(self, request: Awaitable[License], tries: Tries) -> License:
         """Await one request, and let the license and the run's health know how it went."""
@@ -185,6 +188,11 @@ class Job:
                 self.health.failed(tries, error)
             else:
                 self.health.succeeded()
+            raise
+        except Exception as bug:
+            tries.sent += 1
+            tries.error = ApiError(f"{type(bug).__name__}: {bug}")
+            tries.unsettled = True
             raise
         tries.sent += 1
         self.health.succeeded()
@@ -204,6 +212,7 @@ class Job:
 
     async def _settle_rest(self) -> None:
         """After a stop: read back what may have been applied; what takes too long is unknown."""
+        self._draining = True
         reading = {
             asyncio.create_task(self._read_back(entry, tries)): (entry, tries)
             for entry, tries in self._unsettled
@@ -234,6 +243,9 @@ class Job:
                 )
             )
             return
+        except Exception as bug:  # noqa: BLE001 - as in `_settle`
+            self._stop_for(bug)
+            return
         self._settled += 1
         self._failures += status.outcome in {Outcome.FAILED, Outcome.UNKNOWN}
         if self.failure_limit.exceeded(
@@ -245,6 +257,10 @@ class Job:
                     hint="the results say why; --max-failures sets the limit.",
                 )
             )
+
+    def _stop_for(self, bug: Exception) -> None:
+        log.error("unexpected error", exc_info=bug, extra={"event": "bug"})
+        self.stop(StoppedError(f"a bug in bulk-revoke: {type(bug).__name__}: {bug}"))
 
     def _refused(self, tries: Tries, error: RejectedError | AccessError) -> Status | None:
         if isinstance(error, AccessError):

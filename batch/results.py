@@ -22,7 +22,7 @@ from batch.replace import replacing
 from batch.text import cell, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from batch.model import Listing
@@ -105,11 +105,12 @@ class Journal:
         self._now = now
         self._outcomes = bytearray([_CODES[Outcome.PLANNED]]) * len(listing)
         self._offsets = array("Q", bytes(8 * len(listing)))
+        self._owed: dict[int, tuple[int, bytes]] = {}
         self._repeats = _repeats(listing)
         self._line = io.StringIO()
         self._csv = csv.writer(self._line, lineterminator="\n")
         try:
-            self._file = path.open("xb", buffering=0)
+            self._file = path.open("x+b", buffering=0)
         except OSError as cause:
             raise ResultsError(
                 f"{path}: cannot be written: {cause.strerror}", hint="name a file with --output."
@@ -139,16 +140,24 @@ class Journal:
         """Write how a license stands, for its row and for the rows that repeat it.
 
         Raises:
-            OSError: No line of it is in the file; each of these rows stands as it stood before.
+            OSError: No line of it is in the file; it will be in the one that `finish` writes.
         """
         finished = timestamp(self._now())
         entries = (entry, *self._repeats.get(entry, ()))
         lines = [self._row(each, status, finished) for each in entries]
+        code = _CODES[status.outcome]
         start = self._size
-        self._write(b"".join(lines))
+        try:
+            self._write(b"".join(lines))
+        except OSError:
+            self._owed.update(
+                (each, (code, line)) for each, line in zip(entries, lines, strict=True)
+            )
+            raise
         for each, line in zip(entries, lines, strict=True):
             self._offsets[each] = start
-            self._outcomes[each] = _CODES[status.outcome]
+            self._outcomes[each] = code
+            self._owed.pop(each, None)
             start += len(line)
 
     def sync(self) -> None:
@@ -160,18 +169,6 @@ class Journal:
         found = Counter(self._outcomes)
         return {outcome: found[code] for code, outcome in enumerate(_OUTCOMES) if found[code]}
 
-    def outcome(self, entry: int) -> Outcome:
-        """How an entry stands."""
-        return _OUTCOMES[self._outcomes[entry]]
-
-    def rows(self, outcomes: frozenset[Outcome]) -> Iterator[list[str]]:
-        """The lines of all entries with one of these outcomes, in input order."""
-        with self.path.open("rb") as file:
-            for entry, code in enumerate(self._outcomes):
-                if _OUTCOMES[code] in outcomes:
-                    file.seek(self._offsets[entry])
-                    yield next(csv.reader([file.readline().decode()]))
-
     def finish(self) -> None:
         """Replace the journal by one line for each row, in input order; all or nothing.
 
@@ -181,30 +178,30 @@ class Journal:
             OSError: The journal stands as it was.
         """
         with replacing(self.path) as final:
-            outcomes, offsets = self._copy_in_order(final)
-        self._outcomes, self._offsets = outcomes, offsets
+            self._copy_in_order(final)
+        for entry, (code, _) in self._owed.items():
+            self._outcomes[entry] = code
+        for entry, code in enumerate(self._outcomes):
+            if code == _CODES[Outcome.PLANNED]:
+                self._outcomes[entry] = _CODES[Outcome.NOT_ATTEMPTED]
 
     def close(self) -> None:
         """Close the file; what is in it stays."""
         self._file.close()
 
-    def _copy_in_order(self, final: BinaryIO) -> tuple[bytearray, array[int]]:
-        """Write the last line of each entry, and say how the entries then stand and where."""
-        outcomes, offsets = bytearray(self._outcomes), array("Q")
-        with (
-            self.path.open("rb") as journal,
-            mmap.mmap(journal.fileno(), 0, access=mmap.ACCESS_READ) as lines,
-        ):
-            position = final.write(lines[: lines.find(b"\n") + 1])
+    def _copy_in_order(self, final: BinaryIO) -> None:
+        # The journal is read through its own descriptor: whatever somebody has put into its
+        # place meanwhile, these are the lines that were written.
+        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as lines:
+            final.write(lines[: lines.find(b"\n") + 1])
             for entry, code in enumerate(self._outcomes):
                 start = self._offsets[entry]
-                line = lines[start : lines.find(b"\n", start) + 1]
-                if code == _CODES[Outcome.PLANNED]:
-                    line = self._row(entry, Status(Outcome.NOT_ATTEMPTED), "")
-                    outcomes[entry] = _CODES[Outcome.NOT_ATTEMPTED]
-                offsets.append(position)
-                position += final.write(line)
-        return outcomes, offsets
+                if entry in self._owed:
+                    final.write(self._owed[entry][1])
+                elif code == _CODES[Outcome.PLANNED]:
+                    final.write(self._row(entry, Status(Outcome.NOT_ATTEMPTED), ""))
+                else:
+                    final.write(lines[start : lines.find(b"\n", start) + 1])
 
     def _write(self, data: bytes) -> None:
         """Append; a part that a full disk let through is taken back."""

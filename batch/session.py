@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +16,12 @@ from batch.gate import Gate
 from batch.health import Health
 from batch.interrupts import stopped_by_signals
 from batch.job import Job
-from batch.model import REVOKE, Status
+from batch.ledger import Ledger
+from batch.model import REVOKE, Outcome, Status
 from batch.progress import Progress, Screen
 from batch.retry import RetryPolicy
 from batch.source import UNFINISHED
-from batch.summary import Summary, block, done_outcomes, exit_code
+from batch.summary import LEFT_OUT, MOST_SHOWN, Summary, block, done_outcomes, exit_code
 from batch.text import timestamp
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Session:
         health = Health(gate, self.clock)
         progress = Progress(self.screen, len(self.plan.to_send), self.clock)
         entry = self.paper.sessions[-1]
-        started = time.monotonic()
+        started = self.clock.now()
         client = CryptlexClient(
             base_url,
             token,
@@ -112,7 +112,7 @@ class Session:
             progress.close()
             entry.requests, entry.patches = gate.requests, client.patches
             entry.throttled = health.throttled
-            return self._end(entry, job.stopped, time.monotonic() - started)
+            return self._end(entry, job.stopped, self.clock.now() - started)
 
     def _recorder(self, progress: Progress) -> Callable[[int, Status], None]:
         listing, journal = self.plan.listing, self.journal
@@ -146,12 +146,14 @@ class Session:
 
         async def tick() -> None:
             while True:
-                await asyncio.sleep(1)
+                await self.clock.sleep(1)
                 progress.tick()
                 try:
                     await asyncio.to_thread(self.journal.sync)
                 except OSError as cause:
                     job.stop(StoppedError(f"the results cannot be saved: {cause.strerror}"))
+                except RuntimeError as cause:  # no thread is to be had
+                    job.stop(StoppedError(f"the results cannot be saved: {cause}"))
 
         ticking = asyncio.create_task(tick())
         try:
@@ -165,26 +167,16 @@ class Session:
         self, entry: manifest.Session, stopped: StoppedError | None, seconds: float
     ) -> Summary:
         done = done_outcomes(missing_ok=self.settings.missing_ok)
-        results = self.journal.path
-        try:
-            self.journal.finish()
-            self.paper.results["sha256"] = manifest.sha256(results)
-        except OSError as cause:
-            self.screen.insist(
-                f"warning: {results}: stays as it was while the run went on "
-                f"(the last line of a row counts): {cause.strerror}"
-            )
-        counts = self.journal.counts()
+        ledger, in_order = self._close_results(done)
+        if LEFT_OUT.isdisjoint(ledger.counts):
+            stopped = None  # it came too late to leave anything out
         entry.exit_code = exit_code(
-            counts,
-            len(self.plan.listing),
-            done,
-            stopped.exit_code if stopped else None,
+            ledger.counts, len(self.plan.listing), done, stopped.exit_code if stopped else None
         )
         entry.finished_at = timestamp(datetime.now(UTC))
-        entry.counts = {str(outcome): count for outcome, count in counts.items()}
+        entry.counts = {str(outcome): count for outcome, count in ledger.counts.items()}
         entry.stopped = stopped.message if stopped else ""
-        paper = manifest.path_for(results)
+        paper = manifest.path_for(self.journal.path)
         try:
             self.paper.write(paper)
         except OSError as cause:
@@ -204,19 +196,36 @@ class Session:
             throttled=entry.throttled,
             seconds=round(seconds, 3),
             rate=round(entry.requests / seconds, 2) if seconds else 0.0,
-            results=str(results),
+            results=str(self.journal.path),
             manifest=str(paper),
-            hint=self.again if not UNFINISHED.isdisjoint(counts) else "",
+            hint=self.again if in_order and not UNFINISHED.isdisjoint(ledger.counts) else "",
         )
         text = block(
             summary,
             place=self.place,
             done=done,
-            rows=self.journal.rows(frozenset(counts) - done),
-            stopped=" ".join(filter(None, (stopped.message, stopped.hint))) if stopped else "",
+            rows=ledger.undone,
+            stopped=": ".join(filter(None, (stopped.message, stopped.hint))) if stopped else "",
         )
         if entry.exit_code:
             self.screen.insist(text)
         else:
             self.screen.say(text)
         return summary
+
+    def _close_results(self, done: frozenset[Outcome]) -> tuple[Ledger, bool]:
+        """Put the results into their order, and count them as they then stand on the disk."""
+        results = self.journal.path
+        try:
+            self.journal.finish()
+            ledger = Ledger.read(results, done, most=MOST_SHOWN)
+            self.paper.results["sha256"] = manifest.sha256(results)
+        except OSError as cause:
+            self.screen.insist(
+                f"warning: {results}: could not be put into its order ({cause.strerror}): what is "
+                "there is the journal of the run, in which the last line of a row counts.\n"
+                "To go on, start again from the input with another --output: revoking twice is "
+                "harmless."
+            )
+            return Ledger(self.journal.counts(), []), False
+        return ledger, True

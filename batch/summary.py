@@ -18,6 +18,9 @@ DONE = frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED, Outcome.EXCLUDED})
 
 _REVOKED = frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED})
 
+LEFT_OUT = frozenset({Outcome.NOT_ATTEMPTED, Outcome.PLANNED, Outcome.UNKNOWN})
+"""Outcomes that a run which ended early leaves behind; without any of them it did not."""
+
 MOST_SHOWN = 10
 """Rows that are not done and are shown in the summary."""
 
@@ -39,7 +42,7 @@ class Summary:
         requests: Requests sent, all kinds and retries included.
         patches: PATCH requests sent.
         throttled: Answers with status 429.
-        seconds: Length of the whole run.
+        seconds: From the first request to the last answer.
         rate: Requests per second while requests were sent.
         results: Path of the results file.
         manifest: Path of the manifest.
@@ -80,7 +83,7 @@ def exit_code(
     """The exit code of a run.
 
     Args:
-        counts: Rows by outcome.
+        counts: Rows by outcome, as the results file holds them.
         rows: Rows of the input; the ledger must balance.
         done: Outcomes that count as done.
         stopped: Exit code of what ended the run early, or None.

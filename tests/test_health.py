@@ -375,13 +375,24 @@ async def test_an_answer_to_anybody_since_a_license_failed_means_the_server_is_u
 
 async def test_fifteen_minutes_without_a_success_stop_the_run() -> None:
     ward = Ward()
-    ward.fail(Tries())
+    for _ in range(BREAKER_FAILURES):
+        ward.fail(Tries())
     await asyncio.sleep(PATIENCE - 0.001)
     ward.fail(Tries())
     await asyncio.sleep(0.002)
 
     with pytest.raises(StoppedError, match="15 minutes"):
         ward.fail(Tries())
+
+
+async def test_a_machine_that_slept_is_no_outage() -> None:
+    ward = Ward()
+    ward.fail(Tries())
+    await asyncio.sleep(10 * PATIENCE)
+
+    ward.fail(Tries())
+
+    assert await ward.next_request() == 0
 
 
 async def test_patience_starts_with_a_failure_and_not_with_the_silence_before() -> None:

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from batch.errors import StoppedError
-from batch.model import Outcome, Status
-from batch.retry import FailureLimit
+from batch.errors import StoppedError, ThrottledError
+from batch.model import License, Outcome, Status
+from batch.retry import FailureLimit, RetryPolicy, Tries
 from batch.sandbox import FAULTS
 from tests.harness import bench, holding, some_ids
 
@@ -407,6 +407,96 @@ async def test_a_stop_reads_back_what_got_no_answer() -> None:
         assert not sandbox.revoked[ids[1]]
 
 
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_a_stop_bounds_a_read_back_that_is_in_flight(concurrency: int) -> None:
+    async with (
+        holding(ONE, latency=(0.2, 0.2)) as sandbox,
+        bench(sandbox, ONE, concurrency=concurrency) as work,
+    ):
+        sandbox.fail(ID, "204")
+        sandbox.fail_all(429, retry_after=290, on="GET")
+        asyncio.get_running_loop().call_later(0.3, work.job.stop, StoppedError("interrupted"))
+        started = now()
+        statuses = await work.run()
+
+    assert now() - started < 10
+    assert statuses[ID].outcome is Outcome.UNKNOWN
+
+
+async def test_a_bug_after_a_license_was_sent_is_read_back() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        send = work.client.set_revoked
+
+        async def broken(license_id: str, revoked: bool) -> License:
+            await send(license_id, revoked)
+            raise ZeroDivisionError("unforeseen")
+
+        work.client.set_revoked = broken  # type: ignore[method-assign]
+        statuses = await work.run()
+
+    assert work.job.stopped is not None
+    assert statuses[ID].outcome is Outcome.REVOKED
+
+
+async def test_a_bug_in_recording_lets_the_others_record() -> None:
+    ids = some_ids(64)
+    async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
+        recorded = work.job.record
+
+        def broken(entry: int, status: Status) -> None:
+            if entry == 5:
+                raise ZeroDivisionError("unforeseen")
+            recorded(entry, status)
+
+        work.job.record = broken
+        statuses = await work.run()
+
+        assert work.job.stopped is not None
+        assert {entry.target for entry in sandbox.log} == {*statuses, ids[5]}
+
+
+async def test_a_token_that_is_refused_on_reading_back_stops_the_run() -> None:
+    ids = some_ids(100)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=2) as work:
+        sandbox.fail_all("204", on="PATCH")
+        sandbox.fail_all(401, on="GET")
+        await work.run()
+
+        assert work.job.stopped is not None
+        assert len(sandbox.log) < 10
+
+
+async def test_a_503_that_asks_to_wait_may_have_been_applied() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        sandbox.fail(ID, "504_after")
+        sandbox.fail(ID, 503, retry_after=20)
+        sandbox.fail(ID, 409)
+        statuses = await work.run()
+
+        assert sandbox.revoked[ID]
+    assert statuses[ID].outcome is Outcome.REVOKED
+
+
+async def test_maintenance_does_not_slow_down_what_comes_after_it() -> None:
+    ids = some_ids(200)
+    async with holding(ids) as sandbox, bench(sandbox, ids, rate=(45, 5.0)) as work:
+        sandbox.fail_all(503, retry_after=30)
+        asyncio.get_running_loop().call_later(400, sandbox.heal)
+        statuses = await work.run()
+
+    assert work.gate.limit == 45
+    assert len(statuses) == 200
+
+
+async def test_a_daily_limit_stops_the_run_instead_of_sleeping_for_a_day() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        error = ThrottledError(
+            "HTTP 429", status=429, code="http_429", retry_after=30, admitted=(10_000, 86_400.0)
+        )
+        with pytest.raises(StoppedError, match="86400"):
+            work.job.health.failed(Tries(), error)
+
+
 async def test_a_stop_ends_a_pause_at_once() -> None:
     ids = some_ids(50)
     async with holding(ids) as sandbox, bench(sandbox, ids) as work:
@@ -417,6 +507,40 @@ async def test_a_stop_ends_a_pause_at_once() -> None:
 
     assert now() - started == pytest.approx(3)
     assert statuses == {}
+
+
+async def test_a_stop_wakes_a_license_that_rests_before_its_next_attempt() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        work.job.jitter = lambda: 1.0
+        work.job.policy = RetryPolicy(base=25.0)
+        sandbox.fail(ID, "reset_before")
+        asyncio.get_running_loop().call_later(2, work.job.stop, StoppedError("interrupted"))
+        started = now()
+        statuses = await work.run()
+
+    assert now() - started < 3
+    assert statuses[ID].outcome is Outcome.FAILED
+    assert work.patches(ID) == 1
+
+
+async def test_a_stop_lets_a_license_that_rested_before_finish_its_request() -> None:
+    async with holding(ONE, latency=(4.0, 4.0)) as sandbox, bench(sandbox, ONE) as work:
+        sandbox.fail(ID, 500)
+        asyncio.get_running_loop().call_later(7, work.job.stop, StoppedError("interrupted"))
+        statuses = await work.run()
+
+    assert statuses[ID] == Status(Outcome.REVOKED, True, 200, attempts=2)
+    assert [entry.method for entry in sandbox.log] == ["PATCH", "PATCH"]
+
+
+async def test_the_first_twenty_failures_in_a_row_stop_a_run_that_accepts_any_number() -> None:
+    ids = some_ids(100)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        sandbox.fail_all(409)
+        statuses = await work.run()
+
+    assert work.job.stopped is not None
+    assert len(statuses) == 20
 
 
 async def test_results_that_cannot_be_written_stop_the_run() -> None:

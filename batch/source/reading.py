@@ -154,6 +154,6 @@ def _refuse_invalid(title: str, collector: Collector) -> None:
     rows = counted(len(collector.invalid), "row")
     raise InputError(
         f"{title}: {rows} without a license ID (of {len(collector.rows):,}):\n" + "\n".join(lines),
-        hint="correct them (an ID reads like 23d9646c-34f5-4d37-adeb-f7f77b927bdb),."
-        " or leave them out with --skip-invalid",
+        hint="correct them (an ID reads like 23d9646c-34f5-4d37-adeb-f7f77b927bdb),"
+        " or leave them out with --skip-invalid.",
     )
