@@ -20,6 +20,7 @@ from batch.errors import (
     UnconfirmedError,
 )
 from batch.model import License
+from batch.text import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +68,7 @@ def api_error(body: bytes) -> tuple[str, str] | None:
     if not isinstance(data, dict) or not isinstance(data.get("message"), str):
         return None
     code = data.get("code")
-    return data["message"], code if isinstance(code, str) else ""
+    return escaped(data["message"]), escaped(code) if isinstance(code, str) else ""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -107,7 +108,7 @@ def _license(status: int, body: bytes, license_id: str) -> License:
         )
     if named.lower() != license_id:
         raise UnconfirmedError(
-            f"the answer is about another license: {named[:40]}", status=status, code="wrong_id"
+            f"the answer is about another license: {escaped(named)}", status=status, code="wrong_id"
         )
     return License(id=license_id, revoked=revoked)
 
@@ -137,7 +138,8 @@ def _refuse(status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:
             code=code,
             hint="put it into the proxy's URL in HTTPS_PROXY.",
         )
-    if status < 400 or (status == 404 and said is None):
+    # Gateways answer an unknown path with a message as well; the API's own body has a code.
+    if status < 400 or (status == 404 and not (said and said[1])):
         raise AccessError(
             f"this is not the license API ({message}, {_kind(body)})",
             status=status,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from batch.errors import InterruptedRunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from batch.job import Job
     from batch.progress import Screen
@@ -21,27 +22,29 @@ if TYPE_CHECKING:
 def stopped_by_signals(job: Job, screen: Screen) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP stop the job while the block runs."""
     loop = asyncio.get_running_loop()
-    received: set[signal.Signals] = set()
+    received: list[int] = []
 
-    def on(number: signal.Signals) -> None:
+    def stop(number: signal.Signals) -> None:
+        job.stop(InterruptedRunError(number))
+        screen.say(f"{number.name}: waiting for what is in flight; once more ends at once")
+
+    # Not the event loop's own handlers: they would wait for the loop, and the loop may be stuck
+    # in writing to a terminal or a pipe that nobody reads.
+    def received_one(number: int, _frame: FrameType | None) -> None:
         if received:
             # Every settled row has been handed to the operating system: nothing is lost.
-            screen.say(f"{number.name}: ended at once; the results file is left as a journal")
             os._exit(128 + number)
-        received.add(number)
-        screen.say(f"{number.name}: waiting for what is in flight; once more ends at once")
-        job.stop(InterruptedRunError(number))
+        received.append(number)
+        loop.call_soon_threadsafe(stop, signal.Signals(number))
 
     names = ("SIGINT", "SIGTERM", "SIGHUP")
-    caught = [signal.Signals[name] for name in names if hasattr(signal, name)]
-    # One that was ignored at the start stays ignored: that is how nohup works.
-    caught = [number for number in caught if signal.getsignal(number) is not signal.SIG_IGN]
-    with suppress(NotImplementedError):  # Windows
-        for number in caught:
-            loop.add_signal_handler(number, on, number)
+    before = {}
+    for number in (signal.Signals[name] for name in names if hasattr(signal, name)):
+        # One that was ignored at the start stays ignored: that is how nohup works.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, received_one)
     try:
         yield
     finally:
-        with suppress(NotImplementedError):
-            for number in caught:
-                loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)

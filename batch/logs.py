@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from batch.errors import ConfigError
-from batch.text import timestamp
+from batch.text import plain, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,8 @@ class _ToScreen(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        self._screen.say(f"{level}{record.getMessage()}")
+        # Redacted before it is cut, so that no half of a secret is left.
+        self._screen.say(f"{level}{plain(self._screen.redact(record.getMessage()))}")
 
 
 def start(

@@ -101,6 +101,15 @@ class Manifest:
             file.write(text.encode(errors="backslashreplace") + b"\n")
 
 
+def is_rehearsal(results: Path) -> bool:
+    """Whether a file is the results of a rehearsal, by the manifest beside it."""
+    try:
+        paper = json.loads(path_for(results).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(paper, dict) and paper.get("rehearsal") is True
+
+
 def new_run_id() -> str:
     """A name for a run: eight hexadecimal digits."""
     return secrets.token_hex(4)

@@ -30,22 +30,27 @@ class Outcome(StrEnum):
     PLANNED = "planned"
 
 
+DONE = frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED, Outcome.EXCLUDED})
+"""Outcomes after which nothing is left to do for a row."""
+
+UNFINISHED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED})
+"""Outcomes that another run takes up again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """What a run wants of each license; actions differ in data, not in code.
 
     Attributes:
-        verb: The command's name.
         wanted: The value of ``revoked`` that a license is to have.
         done: The outcome of a license that the server confirmed.
     """
 
-    verb: str
     wanted: bool
     done: Outcome
 
 
-REVOKE = Action(verb="run", wanted=True, done=Outcome.REVOKED)
+REVOKE = Action(wanted=True, done=Outcome.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch import manifest, results, source
 from batch.address import label, proxy_for
 from batch.client import tls_context
 from batch.clock import Clock
-from batch.errors import ResultsError
+from batch.errors import InputError, InterruptedRunError, ResultsError
 from batch.gate import least_seconds
 from batch.plan import make_plan
 from batch.preview import preview
@@ -87,11 +89,19 @@ def run(
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             return runner.run(_act(session, settings, token))
+    except KeyboardInterrupt:
+        # Where signals cannot be caught on the event loop, or after the run has ended.
+        raise InterruptedRunError(signal.SIGINT) from None
     finally:
         session.journal.close()
 
 
 def _read_and_plan(settings: Settings, screen: Screen) -> Plan:
+    if not settings.sandbox and manifest.is_rehearsal(Path(settings.input)):
+        raise InputError(
+            f"{settings.input}: these are the results of a rehearsal; nothing was revoked",
+            hint="run the list that was rehearsed.",
+        )
     listing = source.read(
         settings.input,
         column=settings.column,

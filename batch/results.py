@@ -70,6 +70,11 @@ def _check_free(path: Path) -> None:
             f"{path}: exists already",
             hint="move it away, or name another file with --output.",
         )
+    if path.suffix.lower() in {".gz", ".ods", ".xls", ".xlsb", ".xlsm", ".xlsx"}:
+        raise ResultsError(
+            f"{path}: results are written as CSV, not as {path.suffix}",
+            hint="name a file that ends in .csv with --output.",
+        )
     if not path.parent.is_dir():
         raise ResultsError(f"{path}: no such directory: {path.parent}", hint="make it first.")
     if not os.access(path.parent, os.W_OK | os.X_OK):

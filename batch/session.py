@@ -17,12 +17,11 @@ from batch.health import Health
 from batch.interrupts import stopped_by_signals
 from batch.job import Job
 from batch.ledger import Ledger
-from batch.model import REVOKE, Outcome, Status
+from batch.model import REVOKE, UNFINISHED, Outcome, Status
 from batch.progress import Progress, Screen
 from batch.retry import RetryPolicy
-from batch.source import UNFINISHED
 from batch.summary import LEFT_OUT, MOST_SHOWN, Summary, block, done_outcomes, exit_code
-from batch.text import timestamp
+from batch.text import plain, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -175,7 +174,7 @@ class Session:
         )
         entry.finished_at = timestamp(datetime.now(UTC))
         entry.counts = {str(outcome): count for outcome, count in ledger.counts.items()}
-        entry.stopped = stopped.message if stopped else ""
+        entry.stopped = self._reason(stopped)
         paper = manifest.path_for(self.journal.path)
         try:
             self.paper.write(paper)
@@ -205,13 +204,20 @@ class Session:
             place=self.place,
             done=done,
             rows=ledger.undone,
-            stopped=": ".join(filter(None, (stopped.message, stopped.hint))) if stopped else "",
+            stopped=entry.stopped,
         )
         if entry.exit_code:
             self.screen.insist(text)
         else:
             self.screen.say(text)
         return summary
+
+    def _reason(self, stopped: StoppedError | None) -> str:
+        """Why a run ended early, without secrets and on one line."""
+        if stopped is None:
+            return ""
+        parts = (plain(self.screen.redact(part)) for part in (stopped.message, stopped.hint))
+        return ": ".join(filter(None, parts))
 
     def _close_results(self, done: frozenset[Outcome]) -> tuple[Ledger, bool]:
         """Put the results into their order, and count them as they then stand on the disk."""

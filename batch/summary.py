@@ -7,14 +7,11 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from batch.model import Outcome
+from batch.model import DONE, Outcome
 from batch.text import plain, uncell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-DONE = frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED, Outcome.EXCLUDED})
-"""Outcomes after which nothing is left to do for a row."""
 
 _REVOKED = frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED})
 

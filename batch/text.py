@@ -22,11 +22,14 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def escaped(text: str) -> str:
+    """Escape what is not plain text; for text from which a secret may still have to be taken."""
+    return text if text.isprintable() else _UNSAFE.sub(_escape, text)
+
+
 def plain(text: str) -> str:
     """Escape what is not plain text and cut at `LONGEST` characters."""
-    if not text.isprintable():
-        text = _UNSAFE.sub(_escape, text[:LONGEST])
-    return text[:LONGEST]
+    return escaped(text[:LONGEST])[:LONGEST]
 
 
 def cell(text: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 import xlsxwriter
 
 from batch.cli import run_command
+from batch.results import COLUMNS
 from tests.harness import some_ids
 
 TOKEN = "0123456789abcdef.token"
@@ -299,3 +300,40 @@ def test_results_have_the_rights_that_the_user_gives_to_new_files() -> None:
 
     for name in ("good.rehearsal.csv", "good.rehearsal.csv.run.json"):
         assert stat.S_IMODE(Path(name).stat().st_mode) == 0o600
+
+
+def test_a_rehearsals_results_are_no_input_for_the_real_thing(refusal: Refuse) -> None:
+    run_command(["run", "good.csv", "--sandbox", "--rate", "none", "--quiet"])
+
+    assert "rehearsal" in refusal("good.rehearsal.csv", *yes())
+
+
+@pytest.mark.parametrize("name", ["out.xlsx", "out.csv.gz", "out.ODS"])
+def test_results_are_not_called_what_they_are_not(refusal: Refuse, name: str) -> None:
+    assert name in refusal("good.csv", "-o", name, *yes())
+
+
+def test_a_log_never_goes_into_the_input(refusal: Refuse) -> None:
+    before = Path("good.csv").read_bytes()
+
+    assert "--log-file" in refusal("good.csv", "--log-file", "./good.csv", *yes())
+    assert Path("good.csv").read_bytes() == before
+
+
+def test_the_token_is_in_no_refusal(refusal: Refuse) -> None:
+    Path("mixed-up.csv").write_text(f"license_id\n{TOKEN}\n")
+
+    refusal("mixed-up.csv", *yes())
+
+
+def test_an_earlier_results_file_is_read_whatever_it_carries(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    header = ",".join([*COLUMNS, "License ID"])
+    Path("earlier.csv").write_text(f"{header}\n2,{IDS[0]},,failed,,,,,,1,,,{IDS[0]}\n")
+
+    code = run_command(
+        ["run", "earlier.csv", "--sandbox", "--rate", "none", "--column", "License ID"]
+    )
+
+    assert code == 0, capsys.readouterr().err

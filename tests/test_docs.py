@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from batch import __version__
-from batch.cli import COMMANDS, cli, run_command
+from batch import __version__, address
+from batch.cli import COMMANDS, cli, options, run_command
 from batch.model import Outcome
 from batch.results import COLUMNS
 from batch.summary import Summary, done_outcomes
@@ -87,6 +87,10 @@ def test_options_that_readme_shows_exist(name: str) -> None:
     for line in re.findall(rf"bulk-revoke {name} ([^`\n]*)", README):
         used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", line))
         assert used <= flags(name) | {"--help"}
+
+
+def test_the_default_installation_is_the_same_in_both_places() -> None:
+    assert options.SAAS == address.SAAS
 
 
 def test_columns_are_those_of_the_code() -> None:

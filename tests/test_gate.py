@@ -130,7 +130,8 @@ async def test_one_at_a_time_waits_for_the_answer_before() -> None:
     assert not second.done()
     single.release()
 
-    assert await second == first + 60
+    async with asyncio.timeout(3600):
+        assert await second == first + 60
 
 
 async def test_one_at_a_time_ends_for_those_who_wait_already() -> None:
@@ -142,7 +143,8 @@ async def test_one_at_a_time_ends_for_those_who_wait_already() -> None:
 
     single.one_at_a_time(False)
 
-    assert await second == 1003
+    async with asyncio.timeout(3600):
+        assert await second == 1003
 
 
 async def test_with_every_slot_in_flight_the_next_waits_for_an_answer() -> None:
@@ -154,7 +156,8 @@ async def test_with_every_slot_in_flight_the_next_waits_for_an_answer() -> None:
     assert not second.done()
     narrow.release()
 
-    assert await second == pytest.approx(1060 + 5 + MARGIN)
+    async with asyncio.timeout(3600):
+        assert await second == pytest.approx(1060 + 5 + MARGIN)
 
 
 async def test_more_workers_than_slots_exceed_nothing() -> None:

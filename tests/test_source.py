@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import InputError
-from batch.model import Listing, Outcome
+from batch.model import UNFINISHED, Listing, Outcome
 from batch.results import COLUMNS
-from batch.source import UNFINISHED, read
+from batch.source import read
 from batch.source.ids import NO_ID, parse_id, parse_ids
 from batch.source.refusals import shown
 from batch.source.repeats import first_entries
@@ -448,7 +448,7 @@ def test_the_outcomes_to_take_can_be_chosen() -> None:
 def test_an_unfinished_journal_is_refused() -> None:
     error = refusal(results("revoked", "planned", "failed"))
 
-    assert "row 3: this is the journal of a run that has not ended" in error.message
+    assert "row 3: this is the journal of a run that was not brought to its end" in error.message
     assert "harmless" in error.hint
 
 

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
 
 from batch import __version__
+from batch.cli.streams import let_go_of_streams, open_closed_streams, say
 from batch.errors import BulkRevokeError
 
 COMMANDS = {
@@ -58,7 +60,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with the exit code of docs/reference.md."""
-    sys.exit(run_command(sys.argv[1:]))
+    open_closed_streams()
+    code = run_command(sys.argv[1:])
+    let_go_of_streams()
+    sys.exit(code)
 
 
 def run_command(arguments: list[str]) -> int:
@@ -66,24 +71,27 @@ def run_command(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name="bulk-revoke", standalone_mode=False)
     except click.ClickException as usage:
-        usage.show()
+        with suppress(OSError):
+            usage.show()
         return usage.exit_code
     except BulkRevokeError as error:
-        click.echo(f"error: {error.message}", err=True)
+        say(f"error: {error.message}")
         if error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
+            say(f"hint: {error.hint}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: nothing was sent", err=True)
+        say("interrupted: nothing was sent")
         return 130
+    except OSError as cause:  # standard output is gone or full
+        say(f"error: {cause.strerror}")
+        return 3
     except Exception as bug:  # noqa: BLE001 - the last resort of a command line
         import traceback  # noqa: PLC0415 - a tenth of the time that --help takes
 
-        click.echo(traceback.format_exc(), err=True)
-        click.echo(
+        say(traceback.format_exc())
+        say(
             f"error: a bug in bulk-revoke {__version__}: {type(bug).__name__}: {bug}\n"
-            "hint: the results file, if there is one, says what was sent.",
-            err=True,
+            "hint: the results file, if there is one, says what was sent."
         )
         return 3
     return code if isinstance(code, int) else 0

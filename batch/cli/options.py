@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from batch.address import SAAS
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+SAAS = "https://api.cryptlex.com/v3"
+"""As in `batch.address`, which takes longer to import than this page to show."""
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 

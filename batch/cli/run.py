@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from batch.cli.options import Command, with_options
-from batch.errors import ConfigError
+from batch.errors import BulkRevokeError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +98,9 @@ def command(context: click.Context, /, source: str, **options: Any) -> int:  # n
             again=_again(context, settings.output),
             redact=redact,
         )
+    except BulkRevokeError as refusal:
+        refusal.message = redact(refusal.message)
+        raise
     finally:
         logs.stop()
     if options["json"]:
@@ -116,8 +117,6 @@ def _print(summary: Summary, screen: Screen) -> None:
         sys.stdout.flush()
     except OSError as cause:
         screen.insist(f"warning: the summary cannot be printed: {cause.strerror}")
-        # What is left in the buffer must not fail again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _settings(source: str, options: Mapping[str, Any], run_id: str) -> Settings:
@@ -126,6 +125,8 @@ def _settings(source: str, options: Mapping[str, Any], run_id: str) -> Settings:
     Raises:
         ConfigError: An option, or two together, make no sense.
     """
+    from datetime import UTC, datetime  # noqa: PLC0415
+
     from batch.address import check_base_url  # noqa: PLC0415
     from batch.settings import Rate, Settings, output_path, parse_failures  # noqa: PLC0415
 
@@ -136,6 +137,8 @@ def _settings(source: str, options: Mapping[str, Any], run_id: str) -> Settings:
         )
     if options["quiet"] and options["verbose"]:
         raise ConfigError("--quiet and --verbose exclude each other")
+    if options["log_file"] and os.path.realpath(options["log_file"]) == os.path.realpath(source):
+        raise ConfigError(f"--log-file {options['log_file']}: is the input")
     rate = Rate.parse(options["rate"])
     base_url = check_base_url(options["base_url"])
     if not options["sandbox"]:
@@ -193,7 +196,10 @@ def _paper(settings: Settings, options: Mapping[str, Any], run_id: str, plan: Pl
 
 def _again(context: click.Context, results: Path) -> str:
     """Spell the command that takes up what a run leaves undone: the results file is its input."""
-    words = ["bulk-revoke", "run", str(results)]
+    import shlex  # noqa: PLC0415
+
+    path = str(results)
+    words = ["bulk-revoke", "run", f"./{path}" if path.startswith("-") else path]
     for parameter in context.command.params:
         name = parameter.name or ""
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
@@ -205,5 +211,12 @@ def _again(context: click.Context, results: Path) -> str:
         elif value is False:
             words.append(parameter.secondary_opts[-1])
         else:
-            words += [parameter.opts[-1], str(value)]
+            words += (
+                [f"{parameter.opts[-1]}={value}"]
+                if str(value).startswith("-")
+                else [
+                    parameter.opts[-1],
+                    str(value),
+                ]
+            )
     return shlex.join(words)

@@ -13,6 +13,6 @@ refusals   the messages
 
 from __future__ import annotations
 
-from batch.source.reading import UNFINISHED, read
+from batch.source.reading import read
 
-__all__ = ["UNFINISHED", "read"]
+__all__ = ["read"]

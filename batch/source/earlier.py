@@ -42,8 +42,8 @@ class EarlierResults:
         outcome = block.columns[_OUTCOME][index]
         if outcome == Outcome.PLANNED:
             raise InputError(
-                f"{self._title}, row {block.row + index}: this is the journal of a run that has"
-                " not ended.",
+                f"{self._title}, row {block.row + index}: this is the journal of a run that was"
+                " not brought to its end.",
                 hint="start again from that run's own input: revoking twice is harmless.",
             )
         if outcome in self._outcomes:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch.errors import InputError
+from batch.results import COLUMNS
+from batch.source.earlier import is_results_header
 from batch.source.ids import parse_id
 from batch.source.refusals import shown, shown_columns
 
@@ -48,7 +50,11 @@ def find_layout(
             for is missing or not the only one of its name.
     """
     first = head[0]
-    found = _named_column(title, first, column)
+    if is_results_header(first.cells):
+        # Whatever else it carries, and whatever the original's column was called.
+        found: int | None = COLUMNS.index("license_id")
+    else:
+        found = _named_column(title, first, column)
     is_header = found is not None
     width = len(first.cells)
     if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from batch.errors import InputError
-from batch.model import Listing, Outcome
+from batch.model import UNFINISHED, Listing
 from batch.source.collector import Collector
 from batch.source.earlier import EarlierResults, is_results_header
 from batch.source.layout import find_layout
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from batch.source.layout import Layout
     from batch.tables import Block, Table
-
-UNFINISHED: frozenset[str] = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED})
-"""Outcomes of an earlier run that another run takes up again."""
 
 
 def read(

@@ -38,15 +38,15 @@ class Command:
         self,
         *arguments: str | Path,
         stdin: BinaryIO | int = subprocess.DEVNULL,
-        **more: str,
+        stderr: int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "batch", *map(str, arguments)],
             cwd=self.home,
-            env=environment(self.home, CRYPTLEX_ACCESS_TOKEN=TOKEN, **more),
+            env=environment(self.home, CRYPTLEX_ACCESS_TOKEN=TOKEN),
             stdin=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )
@@ -56,9 +56,8 @@ class Command:
         *arguments: str | Path,
         timeout: float = 60,
         stdin: BinaryIO | int = subprocess.DEVNULL,
-        **more: str,
     ) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments, stdin=stdin, **more)
+        process = self.start(*arguments, stdin=stdin)
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:

@@ -7,13 +7,15 @@ import json
 import os
 import shlex
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from batch.results import COLUMNS
-from tests.end_to_end.conftest import TOKEN, Command, serving
+from tests.end_to_end.conftest import TOKEN, Command, environment, serving
 from tests.harness import some_ids
 
 IDS = some_ids(40)
@@ -163,6 +165,87 @@ def test_an_ignored_hangup_stays_ignored(
 
     assert process.returncode == 0
     assert {row["outcome"] for row in table(tmp_path / "licenses.rehearsal.csv")} == {"revoked"}
+
+
+def test_after_a_run_has_stopped_by_itself_two_signals_still_end_it(
+    bulk_revoke: Command, licenses: Path, tmp_path: Path
+) -> None:
+    ids = [*some_ids(30, seed=5), *IDS]
+    listed = write(tmp_path / "strangers.csv", ids)
+    with serving(tmp_path, "--licenses", licenses, "--rate", "none", "--latency", "9000ms") as api:
+        process = bulk_revoke.start(
+            "run", listed, "--base-url", f"{api.base_url}/wrong", "--rate", "none",
+            "--yes", "--max-licenses", "99", "--concurrency", "40",
+        )  # fmt: skip
+        time.sleep(2)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+
+    assert process.returncode == 143
+    assert time.monotonic() - started < 3
+
+
+def test_a_reader_that_stops_reading_does_not_keep_signals_out(
+    bulk_revoke: Command, licenses: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path, "--licenses", licenses, "--rate", "none", "--latency", "0ms") as api:
+        ours, theirs = os.pipe()
+        os.set_blocking(theirs, False)
+        while True:  # nothing more fits into the pipe
+            try:
+                os.write(theirs, b"x" * 4096)
+            except BlockingIOError:
+                break
+        os.set_blocking(theirs, True)
+        process = bulk_revoke.start(
+            "run", licenses, "--base-url", api.base_url, "--rate", "none",
+            "--yes", "--max-licenses", "40", "-v", stderr=theirs,
+        )  # fmt: skip
+        time.sleep(2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(timeout=10) in {143, -signal.SIGTERM}
+        finally:
+            os.close(ours)
+            os.close(theirs)
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize("closed", [(0, 2), (0, 1), (1, 2), (0, 1, 2)])
+def test_streams_that_are_closed_change_nothing(
+    licenses: Path, tmp_path: Path, closed: tuple[int, ...]
+) -> None:
+    command = [sys.executable, "-c", "from batch.cli import main; main()"]
+    arguments = ["run", str(licenses), "--sandbox", "--rate", "none", "--json"]
+    close = " ".join(f"{number}>&-" if number else "<&-" for number in closed)
+
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {close}', "sh", *command, *arguments],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 0
+    assert len(table(tmp_path / "licenses.rehearsal.csv")) == 40
+
+
+def test_a_refusal_that_nobody_can_read_is_still_a_refusal(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "batch", "run", "missing.csv", "--sandbox"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(tmp_path), check=False, stderr=full
+        )
+
+    assert done.returncode == 2
 
 
 def wait_for_outcomes(path: Path, count: int) -> None:
