@@ -36,7 +36,7 @@ def path_for(results: Path) -> Path:
 
 
 @dataclass(slots=True)
-class Session:
+class SessionRecord:
     """One process that worked on a run; a run that was resumed has several.
 
     Attributes:
@@ -87,7 +87,7 @@ class Manifest:
     tool: str = f"bulk-revoke {__version__}"
     user: str = field(default_factory=_user)
     host: str = field(default_factory=socket.gethostname)
-    sessions: list[Session] = field(default_factory=list)
+    sessions: list[SessionRecord] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Replace the file at once by what is known now.

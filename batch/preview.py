@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batch.text import counted, duration
+
 if TYPE_CHECKING:
     from batch.plan import Plan
     from batch.settings import Settings
@@ -23,13 +25,13 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float) -> st
     repeated = len(listing) - invalid - len(plan.to_send)
     lines = [f"input:    {listing.title}"]
     lines.append(
-        f"          {_count(len(listing), 'row')}{_aside(listing.blank, repeated, invalid)}"
+        f"          {counted(len(listing), 'row')}{_aside(listing.blank, repeated, invalid)}"
     )
     if listing.left_out:
         left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
         lines.append(f"          left out, by their outcome in the earlier run: {left_out}")
     lines += [
-        f"revoke:   {_count(len(plan.to_send), 'license')} at {place}",
+        f"revoke:   {counted(len(plan.to_send), 'license')} at {place}",
         f"rate:     {_pace(settings)}, at least {duration(seconds)}",
         f"results:  {settings.output}",
     ]
@@ -39,16 +41,6 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float) -> st
             "          its users activate again.",
         ]
     return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """Spell a time span with its two largest units."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
 
 
 def _pace(settings: Settings) -> str:
@@ -68,7 +60,3 @@ def _aside(blank: int, repeated: int, invalid: int) -> str:
     if blank:
         parts.append(f"{blank:,} blank {'one' if blank == 1 else 'ones'} not counted")
     return f" ({'; '.join(parts)})" if parts else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Never, TextIO
 from tqdm import tqdm
 
 from batch.model import Outcome
-from batch.preview import duration
+from batch.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -69,7 +69,7 @@ class Session:
             OSError: It cannot be written; nothing was sent.
         """
         now = timestamp(datetime.now(UTC))
-        self.paper.sessions.append(manifest.Session(started_at=now))
+        self.paper.sessions.append(manifest.SessionRecord(started_at=now))
         self.paper.write(manifest.path_for(self.journal.path))
 
     async def act(self, base_url: str, token: str) -> Summary:
@@ -81,7 +81,7 @@ class Session:
         gate = Gate(settings.rate.limit, settings.rate.period, self.clock)
         health = Health(gate, self.clock)
         progress = Progress(self.screen, len(self.plan.to_send), self.clock)
-        entry = self.paper.sessions[-1]
+        own = self.paper.sessions[-1]
         started = self.clock.now()
         client = CryptlexClient(
             base_url,
@@ -109,9 +109,9 @@ class Session:
             async with client, self._every_second(job, progress):
                 await job.run(self.plan.to_send)
             progress.close()
-            entry.requests, entry.patches = gate.requests, client.patches
-            entry.throttled = health.throttled
-            return self._end(entry, job.stopped, self.clock.now() - started)
+            own.requests, own.patches = gate.requests, client.patches
+            own.throttled = health.throttled
+            return self._end(own, job.stopped, self.clock.now() - started)
 
     def _recorder(self, progress: Progress) -> Callable[[int, Status], None]:
         listing, journal = self.plan.listing, self.journal
@@ -163,18 +163,18 @@ class Session:
                 await ticking
 
     def _end(
-        self, entry: manifest.Session, stopped: StoppedError | None, seconds: float
+        self, own: manifest.SessionRecord, stopped: StoppedError | None, seconds: float
     ) -> Summary:
         done = done_outcomes(missing_ok=self.settings.missing_ok)
         ledger, in_order = self._close_results(done)
         if LEFT_OUT.isdisjoint(ledger.counts):
             stopped = None  # it came too late to leave anything out
-        entry.exit_code = exit_code(
+        own.exit_code = exit_code(
             ledger.counts, len(self.plan.listing), done, stopped.exit_code if stopped else None
         )
-        entry.finished_at = timestamp(datetime.now(UTC))
-        entry.counts = {str(outcome): count for outcome, count in ledger.counts.items()}
-        entry.stopped = self._reason(stopped)
+        own.finished_at = timestamp(datetime.now(UTC))
+        own.counts = {str(outcome): count for outcome, count in ledger.counts.items()}
+        own.stopped = self._reason(stopped)
         paper = manifest.path_for(self.journal.path)
         try:
             self.paper.write(paper)
@@ -183,18 +183,18 @@ class Session:
         summary = Summary(
             run_id=self.paper.run_id,
             command=self.paper.command,
-            exit_code=entry.exit_code,
+            exit_code=own.exit_code,
             api=self.paper.api,
-            started_at=entry.started_at,
-            finished_at=entry.finished_at,
+            started_at=own.started_at,
+            finished_at=own.finished_at,
             rows=len(self.plan.listing),
             licenses=len(self.plan.to_send),
-            counts=entry.counts,
-            requests=entry.requests,
-            patches=entry.patches,
-            throttled=entry.throttled,
+            counts=own.counts,
+            requests=own.requests,
+            patches=own.patches,
+            throttled=own.throttled,
             seconds=round(seconds, 3),
-            rate=round(entry.requests / seconds, 2) if seconds else 0.0,
+            rate=round(own.requests / seconds, 2) if seconds else 0.0,
             results=str(self.journal.path),
             manifest=str(paper),
             hint=self.again if in_order and not UNFINISHED.isdisjoint(ledger.counts) else "",
@@ -204,9 +204,9 @@ class Session:
             place=self.place,
             done=done,
             rows=ledger.undone,
-            stopped=entry.stopped,
+            stopped=own.stopped,
         )
-        if entry.exit_code:
+        if own.exit_code:
             self.screen.insist(text)
         else:
             self.screen.say(text)

@@ -22,6 +22,21 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def duration(seconds: float) -> str:
+    """Spell a time span with its two largest units."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+
+
+def counted(number: int, noun: str) -> str:
+    """Spell a number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def escaped(text: str) -> str:
     """Escape what is not plain text; for text from which a secret may still have to be taken."""
     return text if text.isprintable() else _UNSAFE.sub(_escape, text)

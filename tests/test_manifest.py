@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batch import __version__, manifest
-from batch.manifest import Manifest, Session, new_run_id, path_for
+from batch.manifest import Manifest, SessionRecord, new_run_id, path_for
 from batch.text import timestamp
 
 
@@ -41,7 +41,7 @@ def test_the_paper_stands_beside_the_results() -> None:
 
 
 def test_the_paper_says_who_ran_what_where_and_how(path: Path) -> None:
-    session = Session(
+    session = SessionRecord(
         started_at="2026-11-24T12:00:00.000Z",
         finished_at="2026-11-24T12:01:00.000Z",
         exit_code=1,
@@ -79,7 +79,7 @@ def test_the_paper_says_who_ran_what_where_and_how(path: Path) -> None:
 
 
 def test_a_session_that_goes_on_has_no_end_and_no_exit_code(path: Path) -> None:
-    paper(sessions=[Session(started_at="2026-11-24T12:00:00.000Z")]).write(path)
+    paper(sessions=[SessionRecord(started_at="2026-11-24T12:00:00.000Z")]).write(path)
 
     session = json.loads(path.read_text())["sessions"][0]
     assert (session["finished_at"], session["exit_code"]) == ("", None)

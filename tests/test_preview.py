@@ -7,8 +7,9 @@ import pytest
 
 from batch.gate import least_seconds
 from batch.plan import make_plan
-from batch.preview import duration, preview
+from batch.preview import preview
 from batch.settings import Rate, Settings
+from batch.text import duration
 from tests.builders import listing
 from tests.harness import some_ids
 

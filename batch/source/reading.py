@@ -9,8 +9,9 @@ from batch.model import UNFINISHED, Listing
 from batch.source.collector import Collector
 from batch.source.earlier import EarlierResults, is_results_header
 from batch.source.layout import find_layout
-from batch.source.refusals import SHOWN_ROWS, counted, shown, shown_rows
+from batch.source.refusals import SHOWN_ROWS, shown, shown_rows
 from batch.source.repeats import first_entries
+from batch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -42,8 +42,3 @@ def shown_rows(rows: Sequence[int]) -> str:
 
 def _listed(items: list[str], most: int) -> str:
     return ", ".join(items[:most] + ["…"] * (len(items) > most))
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
