@@ -47,7 +47,7 @@ def unchanged(tries: Tries, found: License, action: Action) -> Status:
         revoked=found.revoked,
         http_status=tries.error.status,
         error_code=tries.error.code,
-        error=f"{tries.error.message}; read back: not {action.done}",
+        error=f"{tries.error.message.rstrip('.')}; read back: not {action.done}",
         attempts=tries.sent,
     )
 
@@ -63,6 +63,6 @@ def unread(tries: Tries, error: ApiError) -> Status:
         Outcome.UNKNOWN if tries.unsettled else Outcome.FAILED,
         http_status=tries.error.status,
         error_code="breaker" if error.code == "breaker" else tries.error.code,
-        error=f"{attempts}: {tries.error.message}; reading it back: {error.message}",
+        error=f"{attempts}: {tries.error.message.rstrip('.')}; reading it back: {error.message}",
         attempts=tries.sent,
     )
