@@ -86,7 +86,7 @@ class Job:
             await self._settle_rest()
 
     def stop(self, reason: StoppedError) -> None:
-        """Send no new PATCH; the first reason counts. Safe to call from a signal handler."""
+        """Send no new PATCH; the first reason counts. To be called on the event loop."""
         if self.stopped is None:
             self.stopped = reason
             log.warning("stopping: %s", reason.message, extra={"event": "stopping"})
@@ -200,7 +200,7 @@ class Job:
 
     async def _rest(self, tries: Tries) -> None:
         """Wait before the next attempt; where an outage is to blame, the gate does that."""
-        if tries.charged == 0:
+        if tries.charged == 0 or (self.stopped and not self._draining):
             return
         task = asyncio.current_task()
         assert task is not None

@@ -423,6 +423,20 @@ async def test_a_stop_bounds_a_read_back_that_is_in_flight(concurrency: int) -> 
     assert statuses[ID].outcome is Outcome.UNKNOWN
 
 
+async def test_a_stop_does_not_wait_for_the_rest_before_another_read() -> None:
+    async with holding(ONE, latency=(1.0, 1.0)) as sandbox, bench(sandbox, ONE) as work:
+        work.job.jitter = lambda: 1.0
+        work.job.policy = RetryPolicy(base=25.0)
+        sandbox.fail(ID, "204")
+        sandbox.fail(ID, 500, on="GET")
+        asyncio.get_running_loop().call_later(1.5, work.job.stop, StoppedError("interrupted"))
+        started = now()
+        statuses = await work.run()
+
+    assert now() - started < 5
+    assert statuses[ID].outcome is Outcome.REVOKED
+
+
 async def test_a_bug_after_a_license_was_sent_is_read_back() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
         send = work.client.set_revoked
