@@ -326,6 +326,7 @@ def test_what_a_full_disk_did_not_take_is_in_the_final_file(path: Path, start: O
     assert journal.counts() == {Outcome.FAILED: 1, Outcome.PLANNED: 1}
     journal.finish()
 
+    assert journal.counts() == {Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 1}
     assert column(path, "outcome") == ["revoked", "not_attempted"]
 
 

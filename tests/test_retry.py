@@ -52,6 +52,15 @@ def test_a_run_starts_with_twenty_retries() -> None:
     assert [budget.spend() for _ in range(22)] == [True] * 20 + [False] * 2
 
 
+def test_what_an_outage_cost_is_given_back() -> None:
+    budget = Budget(tenths=35)
+    budget.spend()
+
+    budget.give_back(3)
+
+    assert budget.tenths == 55
+
+
 def test_what_is_refused_costs_nothing() -> None:
     budget = Budget(tenths=5)
 

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from batch import verdict
+from batch.errors import ApiError, TransientError
+from batch.model import REVOKE, License, Outcome
+from batch.retry import Tries
+
+
+def tries(sent: int, *, unsettled: bool = True) -> Tries:
+    error = TransientError("HTTP 500: Oops.", status=500, code="OOPS")
+    return Tries(sent=sent, unsettled=unsettled, error=error)
+
+
+@pytest.mark.parametrize(("sent", "attempts"), [(1, "1 attempt"), (2, "2 attempts")])
+def test_what_could_not_be_read_says_how_often_it_was_tried(sent: int, attempts: str) -> None:
+    status = verdict.unread(tries(sent), ApiError("no answer in time", code="timeout"))
+
+    assert status.outcome is Outcome.UNKNOWN
+    assert status.error == f"{attempts}: HTTP 500: Oops; reading it back: no answer in time"
+    assert (status.http_status, status.error_code, status.attempts) == (500, "OOPS", sent)
+
+
+def test_what_never_left_is_failed_and_not_unknown() -> None:
+    status = verdict.unread(tries(1, unsettled=False), ApiError("no connection"))
+
+    assert status.outcome is Outcome.FAILED
+
+
+def test_a_server_that_is_down_is_named_as_the_reason() -> None:
+    status = verdict.unread(tries(1), ApiError("the server is down", code="breaker"))
+
+    assert status.error_code == "breaker"
+
+
+def test_a_license_that_was_seen_unchanged_says_what_it_was_answered() -> None:
+    status = verdict.unchanged(tries(5), License(id="x", revoked=False), REVOKE)
+
+    assert (status.outcome, status.revoked) == (Outcome.FAILED, False)
+    assert status.error == "HTTP 500: Oops; read back: not revoked"
