@@ -38,7 +38,9 @@ class Redactor:
     """Takes a secret out of any text, also where it is escaped as in JSON, a `repr` or a URL."""
 
     def __init__(self, secret: str = "") -> None:
-        literals = {json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+        # A repr escapes its single quotes only where there are double ones beside them.
+        among_quotes = repr("'\"" + secret)[1:-1].removeprefix("\\'\"")
+        literals = {json.dumps(secret)[1:-1], repr(secret)[1:-1], among_quotes}
         forms = {secret, quote(secret), quote(secret, safe=""), *literals} - {""}
         self._forms = sorted(forms, key=len, reverse=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batch import logs
@@ -156,6 +156,7 @@ SECRETS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_siz
 
 
 @calm
+@example("0000000'", "", '"')
 @given(SECRETS, st.text(max_size=5), st.text(max_size=5))
 def test_no_secret_survives_plain_or_as_json_or_as_a_literal(
     secret: str, before: str, after: str
