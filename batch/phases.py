@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ from batch.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractContextManager
+    from typing import TextIO
 
     from batch.manifest import Manifest
     from batch.plan import Plan
@@ -70,19 +72,19 @@ def run(
     tls_context(settings.ca_file)
     proxy_for(settings.base_url)
     asked = not (settings.yes or settings.sandbox)
-    terminal = open_terminal() if asked else None
-    plan = _read_and_plan(settings, screen)
-    shown = preview(
-        plan,
-        settings,
-        place=_place(settings),
-        seconds=least_seconds(settings.rate.limit, settings.rate.period, len(plan.to_send)),
-    )
-    if terminal is None:
-        screen.say(shown)
-    else:
-        say = screen.insist if screen.is_terminal else tell
-        with terminal:
+    asking: AbstractContextManager[TextIO | None] = open_terminal() if asked else nullcontext()
+    with asking as terminal:
+        plan = _read_and_plan(settings, screen)
+        shown = preview(
+            plan,
+            settings,
+            place=_place(settings),
+            seconds=least_seconds(settings.rate.limit, settings.rate.period, len(plan.to_send)),
+        )
+        if terminal is None:
+            screen.say(shown)
+        else:
+            say = screen.insist if screen.is_terminal else tell
             say(shown)
             confirm(len(plan.to_send), terminal, say)
     session = _open_session(plan, settings, screen, paper(plan), again=again, redact=redact)
@@ -90,7 +92,7 @@ def run(
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             return runner.run(_act(session, settings, token))
     except KeyboardInterrupt:
-        # Where signals cannot be caught on the event loop, or after the run has ended.
+        # Before the run's own handlers are in place, or after it has ended.
         raise InterruptedRunError(signal.SIGINT) from None
     finally:
         session.journal.close()

@@ -175,11 +175,12 @@ def _settings(source: str, options: Mapping[str, Any], run_id: str) -> Settings:
 def _paper(settings: Settings, options: Mapping[str, Any], run_id: str, plan: Plan) -> Manifest:
     """Make the manifest of a run; no option holds a secret, the token is never one."""
     from batch.manifest import Manifest  # noqa: PLC0415
+    from batch.phases import SANDBOX  # noqa: PLC0415
 
     return Manifest(
         run_id=run_id,
         command="run",
-        api="sandbox" if settings.sandbox else settings.base_url,
+        api=SANDBOX if settings.sandbox else settings.base_url,
         reason=settings.reason,
         rehearsal=settings.sandbox,
         options=dict(options),

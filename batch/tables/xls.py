@@ -14,6 +14,7 @@ import olefile
 from batch.errors import InputError
 from batch.tables.archive import damaged, password_needed
 from batch.tables.calamine import Survey, read_sheet, sheet_names
+from batch.tables.cell_errors import ERRORS
 from batch.tables.sheets import Contents, Sheet
 
 if TYPE_CHECKING:
@@ -31,15 +32,6 @@ _DIMENSIONS, _ROW = 0x200, 0x208
 _HIDDEN = 0x20
 _LOST = "\N{REPLACEMENT CHARACTER}"
 _ROWS, _COLUMNS = 2**16, 2**8
-_ERRORS = {
-    0x00: "#NULL!",
-    0x07: "#DIV/0!",
-    0x0F: "#VALUE!",
-    0x17: "#REF!",
-    0x1D: "#NAME?",
-    0x24: "#NUM!",
-    0x2A: "#N/A",
-}
 
 
 def xls_sheets(handle: BinaryIO, title: str) -> list[Sheet]:
@@ -146,7 +138,7 @@ def _survey_cell(survey: Survey, kind: int, data: bytes) -> None:
     elif kind in {_NUMBER, _SHORT_NUMBER}:
         survey.add(*_place(data))
     elif kind == _BOOL_OR_ERROR:
-        survey.add(*_place(data), error=_ERRORS.get(data[6], "#ERROR") if data[7] else "")
+        survey.add(*_place(data), error=ERRORS.get(data[6], "#ERROR") if data[7] else "")
     elif kind in {_SHARED_STRING, _LABEL, _RICH_LABEL}:
         survey.add(*_place(data), maybe_blank=True)
     elif kind == _FORMULA:
@@ -157,7 +149,7 @@ def _survey_cell(survey: Survey, kind: int, data: bytes) -> None:
         elif result[0] == 0:
             survey.add(*_place(data), maybe_blank=True)
         elif result[0] == 2:
-            survey.add(*_place(data), error=_ERRORS.get(result[2], "#ERROR"))
+            survey.add(*_place(data), error=ERRORS.get(result[2], "#ERROR"))
 
 
 def _place(data: bytes) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from batch.tables.archive import damaged
+from batch.tables.cell_errors import ERRORS
 from batch.tables.numbers import date_of, is_date_format
 from batch.tables.parts import Parts
 from batch.tables.sheets import Contents, Sheet, Value, check_area, text_of
@@ -33,16 +34,7 @@ _SHORT_CELLS = range(12, 19)
 _BLANK = 1
 _HIDDEN = 0x10
 
-_ERRORS = {
-    0x00: "#NULL!",
-    0x07: "#DIV/0!",
-    0x0F: "#VALUE!",
-    0x17: "#REF!",
-    0x1D: "#NAME?",
-    0x24: "#NUM!",
-    0x2A: "#N/A",
-    0x2B: "#GETTING_DATA",
-}
+_ERRORS = {**ERRORS, 0x2B: "#GETTING_DATA"}
 
 
 def xlsb_sheets(archive: Archive) -> list[Sheet]:
