@@ -8,11 +8,12 @@ DEMO   := build/demo
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types check wheel samples clean
+.PHONY: help demo test soak lint types check wheel samples clean
 
 help:
 	@echo "make demo    revoke the licenses of samples/licenses.csv in a local sandbox"
 	@echo "make test    lint, types and the whole test suite"
+	@echo "make soak    a thousand runs that are killed, gone on with and restored (about 20 minutes)"
 	@echo "make lint    ruff"
 	@echo "make types   mypy, strict"
 	@echo "make wheel   build the package into dist/"
@@ -46,6 +47,9 @@ types: $(VENV)/.installed-dev
 
 test: lint types
 	$(BIN)/pytest $(PYTEST)
+
+soak: $(VENV)/.installed-dev
+	BULK_REVOKE_KILLED=1000 $(BIN)/pytest tests/end_to_end/test_killed.py $(PYTEST)
 
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --outdir dist

@@ -19,7 +19,7 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
 )
-from batch.model import License
+from batch.model import License, Page
 from batch.text import escaped
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ except ImportError:
 
 _ADMITTED = re.compile(rb"maximum admitted (\d{1,9}) per (\d{1,9})\s*([smhd])", re.IGNORECASE)
 _UNITS = {b"s": 1, b"m": 60, b"h": 3600, b"d": 86400}
+
+LICENSE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A license ID in canonical form: what may stand in a path."""
 
 _AGAIN = frozenset({408, 425})
 """The 4xx answers that are about the moment and not about the license (RFC 9110, RFC 8470)."""
@@ -57,6 +60,51 @@ def license_from(status: int, headers: Mapping[str, str], body: bytes, license_i
     if not 200 <= status < 300:
         _refuse(status, headers, body)
     return _license(status, body, license_id)
+
+
+def confirmed(
+    status: int, headers: Mapping[str, str], body: bytes, license_id: str, *, wanted: bool
+) -> License:
+    """The license that the answer to a PATCH describes, if it has the value that was sent.
+
+    Raises:
+        UnconfirmedError: It has the other one; and what `license_from` raises.
+    """
+    found = license_from(status, headers, body, license_id)
+    if found.revoked is not wanted:
+        raise UnconfirmedError(
+            f"the answer says revoked: {str(found.revoked).lower()}",
+            status=status,
+            code="not_confirmed",
+        )
+    return found
+
+
+def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
+    """The licenses that the answer to a list describes.
+
+    Nobody has asked for them by their IDs, so each has to have one that may stand in a path.
+
+    Raises:
+        TransientError: Not an answer of the API, or trouble on its side: ask again.
+        RejectedError: The API refused the list; and the other errors of `license_from`.
+    """
+    if not 200 <= status < 300:
+        _refuse(status, headers, body)
+    try:
+        data: Any = loads(body)
+    except (ValueError, RecursionError):
+        data = None
+    found = [_described(each) for each in data] if isinstance(data, list) else [None]
+    licenses = [each for each in found if each is not None and LICENSE_ID.fullmatch(each.id)]
+    if len(licenses) != len(found):
+        raise TransientError(
+            f"HTTP {status} with {_kind(body)} instead of a list of licenses",
+            status=status,
+            code="bad_body",
+        )
+    total = headers.get("Pagination-Count", "").strip()
+    return Page(licenses, int(total) if re.fullmatch(r"[0-9]{1,12}", total) else None)
 
 
 def api_error(body: bytes) -> tuple[str, str] | None:
@@ -96,21 +144,58 @@ def _license(status: int, body: bytes, license_id: str) -> License:
     if status == 204:
         raise UnconfirmedError("HTTP 204 without a body", status=status, code="not_confirmed")
     try:
-        data: Any = loads(body)
-        named, revoked = data["id"], data["revoked"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        named = revoked = None
-    if not isinstance(named, str) or not isinstance(revoked, bool):
+        found = _described(loads(body))
+    except (ValueError, RecursionError):
+        found = None
+    if found is None:
         raise TransientError(
             f"HTTP {status} with {_kind(body)} instead of the license",
             status=status,
             code="bad_body",
         )
-    if named.lower() != license_id:
+    if found.id != license_id:
         raise UnconfirmedError(
-            f"the answer is about another license: {escaped(named)}", status=status, code="wrong_id"
+            f"the answer is about another license: {escaped(found.id)}",
+            status=status,
+            code="wrong_id",
         )
-    return License(id=license_id, revoked=revoked)
+    return found
+
+
+def _described(data: Any) -> License | None:  # noqa: ANN401 - JSON
+    """A license object, as far as it can be used; None if it is none."""
+    if not isinstance(data, dict):
+        return None
+    named, revoked = data.get("id"), data.get("revoked")
+    if not isinstance(named, str) or not isinstance(revoked, bool):
+        return None
+    activations = data.get("totalActivations")
+    return License(
+        id=named.lower(),
+        revoked=revoked,
+        key=_text(data, "key"),
+        product=_text(data, "productId").lower(),
+        type=_text(data, "type"),
+        expires=_moment(data.get("expiresAt")),
+        created=_moment(data.get("createdAt")),
+        activations=activations if type(activations) is int and 0 <= activations < 2**63 else 0,
+    )
+
+
+def _text(data: dict[str, Any], name: str) -> str:
+    value = data.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _moment(value: object) -> float | None:
+    """Seconds since 1970 of a timestamp with or without fractions; UTC where it names no zone."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (OverflowError, ValueError):
+        return None
 
 
 def _refuse(status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:

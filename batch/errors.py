@@ -7,6 +7,7 @@
     ├── InputError     the file that lists the licenses          exit 2, no PATCH was sent
     ├── GuardError     the plan breaks a limit, or "no"          exit 2, no PATCH was sent
     ├── ResultsError   the results file, before the run          exit 2, no PATCH was sent
+    ├── BusyError      another run holds the lock                exit 4, no PATCH was sent
     ├── StoppedError   the run cannot go on; what was sent is recorded    exit 3
     │   └── InterruptedRunError    a signal                         exit 128 + its number
     └── ApiError       an answer of the server, or none
@@ -56,6 +57,12 @@ class GuardError(BulkRevokeError):
 
 class ResultsError(BulkRevokeError):
     """The results file cannot be used, and nothing has been sent yet."""
+
+
+class BusyError(BulkRevokeError):
+    """Another run on this host talks to the same API, or writes the same results."""
+
+    exit_code = 4
 
 
 class StoppedError(BulkRevokeError):

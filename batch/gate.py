@@ -111,6 +111,11 @@ class Gate:
         self._paused_until = until
         return prolonged
 
+    def quiet(self) -> float:
+        """Seconds from now in which nobody else may send, if nothing more is sent here."""
+        paused = max(0.0, self._paused_until - self._clock.now())
+        return paused if self.limit is None else max(paused, self.period + MARGIN)
+
     def one_at_a_time(self, single: bool) -> None:
         """Let only one request be in flight, or any number again."""
         self._single = single

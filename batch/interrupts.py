@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from batch.job import Job
     from batch.progress import Screen
+    from batch.sender import Sender
 
 
 @contextmanager
-def stopped_by_signals(job: Job, screen: Screen) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP stop the job while the block runs."""
+def stopped_by_signals(sender: Sender, screen: Screen) -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP stop the sender while the block runs."""
     loop = asyncio.get_running_loop()
     received: list[int] = []
 
     def stop(number: signal.Signals) -> None:
-        job.stop(InterruptedRunError(number))
+        sender.stop(InterruptedRunError(number))
         screen.say(f"{number.name}: waiting for what is in flight; once more ends at once")
 
     # Not the event loop's own handlers: they would wait for the loop, and the loop may be stuck

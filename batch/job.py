@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batch import verdict
 from batch.errors import (
@@ -24,16 +22,12 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
 )
-from batch.model import Action, License, Outcome, Status
-from batch.retry import FailureLimit, RetryPolicy, Tries
+from batch.model import Action, Outcome, Status
+from batch.retry import FailureLimit, Tries
+from batch.sender import HaltedError, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
-
-    from batch.client import CryptlexClient
-    from batch.clock import Clock
-    from batch.gate import Gate
-    from batch.health import Health
+    from collections.abc import Callable, Iterable, Iterator
 
 log = logging.getLogger(__name__)
 
@@ -50,31 +44,24 @@ class Job:
         action: What is wanted of each license.
         license_id: Entry to license ID.
         record: Has the status of an entry on disk when it returns; raises OSError if it cannot.
+        sender: What everything is sent through; its ``stopped`` says why the run ended early.
         planned: Licenses that the plan sends, for the failure limit.
+        failure_limit: When so much fails that the run is stopped.
         concurrency: Workers, and so requests in flight, at most.
         drain: Seconds at most for reading back what is unsettled after a stop.
-        stopped: Why the run ended early, or None.
     """
 
     action: Action
     license_id: Callable[[int], str]
     record: Callable[[int, Status], None]
-    client: CryptlexClient
-    gate: Gate
-    health: Health
-    clock: Clock
+    sender: Sender
     planned: int
-    policy: RetryPolicy = field(default_factory=RetryPolicy)
     failure_limit: FailureLimit = field(default_factory=FailureLimit)
     concurrency: int = 32
     drain: float = 45.0
-    jitter: Callable[[], float] = random.random
-    stopped: StoppedError | None = None
     _settled: int = 0
     _failures: int = 0
-    _resting: set[asyncio.Task[Any]] = field(default_factory=set)
     _unsettled: list[tuple[int, Tries]] = field(default_factory=list)
-    _draining: bool = False
 
     async def run(self, entries: Iterable[int]) -> None:
         """Settle the licenses of these entries, each once, until all are done or it is stopped."""
@@ -85,17 +72,9 @@ class Job:
         if self._unsettled:
             await self._settle_rest()
 
-    def stop(self, reason: StoppedError) -> None:
-        """Send no new PATCH; the first reason counts. To be called on the event loop."""
-        if self.stopped is None:
-            self.stopped = reason
-            log.warning("stopping: %s", reason.message, extra={"event": "stopping"})
-            for task in self._resting | self.gate.waiting:
-                task.cancel()
-
     async def _work(self, todo: Iterator[int]) -> None:
         for entry in todo:
-            if self.stopped:
+            if self.sender.stopped:
                 return
             await self._settle(entry)
 
@@ -104,14 +83,14 @@ class Job:
         tries = Tries()
         status: Status | None = None
         try:
-            while status is None and not self.stopped:
+            while status is None and not self.sender.stopped:
                 status = await self._patch(entry, tries)
-                if status is None and not self.stopped:
+                if status is None and not self.sender.stopped:
                     status = await self._read_back(entry, tries)
         except StoppedError as reason:
-            self.stop(reason)
+            self.sender.stop(reason)
         except asyncio.CancelledError:
-            if self.stopped is None:
+            if self.sender.stopped is None:
                 raise
         except Exception as bug:  # noqa: BLE001 - the others must still record what they sent
             self._stop_for(bug)
@@ -122,24 +101,25 @@ class Job:
 
     async def _patch(self, entry: int, tries: Tries) -> Status | None:
         """Send the PATCH until it is answered; None if only reading back can tell how it ended."""
-        while not self.stopped:
+        sender = self.sender
+        while not sender.stopped:
             try:
-                await self._ask(
-                    self.client.set_revoked(self.license_id(entry), self.action.wanted), tries
+                await sender.ask(
+                    sender.client.set_revoked(self.license_id(entry), self.action.wanted), tries
                 )
             except ThrottledError:
                 continue
             except TransientError:
-                if self.stopped or not self.health.may_retry(tries, self.policy.max_attempts):
+                if sender.stopped or not sender.health.may_retry(tries, sender.policy.max_attempts):
                     return None
-                await self._rest(tries)
+                await sender.rest(tries)
             except UnconfirmedError:
                 tries.unsettled = True
                 return None
             except (RejectedError, AccessError) as error:
                 return self._refused(tries, error)
             else:
-                self.health.confirmed()
+                sender.health.confirmed()
                 return verdict.done(tries, self.action)
         return None
 
@@ -150,69 +130,28 @@ class Job:
             None if its attempts were given back and it is to be sent again, or if the run was
             stopped before an answer came.
         """
-        reads = Tries()
-        while self._draining or not self.stopped:
-            try:
-                found = await self._ask(self.client.get(self.license_id(entry)), reads)
-            except ThrottledError:
-                continue
-            except TransientError as error:
-                most = math.inf if self.health.looks_down(reads) else READ_BACKS
-                if not self.health.may_retry(reads, most):
-                    return verdict.unread(tries, error)
-                await self._rest(reads)
-            except ApiError as error:
-                if isinstance(error, AccessError):
-                    self.stop(StoppedError(error.message, hint=error.hint))
-                gone = isinstance(error, RejectedError) and error.status == 404
-                return (verdict.not_found if gone else verdict.unread)(tries, error)
-            else:
-                if found.revoked is self.action.wanted:
-                    self.health.confirmed()
-                    return verdict.done(tries, self.action)
-                if tries.given_back and not self.stopped:
-                    tries.given_back = False
-                    return None
-                return verdict.unchanged(tries, found, self.action)
-        return None
-
-    async def _ask(self, request: Awaitable[License], tries: Tries) -> License:
-        """Await one request, and let the license and the run's health know how it went."""
+        sender = self.sender
+        license_id = self.license_id(entry)
         try:
-            answer = await request
+            found = await sender.read(lambda: sender.client.get(license_id), READ_BACKS)
+        except HaltedError:
+            return None
         except ApiError as error:
-            tries.sent += 1
-            tries.error = error
-            if isinstance(error, TransientError):
-                tries.unsettled |= error.arrived
-                self.health.failed(tries, error)
-            else:
-                self.health.succeeded()
-            raise
-        except Exception as bug:
-            tries.sent += 1
-            tries.error = ApiError(f"{type(bug).__name__}: {bug}")
-            tries.unsettled = True
-            raise
-        tries.sent += 1
-        self.health.succeeded()
-        return answer
-
-    async def _rest(self, tries: Tries) -> None:
-        """Wait before the next attempt; where an outage is to blame, the gate does that."""
-        if tries.charged == 0 or (self.stopped and not self._draining):
-            return
-        task = asyncio.current_task()
-        assert task is not None
-        self._resting.add(task)
-        try:
-            await self.clock.sleep(self.policy.wait(tries.charged, self.jitter))
-        finally:
-            self._resting.discard(task)
+            if isinstance(error, AccessError):
+                sender.stop(StoppedError(error.message, hint=error.hint))
+            gone = isinstance(error, RejectedError) and error.status == 404
+            return (verdict.not_found if gone else verdict.unread)(tries, error)
+        if found.revoked is self.action.wanted:
+            sender.health.confirmed()
+            return verdict.done(tries, self.action)
+        if tries.given_back and not sender.stopped:
+            tries.given_back = False
+            return None
+        return verdict.unchanged(tries, found, self.action)
 
     async def _settle_rest(self) -> None:
         """After a stop: read back what may have been applied; what takes too long is unknown."""
-        self._draining = True
+        self.sender.draining = True
         reading = {
             asyncio.create_task(self._read_back(entry, tries)): (entry, tries)
             for entry, tries in self._unsettled
@@ -228,7 +167,7 @@ class Job:
                 self._note(entry, verdict.unread(tries, self._why_unread()))
 
     def _why_unread(self) -> ApiError:
-        if self.health.is_down:
+        if self.sender.health.is_down:
             return ApiError("the server is down", code="breaker")
         return ApiError("the run was stopped before that")
 
@@ -236,7 +175,7 @@ class Job:
         try:
             self.record(entry, status)
         except OSError as cause:
-            self.stop(
+            self.sender.stop(
                 StoppedError(
                     f"the results cannot be written: {cause.strerror or cause}",
                     hint="what is not recorded is sent again, which is harmless.",
@@ -251,7 +190,7 @@ class Job:
         if self.failure_limit.exceeded(
             planned=self.planned, sent=self._settled, failures=self._failures
         ):
-            self.stop(
+            self.sender.stop(
                 StoppedError(
                     f"too many failures: {self._failures} of {self._settled} licenses sent",
                     hint="the results say why; --max-failures sets the limit.",
@@ -260,18 +199,18 @@ class Job:
 
     def _stop_for(self, bug: Exception) -> None:
         log.error("unexpected error", exc_info=bug, extra={"event": "bug"})
-        self.stop(StoppedError(f"a bug in bulk-revoke: {type(bug).__name__}: {bug}"))
+        self.sender.stop(StoppedError(f"a bug in bulk-revoke: {type(bug).__name__}: {bug}"))
 
     def _refused(self, tries: Tries, error: RejectedError | AccessError) -> Status | None:
         if isinstance(error, AccessError):
-            self.stop(StoppedError(error.message, hint=error.hint))
+            self.sender.stop(StoppedError(error.message, hint=error.hint))
         elif error.status == 404:
             return verdict.not_found(tries, error)
         elif error.status == 403:
             try:
-                self.health.forbidden(error)
+                self.sender.health.forbidden(error)
             except StoppedError as reason:
-                self.stop(reason)
+                self.sender.stop(reason)
         if tries.unsettled:
             # An earlier attempt may have been applied although this one was refused.
             return None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Self
 
+from batch.columns import COLUMNS
 from batch.model import Outcome
-from batch.results import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -11,10 +11,11 @@ import json
 import os
 import secrets
 import socket
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from batch import __version__
+from batch.errors import ResultsError
 from batch.replace import replacing
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _user() -> str:
+def user() -> str:
     """Return the user's name; the number where a minimal system has no name for it."""
     try:
         return getpass.getuser()
@@ -32,12 +33,12 @@ def _user() -> str:
 
 def path_for(results: Path) -> Path:
     """Where the manifest of a results file stands."""
-    return results.with_name(results.name + ".run.json")
+    return results.parent / f"{results.name}.run.json"
 
 
 @dataclass(slots=True)
 class SessionRecord:
-    """One process that worked on a run; a run that was resumed has several.
+    """One process that worked on a run; a run that was gone on with has several.
 
     Attributes:
         started_at: UTC, ISO 8601.
@@ -85,7 +86,7 @@ class Manifest:
     input: Mapping[str, Any]
     results: dict[str, str]
     tool: str = f"bulk-revoke {__version__}"
-    user: str = field(default_factory=_user)
+    user: str = field(default_factory=user)
     host: str = field(default_factory=socket.gethostname)
     sessions: list[SessionRecord] = field(default_factory=list)
 
@@ -101,13 +102,44 @@ class Manifest:
             file.write(text.encode(errors="backslashreplace") + b"\n")
 
 
-def is_rehearsal(results: Path) -> bool:
-    """Whether a file is the results of a rehearsal, by the manifest beside it."""
+def read(results: Path) -> Manifest | None:
+    """The manifest of a results file; None if there is none.
+
+    Raises:
+        ResultsError: It cannot be read, or is none.
+    """
+    path = path_for(results)
     try:
-        paper = json.loads(path_for(results).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(paper, dict) and paper.get("rehearsal") is True
+        data = json.loads(path.read_bytes())
+        sessions = [SessionRecord(**_known(SessionRecord, each)) for each in data["sessions"]]
+        found = Manifest(**_known(Manifest, data) | {"sessions": sessions})
+        # What is looked into has to be what it should: a string has ``lower``, a table ``items``.
+        found.run_id.lower(), found.input["sha256"].lower()
+        found.options.items(), found.results.items()
+    except FileNotFoundError:
+        return None
+    except OSError as cause:
+        raise ResultsError(f"{path}: cannot be read: {cause.strerror}") from cause
+    except (ValueError, TypeError, KeyError, AttributeError) as cause:
+        raise ResultsError(
+            f"{path}: is no manifest of bulk-revoke",
+            hint="is it the file that the run has written?",
+        ) from cause
+    return found
+
+
+def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Those fields that this version knows; a later one may have written more."""
+    return {each.name: data[each.name] for each in fields(kind) if each.name in data}
+
+
+def run_id_of(results: Path) -> str:
+    """The name of the run that a results file is of; empty if that cannot be told."""
+    try:
+        paper = read(results)
+    except ResultsError:
+        return ""
+    return paper.run_id if paper else ""
 
 
 def new_run_id() -> str:

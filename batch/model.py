@@ -5,12 +5,9 @@ Nothing here does I/O, and nothing here imports another module of the package.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from array import array
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from array import array
 
 ID_BYTES = 16
 """Size of one license ID in `Listing.ids`: a UUID's 128 bits."""
@@ -28,9 +25,24 @@ class Outcome(StrEnum):
     INVALID = "invalid"
     NOT_ATTEMPTED = "not_attempted"
     PLANNED = "planned"
+    WOULD_REVOKE = "would_revoke"
+    WOULD_RESTORE = "would_restore"
+    VERIFIED = "verified"
+    NOT_REVOKED = "not_revoked"
+    RESTORED = "restored"
+    ALREADY_RESTORED = "already_restored"
 
 
-DONE = frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED, Outcome.EXCLUDED})
+DONE = frozenset(
+    {
+        Outcome.REVOKED,
+        Outcome.ALREADY_REVOKED,
+        Outcome.EXCLUDED,
+        Outcome.VERIFIED,
+        Outcome.RESTORED,
+        Outcome.ALREADY_RESTORED,
+    }
+)
 """Outcomes after which nothing is left to do for a row."""
 
 UNFINISHED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED})
@@ -42,28 +54,104 @@ class Action:
     """What a run wants of each license; actions differ in data, not in code.
 
     Attributes:
+        command: The name of its command.
+        verb: What it does to a license, for a person: ``revoke``.
+        state: What a license then is, for a person: ``revoked``.
         wanted: The value of ``revoked`` that a license is to have.
         done: The outcome of a license that the server confirmed.
+        before: The outcome of a license that had that value before.
+        would: The outcome of a license that has the other one, where nothing may be sent.
+        sends: Whether it may send a PATCH at all.
     """
 
+    command: str
+    verb: str
+    state: str
     wanted: bool
     done: Outcome
+    before: Outcome
+    would: Outcome
+    sends: bool = True
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether it says what it would do, and does nothing."""
+        return not self.sends and self.would in {Outcome.WOULD_REVOKE, Outcome.WOULD_RESTORE}
+
+    def dry_run(self) -> Action:
+        """The same without sending anything."""
+        return replace(self, sends=False)
 
 
-REVOKE = Action(wanted=True, done=Outcome.REVOKED)
+REVOKE = Action(
+    command="run",
+    verb="revoke",
+    state="revoked",
+    wanted=True,
+    done=Outcome.REVOKED,
+    before=Outcome.ALREADY_REVOKED,
+    would=Outcome.WOULD_REVOKE,
+)
+RESTORE = Action(
+    command="restore",
+    verb="restore",
+    state="restored",
+    wanted=False,
+    done=Outcome.RESTORED,
+    before=Outcome.ALREADY_RESTORED,
+    would=Outcome.WOULD_RESTORE,
+)
+VERIFY = Action(
+    command="verify",
+    verb="verify",
+    state="revoked",
+    wanted=True,
+    done=Outcome.VERIFIED,
+    before=Outcome.VERIFIED,
+    would=Outcome.NOT_REVOKED,
+    sends=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class License:
     """A license as the server describes it, as far as the tool needs it.
 
+    Only what says whether it is revoked is always there; the answer to a PATCH need not tell the
+    rest, and what is not told, or not readable, is empty.
+
     Attributes:
         id: The UUID in the path, in lower case.
         revoked: The value of its ``revoked`` property.
+        key: License key.
+        product: Product ID, in lower case.
+        type: ``node-locked`` or another of the vendor's words.
+        expires: When it expires, in seconds since 1970 (UTC); None for never.
+        created: When it was created, in the same seconds.
+        activations: How many activations it has now.
     """
 
     id: str
     revoked: bool
+    key: str = ""
+    product: str = ""
+    type: str = ""
+    expires: float | None = None
+    created: float | None = None
+    activations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list of licenses.
+
+    Attributes:
+        licenses: Those on it, in the server's order.
+        total: How many the whole list has, where the server says so (``Pagination-Count``).
+    """
+
+    licenses: list[License]
+    total: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +185,12 @@ class Listing:
     Attributes:
         title: What was taken, for a person: file, sheet, header and column.
         rows: Row number of each entry as a spreadsheet shows it, counted from 1.
-        ids: `ID_BYTES` bytes for each entry; zeros where the cell holds no ID.
-        first: For each entry the entry with the same ID that comes first; itself if none does.
-        invalid: Entry to the text of its ID cell, for cells that hold no ID.
+        ids: `ID_BYTES` bytes for each entry; zeros where the cell holds no ID, and where a
+            license is listed by its key and not looked up yet.
+        keys: License key of each entry, if licenses are listed by their keys; else empty.
+        first: For each entry the entry with the same ID or key that comes first; itself if none
+            does.
+        invalid: Entry to the text of its cell, for cells that hold no ID or key.
         carry: Names of the input columns that are copied into the results.
         carried: For each entry the cells of those columns; empty if none are carried.
         blank: Rows without any content, skipped.
@@ -119,6 +210,7 @@ class Listing:
     left_out: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     sha256: str = ""
+    keys: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Entries, invalid ones and repeats included."""
@@ -126,9 +218,30 @@ class Listing:
 
     def license_id(self, entry: int) -> str:
         """The ID of an entry in canonical form: lower case, hyphenated."""
-        digits = self.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)].hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return id_text(self.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
+
+    def named(self, entry: int) -> str:
+        """What the input calls a license: its key, or its ID."""
+        return self.keys[entry] if self.keys else self.license_id(entry)
 
     def repeats(self, entry: int) -> bool:
-        """Whether an earlier entry has the same ID."""
+        """Whether an earlier entry has the same ID or key."""
         return self.first[entry] != entry
+
+    def distinct(self) -> array[int]:
+        """The entries of distinct licenses: those that hold an ID or key, each at its first."""
+        invalid = self.invalid
+        return array(
+            "I",
+            (
+                entry
+                for entry, first in enumerate(self.first)
+                if entry == first and entry not in invalid
+            ),
+        )
+
+
+def id_text(id_bytes: bytes) -> str:
+    """A license ID in canonical form, from its `ID_BYTES` bytes."""
+    digits = id_bytes.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

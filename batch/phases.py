@@ -1,33 +1,43 @@
-"""The phases of a run in their order: read, plan, ask, act."""
+"""The phases of a run in their order: read, look, plan, ask, act."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import asynccontextmanager, nullcontext, suppress
-from pathlib import Path
+import time
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from batch import manifest, results, source
+from batch import destination, lock
 from batch.address import label, proxy_for
 from batch.client import tls_context
 from batch.clock import Clock
-from batch.errors import InputError, InterruptedRunError, ResultsError
+from batch.closing import Closing
+from batch.errors import InterruptedRunError, StoppedError
 from batch.gate import least_seconds
-from batch.plan import make_plan
+from batch.inputs import Task, read_task, taken
+from batch.interrupts import stopped_by_signals
+from batch.plan import Guards, make_plan, to_look_at
 from batch.preview import preview
 from batch.question import confirm, open_terminal, tell
-from batch.results import Journal
+from batch.seen import Seen
 from batch.session import Session
+from batch.text import cell
+from batch.token import expiry_warning
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import AsyncIterator, Callable, Iterator
     from typing import TextIO
 
+    from batch.destination import Earlier
+    from batch.lock import Holder, Lock
     from batch.manifest import Manifest
+    from batch.model import Action, Listing
     from batch.plan import Plan
     from batch.progress import Screen
+    from batch.results import Journal
     from batch.settings import Settings
     from batch.summary import Summary
 
@@ -44,136 +54,237 @@ REHEARSAL_LATENCY = (0.02, 0.12)
 """Seconds of a round trip in a rehearsal: those of a service on another continent."""
 
 
-def run(
-    settings: Settings,
-    token: str,
-    screen: Screen,
-    *,
-    paper: Callable[[Plan], Manifest],
-    again: str,
-    redact: Callable[[str], str],
-) -> Summary:
-    """Revoke every license that the input lists.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One command that talks to the server, from its input to its summary.
 
-    Args:
-        settings: What and how.
+    Attributes:
+        action: What is wanted of each license.
+        settings: How.
         token: Access token; not used in a rehearsal.
         screen: Where a person is told.
-        paper: Makes the manifest, once the plan is known.
-        again: The command that goes on with what is not done.
+        holder: Who this is, for runs that find the lock taken.
+        paper: Makes the manifest of a run that starts, from what its input lists.
+        following: The command that comes next, if anything is left to do; or empty.
         redact: Takes the token out of a text.
-
-    Raises:
-        BulkRevokeError: Refused; no PATCH was sent.
+        clock: Of everything that is paced.
     """
-    results.check_free(settings.output)
-    results.check_free(manifest.path_for(settings.output))
-    # Both are used later; what is wrong with them must be known before anything is written.
-    tls_context(settings.ca_file)
-    proxy_for(settings.base_url)
-    asked = not (settings.yes or settings.sandbox)
-    asking: AbstractContextManager[TextIO | None] = open_terminal() if asked else nullcontext()
-    with asking as terminal:
-        plan = _read_and_plan(settings, screen)
-        shown = preview(
-            plan,
-            settings,
-            place=_place(settings),
-            seconds=least_seconds(settings.rate.limit, settings.rate.period, len(plan.to_send)),
+
+    action: Action
+    settings: Settings
+    token: str
+    screen: Screen
+    holder: Holder
+    paper: Callable[[Listing], Manifest]
+    following: str
+    redact: Callable[[str], str]
+    clock: Clock = field(default_factory=Clock)
+
+    def run(self) -> Summary:
+        """Go through all phases.
+
+        Raises:
+            BulkRevokeError: Refused, or stopped before the first PATCH.
+        """
+        settings = self.settings
+        destination.check(settings)
+        # Both are used later; what is wrong with them must be known before anything is read.
+        tls_context(settings.ca_file)
+        proxy_for(settings.base_url)
+        with ExitStack() as stack:
+            terminal = stack.enter_context(open_terminal()) if self._asks else None
+            task = read_task(self.action, settings, api=self._api_name)
+            for warning in task.listing.warnings:
+                self.screen.say(f"warning: {warning}")
+            api_lock = stack.enter_context(self._locked())
+            earlier = self._earlier(task.listing)
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                return self._run(runner, terminal, task, api_lock, earlier)
+
+    def _run(
+        self,
+        runner: asyncio.Runner,
+        terminal: TextIO | None,
+        task: Task,
+        api_lock: Lock | None,
+        earlier: Earlier | None,
+    ) -> Summary:
+        settings = self.settings
+        serving = AsyncExitStack()
+        base_url, token = runner.run(serving.enter_async_context(self._api(task.listing, earlier)))
+        session = Session(settings, base_url, token, self.screen, self.clock, api_lock)
+        try:
+            seen = self._look(runner, session, task, earlier)
+            plan = self._plan(task, seen, earlier)
+            self._ask(plan, terminal)
+            paper = earlier.paper if earlier else self.paper(plan.listing)
+            journal = destination.begin(settings, plan, earlier, paper, redact=self.redact)
+            try:
+                return runner.run(self._act(session, plan, journal, paper))
+            except KeyboardInterrupt:
+                # Before its own handlers are in place, or after they have been taken away.
+                raise InterruptedRunError(signal.SIGINT) from None
+            finally:
+                journal.close()
+        finally:
+            session.leave()
+            runner.run(serving.aclose())
+
+    @property
+    def _asks(self) -> bool:
+        return self.action.sends and not (self.settings.yes or self.settings.sandbox)
+
+    @property
+    def _api_name(self) -> str:
+        return SANDBOX if self.settings.sandbox else self.settings.base_url
+
+    @property
+    def _place(self) -> str:
+        return SANDBOX if self.settings.sandbox else label(self.settings.base_url)
+
+    @contextmanager
+    def _locked(self) -> Iterator[Lock | None]:
+        """No other run on this host talks to this API, or writes these results."""
+        settings = self.settings
+        if settings.sandbox:
+            yield None
+            return
+        directory = lock.directory(settings.lock_dir)
+        with ExitStack() as stack:
+            locks = [
+                stack.enter_context(
+                    lock.held(
+                        directory / name,
+                        self.holder,
+                        wait=settings.wait,
+                        timeout=settings.timeout,
+                        say=self.screen.say,
+                        what=what,
+                    )
+                )
+                for name, what in (
+                    (lock.results_name(settings.output), str(settings.output)),
+                    (lock.api_name(settings.base_url), self._place),
+                )
+            ]
+            yield locks[-1]
+
+    def _earlier(self, listing: Listing) -> Earlier | None:
+        """What earlier sessions of this run have left, if it is gone on with."""
+        destination.check(self.settings)  # it may have changed while the lock was waited for
+        earlier = destination.earlier(self.settings)
+        if earlier is not None:
+            destination.check_same_run(
+                earlier,
+                self.settings,
+                command=self.action.command,
+                api=self._api_name,
+                sha256=listing.sha256,
+                mismatch=earlier.recorded.belongs_to(
+                    listing, [cell(self.redact(key)) for key in listing.keys]
+                ),
+            )
+        return earlier
+
+    def _look(
+        self, runner: asyncio.Runner, session: Session, task: Task, earlier: Earlier | None
+    ) -> Seen:
+        """Ask the server what it holds.
+
+        Raises:
+            StoppedError: It could not be asked, and without that nothing may be sent or said.
+        """
+        if not self.settings.look:
+            return Seen.nothing(task.listing)
+        entries = to_look_at(
+            task.listing,
+            excluded=task.excluded,
+            recorded=earlier.recorded if earlier else None,
+            missing_ok=self.settings.missing_ok,
         )
-        if terminal is None:
-            screen.say(shown)
-        else:
-            say = screen.insist if screen.is_terminal else tell
-            say(shown)
-            confirm(len(plan.to_send), terminal, say)
-    session = _open_session(plan, settings, screen, paper(plan), again=again, redact=redact)
-    try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            return runner.run(_act(session, settings, token))
-    except KeyboardInterrupt:
-        # Before the run's own handlers are in place, or after it has ended.
-        raise InterruptedRunError(signal.SIGINT) from None
-    finally:
-        session.journal.close()
 
+        async def look() -> Seen:
+            with stopped_by_signals(session.sender, self.screen):
+                return await session.look(task.listing, entries)
 
-def _read_and_plan(settings: Settings, screen: Screen) -> Plan:
-    if not settings.sandbox and manifest.is_rehearsal(Path(settings.input)):
-        raise InputError(
-            f"{settings.input}: these are the results of a rehearsal; nothing was revoked",
-            hint="run the list that was rehearsed.",
+        seen = runner.run(look())
+        if session.stopped is not None and self.action.sends:
+            session.stopped.message += "; nothing was sent"
+            raise session.stopped
+        if seen.off:
+            self._do_without(seen)
+        return seen
+
+    def _do_without(self, seen: Seen) -> None:
+        """The token may not read licenses: go on without a look, where that makes sense."""
+        needed = not self.action.sends or not self.action.wanted
+        if needed or self.settings.products or self.settings.by == "key":
+            raise StoppedError(
+                f"the token may not read licenses ({seen.off}); nothing was sent",
+                hint="use a token with the scope license:read.",
+            )
+        self.screen.say(
+            f"warning: the token may not read licenses ({seen.off}): it is not known which are"
+            " revoked already, and a restore will leave all of them out"
         )
-    listing = source.read(
-        settings.input,
-        column=settings.column,
-        sheet=settings.sheet,
-        carry=settings.carry,
-        skip_invalid=settings.skip_invalid,
-        include_hidden=settings.include_hidden,
-    )
-    for warning in listing.warnings:
-        screen.say(f"warning: {warning}")
-    return make_plan(listing, max_licenses=settings.max_licenses)
 
+    def _plan(self, task: Task, seen: Seen, earlier: Earlier | None) -> Plan:
+        settings = self.settings
+        return make_plan(
+            self.action,
+            task.listing,
+            seen,
+            excluded=task.excluded,
+            recorded=earlier.recorded if earlier else None,
+            missing_ok=settings.missing_ok,
+            guards=Guards(
+                max_licenses=settings.max_licenses,
+                products=settings.products,
+                limit=settings.limit,
+                proven_only=task.doubtful,
+            ),
+        )
 
-def _open_session(
-    plan: Plan,
-    settings: Settings,
-    screen: Screen,
-    paper: Manifest,
-    *,
-    again: str,
-    redact: Callable[[str], str],
-) -> Session:
-    """Put plan and manifest on the disk, or leave nothing behind."""
-    journal = Journal(settings.output, plan.listing, redact=redact)
-    session = Session(
-        plan=plan,
-        settings=settings,
-        journal=journal,
-        paper=paper,
-        screen=screen,
-        place=_place(settings),
-        again=again,
-        clock=Clock(),
-    )
-    try:
-        journal.plan(plan.statuses())
-        session.begin()
-    except BaseException as cause:
-        journal.close()
-        for path in (settings.output, manifest.path_for(settings.output)):
-            with suppress(OSError):
-                path.unlink()
-        if not isinstance(cause, OSError):
-            raise
-        raise ResultsError(
-            f"{settings.output}: cannot be written: {cause.strerror}",
-            hint="name another place with --output; nothing was sent.",
-        ) from cause
-    return session
+    def _ask(self, plan: Plan, terminal: TextIO | None) -> None:
+        """Show what will happen, and let the user say yes."""
+        if self.action.done is self.action.before:
+            self.screen.say(taken(plan.listing))
+            return  # there is nothing to decide on
+        settings = self.settings
+        seconds = least_seconds(settings.rate.limit, settings.rate.period, len(plan.affected))
+        shown = preview(plan, settings, place=self._place, seconds=seconds, now=time.time())
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        warning = expiry_warning(self.token, end=end) if plan.to_send else ""
+        if warning:
+            shown += f"\nwarning: {warning}"
+        if terminal is None or not plan.to_send:
+            self.screen.say(shown)
+            return
+        say = self.screen.insist if self.screen.is_terminal else tell
+        say(shown)
+        confirm(len(plan.to_send), self.action.verb, terminal, say)
 
+    async def _act(
+        self, session: Session, plan: Plan, journal: Journal, paper: Manifest
+    ) -> Summary:
+        closing = Closing(plan, self.settings, paper, self.screen, self._place, self.following)
+        with stopped_by_signals(session.sender, self.screen):
+            if plan.to_send:
+                await session.act(plan, journal)
+            return closing.close(journal, session)
 
-async def _act(session: Session, settings: Settings, token: str) -> Summary:
-    async with _api(session, settings, token) as (base_url, accepted):
-        return await session.act(base_url, accepted)
+    @asynccontextmanager
+    async def _api(
+        self, listing: Listing, earlier: Earlier | None
+    ) -> AsyncIterator[tuple[str, str]]:
+        """The API and its token: those that were set, or a sandbox that knows the licenses."""
+        if not self.settings.sandbox:
+            yield self.settings.base_url, self.token
+            return
+        from batch.rehearsal import account_for  # noqa: PLC0415 - only rehearsals need it
+        from batch.sandbox import TOKEN, Sandbox  # noqa: PLC0415
 
-
-@asynccontextmanager
-async def _api(session: Session, settings: Settings, token: str) -> AsyncIterator[tuple[str, str]]:
-    """The API and its token: those that were set, or a sandbox that knows the input's licenses."""
-    if not settings.sandbox:
-        yield settings.base_url, token
-        return
-    from batch.sandbox import TOKEN, Account, Sandbox  # noqa: PLC0415 - only rehearsals need it
-
-    plan = session.plan
-    account = Account.holding(plan.listing.license_id(entry) for entry in plan.to_send)
-    rate = None if settings.rate.limit is None else (50, 5.0)
-    async with Sandbox(account, rate=rate, latency=REHEARSAL_LATENCY, log=False) as sandbox:
-        yield sandbox.base_url, TOKEN
-
-
-def _place(settings: Settings) -> str:
-    return SANDBOX if settings.sandbox else label(settings.base_url)
+        account = account_for(self.action, listing, earlier.recorded if earlier else None)
+        rate = None if self.settings.rate.limit is None else (50, 5.0)
+        async with Sandbox(account, rate=rate, latency=REHEARSAL_LATENCY, log=False) as sandbox:
+            yield sandbox.base_url, TOKEN

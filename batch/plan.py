@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batch.errors import GuardError
-from batch.model import Outcome, Status
+from batch.model import DONE, Outcome, Status
+from batch.seen import State
+from batch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable
 
-    from batch.model import Listing
+    from batch.model import Action, Listing
+    from batch.recorded import Recorded
+    from batch.seen import Seen
+
+NAMED = 10
+"""Licenses that a refusal names."""
 
 _PLANNED = Status(Outcome.PLANNED)
-_INVALID = Status(Outcome.INVALID, error="the cell holds no license ID")
+_IN_DOUBT = Status(Outcome.PLANNED, error="a session that was killed may have sent it")
+_LEFT_IN_DOUBT = Status(Outcome.UNKNOWN, error=_IN_DOUBT.error)
+_LEFT = Status(Outcome.NOT_ATTEMPTED, error="left for later by --limit")
+_EXCLUDED = Status(Outcome.EXCLUDED, error="listed in --exclude")
+_INVALID_ID = Status(Outcome.INVALID, error="the cell holds no license ID")
+_INVALID_KEY = Status(Outcome.INVALID, error="the cell holds no license key")
+_WAS = bytes.maketrans(bytes(State), bytes((0, 2, 1, 0, 0)))
+"""Of each `State` the place of what it says in (None, True, False)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What a plan may not violate, and how much of it is done today.
+
+    Attributes:
+        max_licenses: Most PATCHes that the plan may send, or None.
+        products: Product IDs in lower case that every license must be of; empty for any.
+        limit: Most PATCHes that are sent now, the rest being left for later; or None.
+        proven_only: Entries that are sent only if the look has read them.
+    """
+
+    max_licenses: int | None = None
+    products: frozenset[str] = frozenset()
+    limit: int | None = None
+    proven_only: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,38 +54,190 @@ class Plan:
     """What a run is about to do.
 
     Attributes:
-        listing: The input's entries.
-        to_send: Entries whose license is sent a PATCH, in input order, each license once.
+        action: What is wanted of each license.
+        listing: The input's entries; where they are listed by key, with the IDs that were found.
+        seen: What the server holds.
+        statuses: How each entry stands before the first PATCH, in input order; None for one that
+            stays as an earlier session has left it.
+        was: For each entry the place of its ``was_revoked`` in (None, True, False).
+        affected: Entries whose license is sent a PATCH, or would be in a dry run, in input order,
+            each license once.
+        left: Rows that ``--limit`` leaves for later.
     """
 
+    action: Action
     listing: Listing
-    to_send: array[int]
+    seen: Seen
+    statuses: list[Status | None]
+    was: bytearray
+    affected: array[int]
+    left: int = 0
 
-    def statuses(self) -> Iterator[Status]:
-        """How each entry stands before the first PATCH, in input order."""
-        invalid = self.listing.invalid
-        for entry in range(len(self.listing)):
-            yield _INVALID if entry in invalid else _PLANNED
+    @property
+    def to_send(self) -> array[int]:
+        """Entries whose license is sent a PATCH; none where the action may not send."""
+        return self.affected if self.action.sends else array("I")
 
 
-def make_plan(listing: Listing, *, max_licenses: int | None = None) -> Plan:
-    """Decide what is sent.
-
-    Raises:
-        GuardError: The plan would send more than ``max_licenses`` PATCHes.
-    """
-    to_send = array(
+def to_look_at(
+    listing: Listing, *, excluded: Collection[int], recorded: Recorded | None, missing_ok: bool
+) -> array[int]:
+    """The entries that a look is for: one for each license that is not excluded and not done."""
+    return array(
         "I",
         (
             entry
-            for entry, first in enumerate(listing.first)
-            if entry == first and entry not in listing.invalid
+            for entry in listing.distinct()
+            if entry not in excluded and not _is_done(entry, recorded, missing_ok=missing_ok)
         ),
     )
-    if max_licenses is not None and len(to_send) > max_licenses:
+
+
+def make_plan(
+    action: Action,
+    listing: Listing,
+    seen: Seen,
+    *,
+    excluded: Collection[int] = (),
+    recorded: Recorded | None = None,
+    missing_ok: bool = False,
+    guards: Guards | None = None,
+) -> Plan:
+    """Decide what becomes of each row.
+
+    Args:
+        action: What is wanted of each license.
+        listing: The input's entries.
+        seen: What the server holds; nothing seen, nothing known.
+        excluded: Entries, each the first one of its license, that are never touched.
+        recorded: What earlier sessions of this run have recorded, if there were any.
+        missing_ok: Whether a license that does not exist is done.
+        guards: What the plan may not violate.
+
+    Raises:
+        GuardError: The plan violates a guard.
+    """
+    guards = guards or Guards()
+    if listing.keys:
+        listing = replace(listing, ids=bytes(seen.ids))
+    statuses: list[Status | None] = []
+    affected, left = array("I"), 0
+    invalid = _INVALID_KEY if listing.keys else _INVALID_ID
+    for entry, first in enumerate(listing.first):
+        if entry != first:
+            status = statuses[first]
+            left += status is _LEFT
+        elif entry in listing.invalid:
+            status = invalid
+        elif _is_done(entry, recorded, missing_ok=missing_ok):
+            status = None
+        elif entry in excluded:
+            status = _EXCLUDED
+        else:
+            status = _status(action, entry, seen, recorded, guards)
+            if status.outcome not in {Outcome.PLANNED, action.would}:
+                pass
+            elif guards.limit is None or len(affected) < guards.limit:
+                affected.append(entry)
+            elif status is _IN_DOUBT:
+                status = _LEFT_IN_DOUBT
+            else:
+                status = _LEFT
+                left += 1
+        statuses.append(status)
+    plan = Plan(
+        action, listing, seen, statuses, _was_revoked(listing, seen, recorded), affected, left
+    )
+    _check_products(plan, guards.products)
+    _check_number(plan, guards.max_licenses)
+    return plan
+
+
+def _is_done(entry: int, recorded: Recorded | None, *, missing_ok: bool) -> bool:
+    if recorded is None:
+        return False
+    outcome = recorded.outcome(entry)
+    return outcome in DONE or (missing_ok and outcome is Outcome.NOT_FOUND)
+
+
+def _status(
+    action: Action, entry: int, seen: Seen, recorded: Recorded | None, guards: Guards
+) -> Status:
+    """How a license stands that is neither done nor excluded."""
+    problem = seen.problems.get(entry)
+    if problem is not None and (
+        problem.outcome is not Outcome.UNKNOWN or not action.sends or entry in guards.proven_only
+    ):
+        return problem
+    revoked = seen.revoked(entry)
+    if revoked is action.wanted:
+        is_ours = recorded is not None and _may_have_sent(recorded, entry, action)
+        return Status(action.done if is_ours else action.before, revoked)
+    if action.sends:
+        was_open = recorded is not None and recorded.outcome(entry) is Outcome.PLANNED
+        return _IN_DOUBT if was_open and revoked is None else _PLANNED
+    if revoked is None and seen.looked:
+        return Status(Outcome.NOT_ATTEMPTED, error="the look was stopped before that")
+    return Status(action.would, revoked)
+
+
+def _may_have_sent(recorded: Recorded, entry: int, action: Action) -> bool:
+    """Whether a license that now is as it should be has become so by an earlier session.
+
+    It was not so at the first look of the run, or nobody had looked; and there was a PATCH for
+    it, or a session that would have sent one did not live to tell.
+    """
+    in_doubt = recorded.outcome(entry) in {Outcome.PLANNED, Outcome.UNKNOWN}
+    is_open = in_doubt or recorded.attempts[entry] > 0
+    return is_open and recorded.was_revoked(entry) is not action.wanted
+
+
+def _was_revoked(listing: Listing, seen: Seen, recorded: Recorded | None) -> bytearray:
+    if recorded is not None:
+        return recorded.was
+    was = seen.states.translate(_WAS)
+    for entry, first in enumerate(listing.first):
+        if entry != first:
+            was[entry] = was[first]
+    return was
+
+
+def _check_products(plan: Plan, products: frozenset[str]) -> None:
+    if not products:
+        return
+    seen, listing = plan.seen, plan.listing
+    others = [
+        entry
+        for entry, status in enumerate(plan.statuses)
+        if seen.states[entry] in {State.ACTIVE, State.REVOKED, State.UNREAD}
+        and status is not _EXCLUDED
+        and seen.product(entry) not in products
+    ]
+    if others:
         raise GuardError(
-            f"{listing.title}: {len(to_send):,} licenses would be revoked, "
-            f"--max-licenses allows {max_licenses:,}",
+            f"{listing.title}: {counted(len(others), 'license')}"
+            f" {'is' if len(others) == 1 else 'are'} not of the product that --expect-product"
+            f" names:\n{_named(plan, others)}",
+            hint="is this the right file? Take them out of it, or name them with --exclude.",
+        )
+
+
+def _named(plan: Plan, entries: Iterable[int]) -> str:
+    entries = list(entries)
+    lines = []
+    for entry in entries[:NAMED]:
+        problem = plan.seen.problems.get(entry)
+        product = problem.error if problem else f"product {plan.seen.product(entry) or 'not told'}"
+        lines.append(f"  row {plan.listing.rows[entry]}  {plan.listing.named(entry)}  {product}")
+    if len(entries) > NAMED:
+        lines.append(f"  and {len(entries) - NAMED:,} more")
+    return "\n".join(lines)
+
+
+def _check_number(plan: Plan, most: int | None) -> None:
+    if most is not None and len(plan.affected) > most:
+        raise GuardError(
+            f"{plan.listing.title}: {len(plan.affected):,} licenses would be"
+            f" {plan.action.done}, --max-licenses allows {most:,}",
             hint="is this the right file? If so, raise --max-licenses.",
         )
-    return Plan(listing, to_send)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Never, TextIO
 
 from tqdm import tqdm
 
-from batch.model import Outcome
 from batch.text import duration
 
 if TYPE_CHECKING:
@@ -80,18 +79,30 @@ class Screen:
 
 
 class Progress:
-    """Counts settled licenses, and shows them as they come.
+    """Counts what is done of a phase, and shows it as it comes.
 
     Args:
         screen: Where to show it.
-        total: Licenses that will be settled.
         clock: Tells when a line is due.
+        total: How many there will be.
+        phase: What they are, as a line begins: ``looking``.
+        unit: What one of them is called in the bar, and several in a line.
     """
 
-    def __init__(self, screen: Screen, total: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        clock: Clock,
+        total: int,
+        *,
+        phase: str = "",
+        unit: tuple[str, str] = ("lic", "licenses"),
+    ) -> None:
         self._screen = screen
         self._total = total
         self._clock = clock
+        self._phase = f"{phase}: " if phase else ""
+        self._unit = unit
         self._started = clock.now()
         self._next = LINES_AT[0]
         self._done = 0
@@ -102,17 +113,24 @@ class Progress:
             self._bar = tqdm(
                 total=total,
                 file=screen.stream,
-                unit="lic",
+                unit=unit[0],
                 dynamic_ncols=True,
                 postfix="failed 0",
-                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
+                bar_format=self._phase + "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
                 " [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
             )
 
-    def settled(self, outcome: Outcome) -> None:
-        """Count one license."""
+    def expect(self, left: int) -> None:
+        """Correct how many there will be: those that are done, and so many more."""
+        self._total = self._done + left
+        if self._bar is not None:
+            self._bar.total = self._total
+            self._bar.refresh()
+
+    def step(self, *, failed: bool = False) -> None:
+        """Count one."""
         self._done += 1
-        if outcome in {Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_FOUND}:
+        if failed:
             self._failed += 1
             if self._bar is not None:
                 self._bar.set_postfix_str(f"failed {self._failed:,}", refresh=False)
@@ -132,8 +150,8 @@ class Progress:
         rate = self._done / elapsed
         left = f", {duration(max(0, self._total - self._done) / rate)} left" if rate else ""
         self._screen.say(
-            f"{self._done:,} of {self._total:,} done, {self._failed:,} failed, "
-            f"{rate:.1f} per second{left}"
+            f"{self._phase}{self._done:,} of {self._total:,} {self._unit[1]} done,"
+            f" {self._failed:,} failed, {rate:.1f} per second{left}"
         )
 
     def close(self) -> None:

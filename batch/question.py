@@ -1,15 +1,19 @@
-"""The question before the first PATCH, asked on the terminal even when input comes from a pipe."""
+"""What is asked on the terminal, also when input comes from a pipe: the token, and a last yes."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from batch.errors import GuardError
 
+with suppress(ImportError):  # Windows has none
+    import termios
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 NO_TERMINAL = GuardError(
     "there is no terminal to ask on",
@@ -26,7 +30,8 @@ def open_terminal() -> TextIO:
     if os.name != "posix":
         if not sys.stdin.isatty():
             raise NO_TERMINAL
-        return sys.stdin
+        # Whoever closes it leaves standard input open for the next question.
+        return open(0, encoding="utf-8", errors="replace", closefd=False)
     try:
         terminal = open("/dev/tty", encoding="utf-8", errors="replace")  # noqa: SIM115, PTH123
     except OSError as cause:
@@ -47,16 +52,94 @@ def tell(text: str) -> None:
         terminal.write(f"{text}\n")
 
 
-def confirm(count: int, terminal: TextIO, say: Callable[[str], None]) -> None:
+def confirm(count: int, verb: str, terminal: TextIO, say: Callable[[str], None]) -> None:
     """Let the user type the number of licenses.
 
     Raises:
         GuardError: Something else was typed.
     """
-    say(f"Type {count} to revoke {'this license' if count == 1 else 'these licenses'}: ")
+    say(f"Type {count} to {verb} {'this license' if count == 1 else 'these licenses'}: ")
     try:
         answer = terminal.readline().strip().replace(",", "")
     except OSError:  # somebody closed the window
         answer = ""
     if answer != str(count):
         raise GuardError("not confirmed: nothing was sent")
+
+
+def prompt_for_token() -> str:
+    """Open the terminal and `ask_token` on it.
+
+    Raises:
+        GuardError: There is none, or the process runs in its background.
+        KeyboardInterrupt: Ctrl-C was typed.
+    """
+    with open_terminal() as terminal:
+        return ask_token(terminal, tell)
+
+
+def ask_token(terminal: TextIO, say: Callable[[str], None]) -> str:
+    """Let the user type or paste the access token without showing it.
+
+    It is read key by key, because the line that a terminal edits has an end (4,095 bytes on
+    Linux, 1,023 on macOS) and cuts a longer token silently.
+
+    Args:
+        terminal: As `open_terminal` opens it; nothing was read from it yet.
+        say: Writes a line on it.
+
+    Returns:
+        What was typed before Enter; empty after Ctrl-D, and where the terminal is gone or cannot
+        hide anything.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was typed.
+    """
+    question = "Access token (it is not shown): "
+    if os.name != "posix":
+        from getpass import getpass  # noqa: PLC0415 - reads the keys of a Windows console
+
+        say(question)
+        return getpass("")
+    try:
+        with _hidden(terminal.fileno()):
+            say(question)
+            return _typed(terminal.fileno())
+    except (OSError, termios.error):
+        return ""
+
+
+@contextmanager
+def _hidden(number: int) -> Iterator[None]:
+    """Let a terminal show nothing, and hand over every key, while the block runs."""
+    before = termios.tcgetattr(number)
+    mode = [*before[:6], list(before[6])]
+    # No key may suspend or end the process: it would leave the terminal mute.
+    mode[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
+    mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+    try:
+        termios.tcsetattr(number, termios.TCSAFLUSH, mode)
+        yield
+    finally:
+        # What was pasted behind the token must answer no other question, and no shell.
+        termios.tcsetattr(number, termios.TCSAFLUSH, before)
+
+
+def _typed(number: int) -> str:
+    """What is typed before Enter; empty if it is given up."""
+    typed = bytearray()
+    while key := os.read(number, 1):
+        match key:
+            case b"\r" | b"\n":
+                return typed.decode("utf-8", errors="replace")
+            case b"\x03":
+                raise KeyboardInterrupt
+            case b"\x04":
+                break
+            case b"\x08" | b"\x7f":
+                del typed[-1:]
+            case b"\x15":
+                typed.clear()
+            case _:
+                typed += key
+    return ""

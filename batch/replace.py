@@ -1,4 +1,4 @@
-"""Files that change as a whole: the old one stands until the new one is on the disk."""
+"""Files that appear and change as a whole: what was there stands until the new is on the disk."""
 
 from __future__ import annotations
 
@@ -30,6 +30,41 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             draft.unlink()
     _sync_directory(path.parent)
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[BinaryIO]:
+    """Write a new file that appears when the block ends, whole, and only if it ends well.
+
+    Raises:
+        FileExistsError: There is one already; it stands as it was.
+        OSError: There is no file.
+    """
+    draft = path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
+    try:
+        with draft.open("xb") as file:
+            yield cast("BinaryIO", file)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except OSError:  # a file system without links, or the name is taken
+            _replace_nothing(draft, path)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+    _sync_directory(path.parent)
+
+
+def _replace_nothing(draft: Path, path: Path) -> None:
+    """Rename a file to a name that is free; an empty file keeps it free meanwhile."""
+    path.open("xb").close()
+    try:
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _sync_directory(path: Path) -> None:

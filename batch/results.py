@@ -8,17 +8,19 @@ outside has its line breaks escaped: one line of the file is one line of the tab
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import mmap
 import os
 from array import array
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from batch.errors import ResultsError
-from batch.model import Outcome, Status
-from batch.replace import replacing
+from batch.columns import BOOLEANS, CODES, COLUMNS, OUTCOMES
+from batch.model import ID_BYTES, Outcome, Status
+from batch.replace import creating, replacing
 from batch.text import cell, timestamp
 
 if TYPE_CHECKING:
@@ -26,69 +28,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch.model import Listing
+    from batch.recorded import Recorded
 
-COLUMNS = (
-    "row",
-    "license_id",
-    "license_key",
-    "outcome",
-    "revoked",
-    "was_revoked",
-    "http_status",
-    "error_code",
-    "error",
-    "attempts",
-    "finished_at",
-    "duplicate_of",
-)
-"""The header of a results file; the carried columns of the input follow."""
+_WAS = tuple(BOOLEANS)
+_WAITING = frozenset({Outcome.PLANNED, Outcome.NOT_ATTEMPTED})
+"""Outcomes of rows that are not settled: they have no ``finished_at``."""
 
-_OUTCOMES = tuple(Outcome)
-_CODES = {outcome: code for code, outcome in enumerate(_OUTCOMES)}
-_BOOLEANS = {None: "", True: "true", False: "false"}
-
-
-def check_free(path: Path) -> None:
-    """Refuse a results path that cannot be written, or that holds something already.
-
-    Raises:
-        ResultsError: Nothing was written.
-    """
-    try:
-        _check_free(path)
-    except OSError as cause:
-        raise ResultsError(
-            f"{path}: cannot be used: {cause.strerror}", hint="name another file with --output."
-        ) from cause
-
-
-def _check_free(path: Path) -> None:
-    if path.is_dir():
-        raise ResultsError(f"{path}: is a directory", hint="name a file with --output.")
-    if path.exists() or path.is_symlink():
-        raise ResultsError(
-            f"{path}: exists already",
-            hint="move it away, or name another file with --output.",
-        )
-    if path.suffix.lower() in {".gz", ".ods", ".xls", ".xlsb", ".xlsm", ".xlsx"}:
-        raise ResultsError(
-            f"{path}: results are written as CSV, not as {path.suffix}",
-            hint="name a file that ends in .csv with --output.",
-        )
-    if not path.parent.is_dir():
-        raise ResultsError(f"{path}: no such directory: {path.parent}", hint="make it first.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ResultsError(
-            f"{path}: the directory cannot be written", hint="name a file with --output."
-        )
+_REPEATED = COLUMNS.index("duplicate_of") - 1
+"""Cells after the row number that a row has in common with those that repeat it."""
 
 
 class Journal:
-    """Writes the results file of one run.
+    """Writes the results file of one run; `create` or `resume` comes first.
 
     Args:
-        path: The results file; must not exist.
+        path: The results file.
         listing: The input's entries; a license that repeats is settled with its first row.
+        was: For each entry the place of its ``was_revoked`` in (None, True, False).
         redact: Takes secrets out of a text from outside.
         now: Wall clock, for ``finished_at``.
 
@@ -100,46 +56,98 @@ class Journal:
         self,
         path: Path,
         listing: Listing,
+        was: bytearray,
         *,
         redact: Callable[[str], str] = str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.path = path
         self._listing = listing
+        self._was = was
         self._redact = redact
         self._now = now
-        self._outcomes = bytearray([_CODES[Outcome.PLANNED]]) * len(listing)
+        self._outcomes = bytearray([CODES[Outcome.PLANNED]]) * len(listing)
         self._offsets = array("Q", bytes(8 * len(listing)))
+        self._attempts = array("I")
+        self._before: dict[int, tuple[int, int]] = {}
         self._owed: dict[int, tuple[int, bytes]] = {}
         self._repeats = _repeats(listing)
         self._line = io.StringIO()
         self._csv = csv.writer(self._line, lineterminator="\n")
-        try:
-            self._file = path.open("x+b", buffering=0)
-        except OSError as cause:
-            raise ResultsError(
-                f"{path}: cannot be written: {cause.strerror}", hint="name a file with --output."
-            ) from cause
+        self._file: BinaryIO = io.BytesIO()
         self._size = 0
 
-    def plan(self, statuses: Iterable[Status]) -> None:
-        """Write the header and the first line of every entry, in input order: what the plan says.
+    def create(self, statuses: Iterable[Status | None]) -> None:
+        """Put a file in place that holds what the plan says of every entry, in input order.
+
+        It appears with all of its lines, on the disk, or not at all.
 
         Raises:
-            OSError: Not all of it is in the file.
+            OSError: There is no file; or there is one already that has not been touched.
         """
-        self._write(self._text([*COLUMNS, *map(self._outside, self._listing.carry)]))
-        lines, start = [], self._size
+        with creating(self.path) as file:
+            header = self._text([*COLUMNS, *map(self._outside, self._listing.carry)])
+            self._size = file.write(header)
+            finished = timestamp(self._now())
+            for entry, status in enumerate(statuses):
+                assert status is not None
+                self._offsets[entry] = self._size
+                self._outcomes[entry] = CODES[status.outcome]
+                self._size += file.write(self._row(entry, status, finished))
+        self._open()
+
+    def resume(self, recorded: Recorded, statuses: Iterable[Status | None]) -> None:
+        """Go on with a file that an earlier session has left.
+
+        A status is what is known now of an entry; None where nothing is new.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._outcomes[:] = recorded.outcomes
+        self._offsets[:] = recorded.offsets
+        self._attempts = recorded.attempts
+        self._size = recorded.size
+        self._open()
+        self._file.truncate(self._size)
+        self._take_over()
         for entry, status in enumerate(statuses):
-            lines.append(self._row(entry, status, ""))
-            self._outcomes[entry] = _CODES[status.outcome]
-            self._offsets[entry] = start
-            start += len(lines[-1])
-            if len(lines) == 4096:
-                self._write(b"".join(lines))
-                lines.clear()
-        self._write(b"".join(lines))
+            if status is None or self._listing.repeats(entry):
+                pass
+            elif status.outcome is Outcome.PLANNED:
+                self._plan_again(entry, status)
+            elif status.outcome not in _WAITING:
+                self.record(entry, status)
         self.sync()
+
+    def _take_over(self) -> None:
+        """Write how the rows stand that a cut has left behind the row that they repeat."""
+        rows, carried = self._listing.rows, self._listing.carried
+        for entry, repeats in self._repeats.items():
+            behind = [each for each in repeats if self._outcomes[each] != self._outcomes[entry]]
+            if not behind:
+                continue
+            self._file.seek(self._offsets[entry])
+            _, *cells = next(csv.reader([self._file.readline().decode("utf-8", "replace")]))
+            self._file.seek(self._size)
+            cells = [*cells, ""][:_REPEATED]  # a spreadsheet drops an empty cell at the end
+            for each in behind:
+                own = map(self._outside, carried[each]) if carried else ()
+                self._offsets[each], self._outcomes[each] = self._size, self._outcomes[entry]
+                self._write(self._text([str(rows[each]), *cells, str(rows[entry]), *own]))
+
+    def _plan_again(self, entry: int, status: Status) -> None:
+        """Say that a license will be sent, so that after a kill it is known to be in doubt."""
+        if status.error:  # it is in doubt already, and is so still if it is not sent
+            self.record(entry, replace(status, outcome=Outcome.UNKNOWN))
+        if self._outcomes[entry] != CODES[Outcome.PLANNED]:
+            for each in (entry, *self._repeats.get(entry, ())):
+                self._before[each] = self._outcomes[each], self._offsets[each]
+            self.record(entry, status)
+
+    def _open(self) -> None:
+        self._file = self.path.open("r+b", buffering=0)
+        self._file.seek(self._size)
 
     def record(self, entry: int, status: Status) -> None:
         """Write how a license stands, for its row and for the rows that repeat it.
@@ -148,16 +156,17 @@ class Journal:
             OSError: No line of it is in the file; it will be in the one that `finish` writes.
         """
         finished = timestamp(self._now())
+        if self._attempts:
+            status = replace(status, attempts=status.attempts + self._attempts[entry])
         entries = (entry, *self._repeats.get(entry, ()))
         lines = [self._row(each, status, finished) for each in entries]
-        code = _CODES[status.outcome]
+        code = CODES[status.outcome]
         start = self._size
         try:
             self._write(b"".join(lines))
         except OSError:
-            self._owed.update(
-                (each, (code, line)) for each, line in zip(entries, lines, strict=True)
-            )
+            for each, line in zip(entries, lines, strict=True):
+                self._owed[each] = code, line
             raise
         for each, line in zip(entries, lines, strict=True):
             self._offsets[each] = start
@@ -166,29 +175,41 @@ class Journal:
             start += len(line)
 
     def sync(self) -> None:
-        """Force what was written to the disk; slow, and safe to call from a thread."""
+        """Force what was written to the disk; slow, and safe to call from a thread.
+
+        Raises:
+            OSError: It cannot be forced, or the file does not stand at its place any more.
+        """
         os.fsync(self._file.fileno())
+        if not self.is_in_place():
+            raise OSError(errno.ENOENT, "the file is gone from its place")
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is written still stands at its path."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        except OSError:
+            return False
 
     def counts(self) -> dict[Outcome, int]:
         """Rows by outcome, in the order of `Outcome`; outcomes without rows are left out."""
         found = Counter(self._outcomes)
-        return {outcome: found[code] for code, outcome in enumerate(_OUTCOMES) if found[code]}
+        return {outcome: found[code] for code, outcome in enumerate(OUTCOMES) if found[code]}
 
     def finish(self) -> None:
         """Replace the journal by one line for each row, in input order; all or nothing.
 
-        Rows that are still planned become ``not_attempted``.
+        Rows that are still planned become ``not_attempted``, or what they were before.
 
         Raises:
             OSError: The journal stands as it was.
         """
         with replacing(self.path) as final:
             self._copy_in_order(final)
-        for entry, (code, _) in self._owed.items():
-            self._outcomes[entry] = code
-        for entry, code in enumerate(self._outcomes):
-            if code == _CODES[Outcome.PLANNED]:
-                self._outcomes[entry] = _CODES[Outcome.NOT_ATTEMPTED]
+        for entry in range(len(self._outcomes)):
+            code = self._owed[entry][0] if entry in self._owed else self._end_of(entry)[0]
+            is_left = code == CODES[Outcome.PLANNED]
+            self._outcomes[entry] = CODES[Outcome.NOT_ATTEMPTED] if is_left else code
 
     def close(self) -> None:
         """Close the file; what is in it stays."""
@@ -199,14 +220,20 @@ class Journal:
         # place meanwhile, these are the lines that were written.
         with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as lines:
             final.write(lines[: lines.find(b"\n") + 1])
-            for entry, code in enumerate(self._outcomes):
-                start = self._offsets[entry]
+            for entry in range(len(self._outcomes)):
+                code, start = self._end_of(entry)
                 if entry in self._owed:
                     final.write(self._owed[entry][1])
-                elif code == _CODES[Outcome.PLANNED]:
-                    final.write(self._row(entry, Status(Outcome.NOT_ATTEMPTED), ""))
+                elif code == CODES[Outcome.PLANNED]:
+                    sent = self._attempts[entry] if self._attempts else 0
+                    final.write(self._row(entry, Status(Outcome.NOT_ATTEMPTED, attempts=sent), ""))
                 else:
                     final.write(lines[start : lines.find(b"\n", start) + 1])
+
+    def _end_of(self, entry: int) -> tuple[int, int]:
+        """The outcome with which a row ends, and where its line is, as far as they are written."""
+        stands = self._outcomes[entry], self._offsets[entry]
+        return self._before.get(entry, stands) if stands[0] == CODES[Outcome.PLANNED] else stands
 
     def _write(self, data: bytes) -> None:
         """Append; a part that a full disk let through is taken back."""
@@ -222,25 +249,35 @@ class Journal:
 
     def _row(self, entry: int, status: Status, finished: str) -> bytes:
         listing = self._listing
-        invalid = listing.invalid.get(entry)
         repeats = listing.repeats(entry)
         cells = [
             str(listing.rows[entry]),
-            listing.license_id(entry) if invalid is None else self._outside(invalid),
-            "",
+            *self._named(entry),
             str(status.outcome),
-            _BOOLEANS[status.revoked],
-            "",
+            BOOLEANS[status.revoked],
+            BOOLEANS[_WAS[self._was[entry]]],
             "" if status.http_status is None else str(status.http_status),
             self._outside(status.error_code),
             self._outside(status.error),
             "" if status.attempts == 0 else str(status.attempts),
-            finished,
+            "" if status.outcome in _WAITING else finished,
             str(listing.rows[listing.first[entry]]) if repeats else "",
         ]
         if listing.carried:
             cells.extend(map(self._outside, listing.carried[entry]))
         return self._text(cells)
+
+    def _named(self, entry: int) -> tuple[str, str]:
+        """The cells ``license_id`` and ``license_key``; one holds what is neither."""
+        listing = self._listing
+        if entry in listing.invalid:
+            text = self._outside(listing.invalid[entry])
+            return ("", text) if listing.keys else (text, "")
+        if not listing.keys:
+            return listing.license_id(entry), ""
+        first = listing.first[entry]  # a license is looked up for the first of its rows
+        known = any(listing.ids[ID_BYTES * first : ID_BYTES * (first + 1)])
+        return listing.license_id(first) if known else "", self._outside(listing.keys[entry])
 
     def _outside(self, text: str) -> str:
         """Text from outside as a cell; a cut must not leave half of a secret."""

@@ -1,33 +1,31 @@
-"""What a run that talks to the server needs, wired once: pace, health, signals, results, paper."""
+"""What a run that talks to the server needs, wired once: pace, health, signals, locks, progress."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch import manifest
-from batch.client import CryptlexClient
-from batch.errors import StoppedError
+from batch.client import PAGE_SIZE, CryptlexClient
+from batch.errors import ConfigError, StoppedError
 from batch.gate import Gate
 from batch.health import Health
-from batch.interrupts import stopped_by_signals
 from batch.job import Job
-from batch.ledger import Ledger
-from batch.model import REVOKE, UNFINISHED, Outcome, Status
+from batch.look import Look
+from batch.model import Outcome
 from batch.progress import Progress, Screen
 from batch.retry import RetryPolicy
-from batch.summary import LEFT_OUT, MOST_SHOWN, Summary, block, done_outcomes, exit_code
-from batch.text import plain, timestamp
+from batch.seen import Seen
+from batch.sender import Sender
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from batch.clock import Clock
-    from batch.manifest import Manifest
+    from batch.lock import Lock
+    from batch.model import Listing, Status
     from batch.plan import Plan
     from batch.results import Journal
     from batch.settings import Settings
@@ -37,201 +35,189 @@ log = logging.getLogger(__name__)
 DRAIN = 1.5
 """Time-outs of one attempt that reading back may take after a stop."""
 
+_FAILED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_FOUND})
+
 
 @dataclass(slots=True)
 class Session:
-    """One process at work on a run, from the plan to the summary.
+    """One process at work on a run: it looks, and then it acts, at one pace.
 
     Attributes:
-        plan: What is to be done.
         settings: How.
-        journal: The results file, with the plan written into it.
-        paper: The run's manifest; gets a session of its own.
+        base_url: Of the API.
+        token: Access token.
         screen: Where a person is told.
-        place: Name of the installation, for a person.
-        again: The command that goes on with what is not done.
         clock: Of everything that is paced.
+        lock: Keeps other runs on this host away from the API; None in a rehearsal.
+        sender: What everything is sent through.
+        seconds: How long requests were sent.
     """
 
-    plan: Plan
     settings: Settings
-    journal: Journal
-    paper: Manifest
+    base_url: str
+    token: str
     screen: Screen
-    place: str
-    again: str
     clock: Clock
+    lock: Lock | None
+    sender: Sender = field(init=False)
+    seconds: float = 0.0
+    _begun: bool = False
 
-    def begin(self) -> None:
-        """Write the manifest, with this session as its last.
-
-        Raises:
-            OSError: It cannot be written; nothing was sent.
-        """
-        now = timestamp(datetime.now(UTC))
-        self.paper.sessions.append(manifest.SessionRecord(started_at=now))
-        self.paper.write(manifest.path_for(self.journal.path))
-
-    async def act(self, base_url: str, token: str) -> Summary:
-        """Send what is planned, record how it went, and bring results and manifest to their end.
-
-        Call `begin` before.
-        """
+    def __post_init__(self) -> None:
         settings = self.settings
         gate = Gate(settings.rate.limit, settings.rate.period, self.clock)
-        health = Health(gate, self.clock)
-        progress = Progress(self.screen, len(self.plan.to_send), self.clock)
-        own = self.paper.sessions[-1]
-        started = self.clock.now()
         client = CryptlexClient(
-            base_url,
-            token,
+            self.base_url,
+            self.token,
             gate,
             timeout=settings.timeout,
             connections=settings.concurrency,
             ca_file=settings.ca_file,
         )
-        job = Job(
-            action=REVOKE,
-            license_id=self.plan.listing.license_id,
-            record=self._recorder(progress),
-            client=client,
-            gate=gate,
-            health=health,
-            clock=self.clock,
-            planned=len(self.plan.to_send),
+        self.sender = Sender(
+            client,
+            gate,
+            Health(gate, self.clock),
+            self.clock,
             policy=RetryPolicy(max_attempts=settings.max_attempts),
+        )
+
+    @property
+    def stopped(self) -> StoppedError | None:
+        """Why nothing more is begun, or None."""
+        return self.sender.stopped
+
+    async def look(self, listing: Listing, entries: Sequence[int]) -> Seen:
+        """Ask the server what it holds for these entries; a stop leaves the rest unseen."""
+        if not entries:
+            seen = Seen.nothing(listing)
+            seen.looked = True
+            return seen
+        progress = Progress(
+            self.screen,
+            self.clock,
+            len(entries),
+            phase="looking",
+            unit=("req", "requests"),
+        )
+        look = Look(
+            listing,
+            self.sender,
+            page_size=PAGE_SIZE,
+            concurrency=min(self.settings.concurrency, len(entries)),
+            expect=progress.expect,
+            step=progress.step,
+        )
+        async with self._working(progress, None):
+            await look.run(entries)
+        return look.seen
+
+    async def act(self, plan: Plan, journal: Journal) -> None:
+        """Send what is planned, and record how each license is settled."""
+        settings = self.settings
+        progress = Progress(self.screen, self.clock, len(plan.to_send))
+        job = Job(
+            action=plan.action,
+            license_id=plan.listing.license_id,
+            record=_recorder(plan.listing, journal, progress),
+            sender=self.sender,
+            planned=len(plan.to_send),
             failure_limit=settings.failures,
-            concurrency=min(settings.concurrency, max(1, len(self.plan.to_send))),
+            concurrency=min(settings.concurrency, max(1, len(plan.to_send))),
             drain=settings.timeout * DRAIN,
         )
-        with stopped_by_signals(job, self.screen):
-            async with client, self._every_second(job, progress):
-                await job.run(self.plan.to_send)
-            progress.close()
-            own.requests, own.patches = gate.requests, client.patches
-            own.throttled = health.throttled
-            return self._end(own, job.stopped, self.clock.now() - started)
+        async with self._working(progress, journal):
+            await job.run(plan.to_send)
 
-    def _recorder(self, progress: Progress) -> Callable[[int, Status], None]:
-        listing, journal = self.plan.listing, self.journal
-
-        def record(entry: int, status: Status) -> None:
-            journal.record(entry, status)
-            progress.settled(status.outcome)
-            if log.isEnabledFor(logging.INFO):
-                license_id, row = listing.license_id(entry), listing.rows[entry]
-                log.info(
-                    "row %d %s: %s",
-                    row,
-                    license_id,
-                    status.outcome,
-                    extra={
-                        "event": "settled",
-                        "license_id": license_id,
-                        "row": row,
-                        "outcome": str(status.outcome),
-                        "attempt": status.attempts,
-                        "http_status": status.http_status,
-                        "error_code": status.error_code,
-                    },
-                )
-
-        return record
+    def leave(self) -> None:
+        """Tell the run that comes next when it may begin; nothing, if nothing was begun here."""
+        if self.lock is not None and self._begun:
+            self.lock.leave(self.sender.gate.quiet())
 
     @asynccontextmanager
-    async def _every_second(self, job: Job, progress: Progress) -> AsyncIterator[None]:
-        """Keep the progress going and the results on the disk, off the event loop."""
+    async def _working(self, progress: Progress, journal: Journal | None) -> AsyncIterator[None]:
+        """Connections, signals, progress and signs of life, as long as requests are sent."""
+        started = self.clock.now()
+        if self.lock is not None:
+            self._rest(self.lock)
+        async with self.sender.client:
+            tasks = [asyncio.create_task(self._show_life(progress))]
+            if journal is not None:
+                # A disk that takes its time must not delay the signs of life.
+                tasks.append(asyncio.create_task(self._save(journal)))
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        progress.close()
+        self.seconds += self.clock.now() - started
 
-        async def tick() -> None:
-            while True:
-                await self.clock.sleep(1)
-                progress.tick()
+    def _rest(self, lock: Lock) -> None:
+        """Send nothing before the window is over in which another run may have sent."""
+        gate = self.sender.gate
+        rest = lock.rest(gate.period) if gate.limit is not None else 0.0
+        try:
+            lock.beat(gate.quiet())
+        except OSError as cause:
+            raise ConfigError(
+                f"the lock cannot be written: {cause.strerror}",
+                hint="name another directory for it with --lock-dir; nothing was sent.",
+            ) from cause
+        self._begun = True
+        if gate.pause(rest) >= 1:
+            self.screen.say(f"another run has just ended on this host: waiting {rest:.0f} s")
+
+    async def _show_life(self, progress: Progress) -> None:
+        """To the person who looks, and to the run that comes next."""
+        while True:
+            await self.clock.sleep(1)
+            progress.tick()
+            if self.lock is not None:
                 try:
-                    await asyncio.to_thread(self.journal.sync)
+                    self.lock.beat(self.sender.gate.quiet())
                 except OSError as cause:
-                    job.stop(StoppedError(f"the results cannot be saved: {cause.strerror}"))
-                except RuntimeError as cause:  # no thread is to be had
-                    job.stop(StoppedError(f"the results cannot be saved: {cause}"))
+                    self.sender.stop(StoppedError(f"the lock cannot be kept: {cause.strerror}"))
 
-        ticking = asyncio.create_task(tick())
-        try:
-            yield
-        finally:
-            ticking.cancel()
-            with suppress(asyncio.CancelledError):
-                await ticking
+    async def _save(self, journal: Journal) -> None:
+        """Force the results to the disk once a second, off the event loop."""
+        while True:
+            await self.clock.sleep(1)
+            try:
+                await asyncio.to_thread(journal.sync)
+            except OSError as cause:
+                self.sender.stop(_unsaved(cause.strerror or str(cause)))
+            except RuntimeError as cause:  # no thread is to be had
+                self.sender.stop(_unsaved(str(cause)))
 
-    def _end(
-        self, own: manifest.SessionRecord, stopped: StoppedError | None, seconds: float
-    ) -> Summary:
-        done = done_outcomes(missing_ok=self.settings.missing_ok)
-        ledger, in_order = self._close_results(done)
-        if LEFT_OUT.isdisjoint(ledger.counts):
-            stopped = None  # it came too late to leave anything out
-        own.exit_code = exit_code(
-            ledger.counts, len(self.plan.listing), done, stopped.exit_code if stopped else None
-        )
-        own.finished_at = timestamp(datetime.now(UTC))
-        own.counts = {str(outcome): count for outcome, count in ledger.counts.items()}
-        own.stopped = self._reason(stopped)
-        paper = manifest.path_for(self.journal.path)
-        try:
-            self.paper.write(paper)
-        except OSError as cause:
-            self.screen.insist(f"warning: {paper}: cannot be written: {cause.strerror}")
-        summary = Summary(
-            run_id=self.paper.run_id,
-            command=self.paper.command,
-            exit_code=own.exit_code,
-            api=self.paper.api,
-            started_at=own.started_at,
-            finished_at=own.finished_at,
-            rows=len(self.plan.listing),
-            licenses=len(self.plan.to_send),
-            counts=own.counts,
-            requests=own.requests,
-            patches=own.patches,
-            throttled=own.throttled,
-            seconds=round(seconds, 3),
-            rate=round(own.requests / seconds, 2) if seconds else 0.0,
-            results=str(self.journal.path),
-            manifest=str(paper),
-            hint=self.again if in_order and not UNFINISHED.isdisjoint(ledger.counts) else "",
-        )
-        text = block(
-            summary,
-            place=self.place,
-            done=done,
-            rows=ledger.undone,
-            stopped=own.stopped,
-        )
-        if own.exit_code:
-            self.screen.insist(text)
-        else:
-            self.screen.say(text)
-        return summary
 
-    def _reason(self, stopped: StoppedError | None) -> str:
-        """Why a run ended early, without secrets and on one line."""
-        if stopped is None:
-            return ""
-        parts = (plain(self.screen.redact(part)) for part in (stopped.message, stopped.hint))
-        return ": ".join(filter(None, parts))
+def _unsaved(reason: str) -> StoppedError:
+    return StoppedError(f"the results cannot be saved: {reason}")
 
-    def _close_results(self, done: frozenset[Outcome]) -> tuple[Ledger, bool]:
-        """Put the results into their order, and count them as they then stand on the disk."""
-        results = self.journal.path
-        try:
-            self.journal.finish()
-            ledger = Ledger.read(results, done, most=MOST_SHOWN)
-            self.paper.results["sha256"] = manifest.sha256(results)
-        except OSError as cause:
-            self.screen.insist(
-                f"warning: {results}: could not be put into its order ({cause.strerror}): what is "
-                "there is the journal of the run, in which the last line of a row counts.\n"
-                "To go on, start again from the input with another --output: revoking twice is "
-                "harmless."
+
+def _recorder(
+    listing: Listing, journal: Journal, progress: Progress
+) -> Callable[[int, Status], None]:
+    def record(entry: int, status: Status) -> None:
+        journal.record(entry, status)
+        progress.step(failed=status.outcome in _FAILED)
+        if log.isEnabledFor(logging.INFO):
+            license_id, row = listing.license_id(entry), listing.rows[entry]
+            log.info(
+                "row %d %s: %s",
+                row,
+                license_id,
+                status.outcome,
+                extra={
+                    "event": "settled",
+                    "license_id": license_id,
+                    "row": row,
+                    "outcome": str(status.outcome),
+                    "attempt": status.attempts,
+                    "http_status": status.http_status,
+                    "error_code": status.error_code,
+                },
             )
-            return Ledger(self.journal.counts(), []), False
-        return ledger, True
+
+    return record

@@ -1,11 +1,9 @@
-"""What a run is set to, checked before anything is read or sent; and where the token comes from."""
+"""What a run is set to, checked before anything is read or sent."""
 
 from __future__ import annotations
 
 import math
-import os
 import re
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -15,15 +13,10 @@ from batch.errors import ConfigError
 from batch.retry import FailureLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
 SAAS_LIMIT, SAAS_PERIOD = 50, 5.0
 """Requests and seconds that the vendor admits for an IP address (Cryptlex, "Rate limits")."""
-
-TOKEN_VARIABLE = "CRYPTLEX_ACCESS_TOKEN"  # noqa: S105 - a name
-CREDENTIAL = "cryptlex-access-token"
-"""File name of the token in ``$CREDENTIALS_DIRECTORY``, where systemd puts credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +108,18 @@ class Settings:
         max_licenses: Most PATCHes that the plan may send, or None.
         yes: Whether not to ask.
         missing_ok: Whether licenses that do not exist count as done.
+        by: What the input lists licenses by: ``id`` or ``key``.
+        exclude: Files with licenses that are never touched.
+        products: Product IDs in lower case that every license must be of; empty for any.
+        limit: Most PATCHes that are sent now, or None.
+        look: Whether the server is asked what it holds before anything is sent.
+        dry_run: Whether it ends with the plan.
+        resume: Whether to go on with the run that stands at ``output``.
+        overwrite: Whether to start again where something stands at ``output``.
+        include_unknown: Restore: whether to take rows too of which it is not known that this run
+            has turned them.
+        wait: Seconds to wait for another run on this host, or None to refuse at once.
+        lock_dir: Where the locks are, or None for where they are by default.
         sandbox: Whether the API is the sandbox, in this process.
         reason: Why, for the manifest.
     """
@@ -138,6 +143,48 @@ class Settings:
     missing_ok: bool = False
     sandbox: bool = False
     reason: str = ""
+    by: str = "id"
+    exclude: tuple[str, ...] = ()
+    products: frozenset[str] = frozenset()
+    limit: int | None = None
+    look: bool = True
+    dry_run: bool = False
+    resume: bool = False
+    overwrite: bool = False
+    include_unknown: bool = False
+    wait: float | None = None
+    lock_dir: str | None = None
+
+
+def parse_duration(text: str) -> float:
+    """Read ``--wait``: seconds, as in ``90``, ``90s``, ``15m``, ``1h`` or ``1h30m``.
+
+    Raises:
+        ConfigError: It is no time span.
+    """
+    found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s?)?", text.strip().lower())
+    if found is None or not any(found.groups()):
+        raise ConfigError(
+            f"--wait {text}: is no time span",
+            hint="write --wait=15m or --wait=1h; --wait alone, behind the input, is one hour.",
+        )
+    hours, minutes, seconds = (int(group or 0) for group in found.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def parse_product(text: str) -> str:
+    """Read ``--expect-product``: a UUID, in any case.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    product = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", product):
+        raise ConfigError(
+            f"--expect-product {text}: is no product ID",
+            hint="it reads like 63dfd63e-ed71-4f84-9236-02ee0ddb062c, and stands in the dashboard.",
+        )
+    return product
 
 
 def output_path(
@@ -153,51 +200,3 @@ def output_path(
         return Path(Path(name).stem + suffix)
     values = {"date": f"{now:%Y-%m-%d}", "time": f"{now:%H%M%S}", "run_id": run_id}
     return Path(re.sub(r"\{(date|time|run_id)\}", lambda found: values[found[1]], template))
-
-
-def find_token(token_file: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Find the access token: the file, else the environment, else systemd's credential.
-
-    Returns:
-        The token, and a warning (empty if there is none).
-
-    Raises:
-        ConfigError: There is no token, or it is not one.
-    """
-    if token_file is not None:
-        return _read_token(Path(token_file))
-    if token := environ.get(TOKEN_VARIABLE, "").strip():
-        return _check_token(token, TOKEN_VARIABLE), ""
-    # Set but empty, it would mean the working directory.
-    credential = Path(environ.get("CREDENTIALS_DIRECTORY") or os.devnull) / CREDENTIAL
-    if credential.is_file():
-        return _read_token(credential)
-    raise ConfigError(
-        "no access token",
-        hint=f"set {TOKEN_VARIABLE}, or name a file with --token-file; "
-        "--sandbox rehearses without one.",
-    )
-
-
-def _read_token(path: Path) -> tuple[str, str]:
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-        mode = path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as cause:
-        reason = cause.strerror if isinstance(cause, OSError) else "is not text"
-        raise ConfigError(
-            f"{path}: the access token cannot be read: {reason}",
-            hint="name a file that holds nothing but the token with --token-file.",
-        ) from cause
-    readable = bool(mode & stat.S_IROTH) and os.name == "posix"
-    warning = f"{path}: others can read the token (chmod 600 {path})" if readable else ""
-    return _check_token(token, str(path)), warning
-
-
-def _check_token(token: str, where: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e]{1,16384}", token):
-        raise ConfigError(
-            f"{where}: holds no access token",
-            hint="a token is one line of letters, digits and signs, without blanks.",
-        )
-    return token

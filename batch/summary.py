@@ -13,10 +13,13 @@ from batch.text import plain, uncell
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_REVOKED = frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED})
+    from batch.model import Action
 
-LEFT_OUT = frozenset({Outcome.NOT_ATTEMPTED, Outcome.PLANNED, Outcome.UNKNOWN})
+LEFT_OUT = frozenset({Outcome.NOT_ATTEMPTED, Outcome.PLANNED, Outcome.UNKNOWN, Outcome.FAILED})
 """Outcomes that a run which ended early leaves behind; without any of them it did not."""
+
+_UNREAD = frozenset({Outcome.UNKNOWN, Outcome.FAILED, Outcome.NOT_ATTEMPTED})
+"""Outcomes of a dry run that say nothing of what a run would do."""
 
 MOST_SHOWN = 10
 """Rows that are not done and are shown in the summary."""
@@ -69,13 +72,19 @@ class Summary:
         return asdict(self)
 
 
-def done_outcomes(*, missing_ok: bool) -> frozenset[Outcome]:
-    """Outcomes that count as done."""
-    return DONE | {Outcome.NOT_FOUND} if missing_ok else DONE
+def done_outcomes(action: Action, *, missing_ok: bool) -> frozenset[Outcome]:
+    """Outcomes that count as done; in a dry run that is all that could be read."""
+    done = frozenset(Outcome) - _UNREAD if action.is_dry_run else DONE
+    return done | {Outcome.NOT_FOUND} if missing_ok else done
 
 
 def exit_code(
-    counts: Mapping[Outcome, int], rows: int, done: frozenset[Outcome], stopped: int | None
+    counts: Mapping[Outcome, int],
+    rows: int,
+    done: frozenset[Outcome],
+    *,
+    stopped: int | None,
+    left: int = 0,
 ) -> int:
     """The exit code of a run.
 
@@ -84,30 +93,36 @@ def exit_code(
         rows: Rows of the input; the ledger must balance.
         done: Outcomes that count as done.
         stopped: Exit code of what ended the run early, or None.
+        left: Rows that were left for later on purpose.
     """
     if sum(counts.values()) != rows:
         return 3
     if stopped is not None:
         return stopped
-    return 0 if all(outcome in done for outcome in counts) else 1
+    undone = {outcome: count for outcome, count in counts.items() if outcome not in done}
+    return 0 if undone in ({}, {Outcome.NOT_ATTEMPTED: left}) else 1
 
 
 def block(
     summary: Summary,
+    action: Action,
     *,
     place: str,
     done: frozenset[Outcome],
     rows: Iterable[Sequence[str]],
     stopped: str,
+    left: int = 0,
 ) -> str:
     """The lines that end a run: what is done, what is not, where it is written, what comes next.
 
     Args:
         summary: How the run ended.
+        action: What was wanted of each license.
         place: Name of the installation.
         done: Outcomes that count as done.
         rows: Lines of the results file that are not done, as their cells.
         stopped: Why the run ended early, or empty.
+        left: Rows that were left for later on purpose.
     """
     counted = sum(summary.counts.values())
     settled = sum(count for name, count in summary.counts.items() if Outcome(name) in done)
@@ -115,9 +130,10 @@ def block(
     began, ended = (
         datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)
     )
+    verdict = _verdict(summary, action, missing, left)
     lines = [
         (
-            f"bulk-revoke: {_verdict(summary, missing)} (exit {summary.exit_code})   {place}, "
+            f"bulk-revoke: {verdict} (exit {summary.exit_code})   {place}, "
             f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
         )
     ]
@@ -127,31 +143,41 @@ def block(
         lines.append(f"  the ledger does not balance: {summary.rows:,} rows in, {counted:,} out")
     counts = (f"{name.replace('_', ' ')} {count:,}" for name, count in summary.counts.items())
     lines.append("  " + " · ".join(counts))
-    lines += _table(rows, missing)
+    lines += _table(rows, missing, left)
     lines.append(f"results: {summary.results}")
     if summary.hint:
-        lines.append(f"again:   {summary.hint}")
+        lines.append(f"{'next:    ' if action.is_dry_run else 'again:   '}{summary.hint}")
     return "\n".join(lines)
 
 
-def _verdict(summary: Summary, missing: int) -> str:
+def _verdict(summary: Summary, action: Action, missing: int, left: int) -> str:
     total = summary.rows
     things = "license" if total == summary.licenses else "row"
     things += "" if total == 1 else "s"
+    if action.is_dry_run:
+        would = summary.counts.get(action.would, 0)
+        unread = f", {missing - left:,} could not be read" if missing > left else ""
+        return f"dry run: {would:,} of {total:,} {things} would be {action.state}{unread}"
+    if missing and missing == left == summary.counts.get(Outcome.NOT_ATTEMPTED):
+        return f"{total - left:,} of {total:,} {things} are done, {left:,} left for later"
     if missing:
-        return f"{missing:,} of {total:,} {things} {'is' if missing == 1 else 'are'} NOT revoked"
-    state = "revoked" if _REVOKED.issuperset(summary.counts) else "done"
+        verb = "is" if missing == 1 else "are"
+        return f"{missing:,} of {total:,} {things} {verb} NOT {action.state}"
+    so = {action.done, action.before}
+    state = action.state if so.issuperset(summary.counts) else "done"
     return f"the one {things} is {state}" if total == 1 else f"all {total:,} {things} are {state}"
 
 
-def _table(rows: Iterable[Sequence[str]], missing: int) -> list[str]:
+def _table(rows: Iterable[Sequence[str]], missing: int, left: int) -> list[str]:
+    if missing == left:
+        return []
     shown = [
         (f"row {cells[0]}", plain(uncell(cells[1])), cells[3], uncell(cells[8]))
         for cells in islice(rows, MOST_SHOWN)
     ]
     widths = [min(36, max(map(len, column))) for column in zip(*shown, strict=True)]
     lines = ["  " + "  ".join(map(str.ljust, texts, widths)).rstrip() for texts in shown]
-    left = missing - MOST_SHOWN
-    if left > 0:
-        lines.append(f"  … and {left:,} more row{'' if left == 1 else 's'}")
+    more = missing - len(shown)
+    if shown and more > 0:
+        lines.append(f"  … and {more:,} more row{'' if more == 1 else 's'}")
     return lines

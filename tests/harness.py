@@ -1,29 +1,40 @@
-"""A job against a sandbox, wired as a run wires it, with its statuses in memory."""
+"""A job, or a look, against a sandbox: wired as a run wires it, with its findings in memory."""
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from batch.client import CryptlexClient
+from batch.client import PAGE_SIZE, CryptlexClient
 from batch.gate import Gate
 from batch.health import Health
 from batch.job import Job
-from batch.model import REVOKE, Status
+from batch.look import Look
+from batch.model import REVOKE, License, Status
 from batch.retry import FailureLimit, RetryPolicy
 from batch.sandbox import TOKEN, Account, Sandbox
+from batch.sender import Sender
 from tests.virtual_time import virtual_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from batch.model import Listing
+    from batch.seen import Seen
+
 
 def some_ids(count: int, seed: int = 0) -> list[str]:
     random = Random(seed)
     return [str(UUID(int=random.getrandbits(128), version=4)) for _ in range(count)]
+
+
+def state_of(license_: License) -> tuple[str, bool]:
+    """What every answer about a license tells."""
+    return license_.id, license_.revoked
 
 
 @dataclass
@@ -82,19 +93,93 @@ async def bench(
         action=REVOKE,
         license_id=lambda entry: ids[entry],
         record=record,
-        client=client,
-        gate=gate,
-        health=Health(gate, clock),
-        clock=clock,
+        sender=Sender(
+            client,
+            gate,
+            Health(gate, clock),
+            clock,
+            policy=RetryPolicy(max_attempts=max_attempts),
+            jitter=random.random,
+        ),
         planned=len(ids),
-        policy=RetryPolicy(max_attempts=max_attempts),
         failure_limit=failures or FailureLimit(percent=100),
         concurrency=concurrency,
         drain=1.5 * patience,
-        jitter=random.random,
     )
     async with client:
         yield Bench(sandbox, ids, job, client, gate, statuses)
+
+
+@dataclass
+class Watch:
+    """A look and the sandbox that it looks at.
+
+    ``expected`` holds how many requests there would be in all, each time that was told, and
+    ``steps`` how many were counted.
+    """
+
+    sandbox: Sandbox
+    listing: Listing
+    look: Look
+    sender: Sender
+    expected: list[int] = field(default_factory=list)
+    steps: int = 0
+
+    async def run(self) -> Seen:
+        seen = await self.look.run(self.listing.distinct())
+        await self.sandbox.settle()
+        return seen
+
+
+def kinds(sandbox: Sandbox) -> dict[str, int]:
+    """How many requests of each kind have arrived: ``GET`` of one license, ``LIST``, others."""
+    return dict(
+        Counter(
+            "LIST" if entry.target.endswith("/licenses") else entry.method for entry in sandbox.log
+        )
+    )
+
+
+@asynccontextmanager
+async def looking(
+    sandbox: Sandbox,
+    listing: Listing,
+    *,
+    token: str = TOKEN,
+    rate: tuple[int, float] | None = None,
+    concurrency: int = 32,
+    patience: float = 5.0,
+    max_attempts: int = 5,
+    seed: int = 0,
+) -> AsyncIterator[Watch]:
+    clock = virtual_clock()
+    random = Random(seed)
+    limit, period = rate or (None, 5.0)
+    gate = Gate(limit, period, clock, jitter=random.random)
+    client = CryptlexClient(
+        sandbox.base_url, token, gate, timeout=patience, connections=concurrency
+    )
+    sender = Sender(
+        client,
+        gate,
+        Health(gate, clock),
+        clock,
+        policy=RetryPolicy(max_attempts=max_attempts),
+        jitter=random.random,
+    )
+
+    def expect(left: int) -> None:
+        watch.expected.append(watch.steps + left)
+
+    def step() -> None:
+        watch.steps += 1
+
+    look = Look(
+        listing, sender, page_size=PAGE_SIZE, concurrency=concurrency, expect=expect, step=step
+    )
+    watch = Watch(sandbox, listing, look, sender)
+    async with client:
+        yield watch
 
 
 def holding(ids: Sequence[str], **options: object) -> Sandbox:

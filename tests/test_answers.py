@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from batch import answers
-from batch.answers import api_error, license_from, retry_after
+from batch.answers import LICENSE_ID, api_error, license_from, page_from, retry_after
 from batch.errors import (
     AccessError,
     ApiError,
@@ -22,7 +22,9 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
 )
-from batch.model import License
+from batch.model import License, Page
+from batch.text import escaped
+from tests.harness import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,23 +67,23 @@ def refusal(status: int, body: bytes = b"", headers: Mapping[str, str] | None = 
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 206])
 @pytest.mark.parametrize("revoked", [True, False])
 def test_a_success_is_what_its_body_says(status: int, revoked: bool) -> None:
-    assert read(status, describing(revoked=revoked)) == License(ID, revoked)
+    assert state_of(read(status, describing(revoked=revoked))) == (ID, revoked)
 
 
 def test_the_server_may_spell_the_id_in_another_case() -> None:
-    assert read(200, describing(id=ID.upper())) == License(ID, True)
+    assert state_of(read(200, describing(id=ID.upper()))) == (ID, True)
 
 
 def test_properties_that_are_not_known_do_not_matter() -> None:
     body = describing(tags=[{"a": None}], metadata={"revoked": False, "id": OTHER}, new=1e300)
 
-    assert read(200, body) == License(ID, True)
+    assert state_of(read(200, body)) == (ID, True)
 
 
 def test_of_a_property_that_comes_twice_the_last_one_counts() -> None:
     body = f'{{"id": "{OTHER}", "revoked": true, "id": "{ID}", "revoked": false}}'.encode()
 
-    assert read(200, body) == License(ID, False)
+    assert state_of(read(200, body)) == (ID, False)
 
 
 def test_an_answer_about_another_license_confirms_nothing() -> None:
@@ -298,6 +300,116 @@ def test_a_429_may_say_what_is_admitted(said: str, admitted: tuple[int, float] |
     assert (error.admitted, error.retry_after) == (admitted, 3)
 
 
+# Lists
+
+
+def page(body: bytes, headers: Mapping[str, str] | None = None, status: int = 200) -> Page:
+    return page_from(status, CIMultiDict(headers or {}), body)
+
+
+def test_a_page_is_its_licenses_in_the_servers_order() -> None:
+    body = b"[" + describing(id=OTHER, revoked=False) + b"," + describing(id=ID.upper()) + b"]"
+
+    found = page(body)
+
+    assert [state_of(license_) for license_ in found.licenses] == [(OTHER, False), (ID, True)]
+    assert found.licenses[0].key == "0A2035-E8A2A3"
+    assert page(b"[]").licenses == []
+
+
+@pytest.mark.parametrize(
+    ("value", "total"),
+    [("0", 0), ("250", 250), (" 7 ", 7), ("007", 7), ("999999999999", 999_999_999_999)],
+)
+def test_the_size_of_a_list_is_a_whole_number(value: str, total: int) -> None:
+    assert page(b"[]", {"pagination-COUNT": value}).total == total
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", " ", "-1", "+1", "1.0", "1e3", "0x10", "1,000", "1 000", "1_000", "\u0661", "\uff11",
+     "NaN", "many", "9" * 13, "9" * 5000, "12, 12", "1\n2"],
+)  # fmt: skip
+def test_any_other_size_is_not_told(value: str) -> None:
+    assert page(b"[]", {"Pagination-Count": value}).total is None
+
+
+def test_a_size_that_is_not_sent_is_not_told() -> None:
+    assert page(b"[]").total is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"null", b"true", b"[null]", b"[[]]", b"[1]", b'["a"]', b"[{}]", DEEP,
+     b"[" * 100_000 + b"]" * 100_000, b"<html>Sign in</html>", describing(),
+     b"[" + describing(), b"[" + describing() + b",]", b"[[" + describing() + b"]]",
+     b"[" + describing() + b",null]", b"[" + describing(revoked="true") + b"]",
+     b"[" + describing() + b"," + describing(id=None) + b"]", b'{"data": [' + describing() + b"]}",
+     *(b"[" + describing(id=bad) + b"]" for bad in (
+         "", "7", ID[:-1], ID + "0", ID.replace("-", ""), f"{{{ID}}}", f"urn:uuid:{ID}", f"{ID}/..",
+         f"{ID}\n", f" {ID}", ID.replace("2", "\u0662")))],
+)  # fmt: skip
+def test_what_is_no_list_of_licenses_is_no_answer(body: bytes) -> None:
+    with pytest.raises(TransientError) as e:
+        page(body)
+
+    assert type(e.value) is TransientError
+    assert (e.value.status, e.value.code) == (200, "bad_body")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, RejectedError), (401, AccessError), (403, RejectedError), (404, RejectedError),
+     (408, TransientError), (429, ThrottledError), (500, TransientError), (302, AccessError),
+     (199, AccessError), (300, AccessError)],
+)  # fmt: skip
+def test_the_refusal_of_a_list_means_what_that_of_a_license_means(status: int, kind: Kind) -> None:
+    with pytest.raises(ApiError) as e:
+        page(error_body(), status=status)
+
+    assert type(e.value) is kind
+    assert e.value.status == status
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [{"key": 7}, {"productId": [ID]}, {"type": None}, {"totalActivations": "3"},
+     {"totalActivations": -1}, {"totalActivations": True}, {"totalActivations": 2**63},
+     {"expiresAt": 7}, {"expiresAt": "soon"}, {"createdAt": "2026-02-30T00:00:00Z"},
+     {"createdAt": {}}],
+)  # fmt: skip
+def test_what_is_told_in_a_way_that_cannot_be_read_is_empty(properties: dict[str, Any]) -> None:
+    (license_,) = page(b"[" + describing(**properties) + b"]").licenses
+
+    assert license_ == License(ID, True, key=license_.key)
+    assert license_.key == ("" if "key" in properties else "0A2035-E8A2A3")
+
+
+def test_all_that_a_license_tells_is_read() -> None:
+    told = {"productId": OTHER.upper(), "type": "node-locked", "totalActivations": 2**63 - 1,
+            "expiresAt": "2026-05-05T08:49:17.9361143Z",
+            "createdAt": "2025-05-06T10:49:17+02:00"}  # fmt: skip
+
+    (license_,) = page(b"[" + describing(**told) + b"]").licenses
+
+    assert license_ == License(
+        ID,
+        True,
+        key="0A2035-E8A2A3",
+        product=OTHER,
+        type="node-locked",
+        expires=datetime(2026, 5, 5, 8, 49, 17, 936114, tzinfo=UTC).timestamp(),
+        created=datetime(2025, 5, 6, 8, 49, 17, tzinfo=UTC).timestamp(),
+        activations=2**63 - 1,
+    )
+
+
+def test_a_moment_without_a_zone_is_in_utc() -> None:
+    (license_,) = page(b"[" + describing(expiresAt="1970-01-02T00:00:00") + b"]").licenses
+
+    assert license_.expires == 86400
+
+
 # Whatever comes
 
 
@@ -340,7 +452,7 @@ def test_whatever_comes_is_the_license_that_was_asked_for_or_an_error_of_the_api
     if isinstance(found, License):
         said = json.loads(body)
         assert 200 <= status < 300
-        assert found == License(ID, said["revoked"])
+        assert state_of(found) == (ID, said["revoked"])
         assert said["id"].lower() == ID
     else:
         assert found.status == status
@@ -354,4 +466,44 @@ def test_no_error_body_is_made_up(body: bytes) -> None:
     said = api_error(body)
 
     if said is not None:
-        assert json.loads(body)["message"] == said[0]
+        assert escaped(json.loads(body)["message"]) == said[0]
+
+
+def _pages() -> st.SearchStrategy[bytes]:
+    values: st.SearchStrategy[object]
+    values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([])
+    moments = st.datetimes().map(str) | st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{7})?Z?")
+    license_ = st.fixed_dictionaries(
+        {"id": st.sampled_from([ID, OTHER, ID.upper()]) | st.uuids().map(str) | values,
+         "revoked": st.booleans() | values},
+        optional={"key": values, "productId": values, "type": values, "totalActivations": values,
+                  "expiresAt": moments | values, "createdAt": moments | values},
+    )  # fmt: skip
+    whole = st.lists(license_ | values, max_size=5).map(lambda value: json.dumps(value).encode())
+    return whole | whole.flatmap(lambda text: st.integers(0, len(text)).map(lambda at: text[:at]))
+
+
+@given(status=ANY_STATUS, body=ANY_BODY | _pages(), total=ANY_TEXT | st.integers().map(str))
+@example(status=200, body=DEEP, total="")
+@example(status=200, body=b'[{"id": "\\ud800", "revoked": true}]', total="")
+def test_whatever_comes_is_a_page_of_licenses_or_an_error_of_the_api(
+    status: int, body: bytes, total: str
+) -> None:
+    found: Page | ApiError
+    try:
+        found = page(body, {"Pagination-Count": total}, status)
+    except ApiError as error:
+        found = error
+
+    if isinstance(found, Page):
+        said = json.loads(body)
+        assert 200 <= status < 300
+        assert [each.id for each in found.licenses] == [each["id"].lower() for each in said]
+        assert [each.revoked for each in found.licenses] == [each["revoked"] for each in said]
+        assert all(LICENSE_ID.fullmatch(each.id) for each in found.licenses)
+        assert all(0 <= each.activations < 2**63 for each in found.licenses)
+        assert found.total is None or found.total == int(total) >= 0
+    else:
+        assert found.status == status
+        assert found.code
+        assert found.message

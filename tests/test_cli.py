@@ -13,7 +13,7 @@ import pytest
 import xlsxwriter
 
 from batch.cli import run_command
-from batch.results import COLUMNS
+from batch.columns import COLUMNS
 from tests.harness import some_ids
 
 TOKEN = "0123456789abcdef.token"
@@ -22,11 +22,14 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("CRYPTLEX_ACCESS_TOKEN", "CREDENTIALS_DIRECTORY", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CRYPTLEX_ACCESS_TOKEN", TOKEN)
+    monkeypatch.setenv("BULK_REVOKE_RUN_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
     Path("good.csv").write_text("license_id\n" + "\n".join(IDS) + "\n")
     return tmp_path
 
@@ -180,7 +183,7 @@ def test_yes_without_a_maximum_is_refused(refusal: Refuse) -> None:
 
 
 def test_more_licenses_than_the_maximum_are_refused(refusal: Refuse) -> None:
-    message = refusal("good.csv", "--yes", "--max-licenses", "2")
+    message = refusal("good.csv", "--yes", "--max-licenses", "2", "--no-look")
 
     assert "3 licenses" in message
     assert "allows 2" in message
@@ -279,11 +282,12 @@ def test_carried_columns_stand_behind_the_others() -> None:
     assert lines[1].endswith(",'=1+1")
 
 
+@pytest.mark.parametrize("bug", [ZeroDivisionError("unforeseen"), EOFError("a file ended")])
 def test_a_bug_is_called_one(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, bug: Exception
 ) -> None:
     def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("unforeseen")
+        raise bug
 
     monkeypatch.setattr("batch.phases.make_plan", broken)
 

@@ -20,9 +20,11 @@ import pytest
 import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
 from batch import __version__
-from batch.client import LARGEST_BODY, CryptlexClient
+from batch.client import LARGEST_BODY, PAGE_SIZE, CryptlexClient, filter_query
+from batch.client.api import LARGEST_PAGE
 from batch.errors import (
     AccessError,
     ApiError,
@@ -33,10 +35,11 @@ from batch.errors import (
     UnconfirmedError,
 )
 from batch.gate import Gate
-from batch.model import License
-from batch.sandbox import FAULTS, TOKEN
+from batch.sandbox import FAULTS, TOKEN, Account, Sandbox
+from batch.sandbox.listing import FIELDS, OPERATORS, PARAMETER, select
 from batch.sandbox.wire import drop as reset
-from tests.harness import holding, some_ids
+from tests.builders import calm
+from tests.harness import holding, some_ids, state_of
 from tests.virtual_time import virtual_clock
 
 if TYPE_CHECKING:
@@ -180,7 +183,7 @@ def describing(**properties: object) -> bytes:
 
 
 OK = http(describing())
-REVOKED = License(ID, True)
+REVOKED = (ID, True)
 
 
 # The client, and what it is given
@@ -311,14 +314,14 @@ async def test_the_opposite_change_says_the_opposite() -> None:
         RawServer(http(describing(revoked=False))) as server,
         client(server.base_url) as api,
     ):
-        assert await api.set_revoked(ID, False) == License(ID, False)
+        assert state_of(await api.set_revoked(ID, False)) == (ID, False)
 
     assert server.requests[0].endswith(b'\r\n\r\n{"revoked": false}')
 
 
 async def test_a_read_has_no_body() -> None:
     async with RawServer(OK) as server, client(server.base_url) as api:
-        assert await api.get(ID) == REVOKED
+        assert state_of(await api.get(ID)) == REVOKED
 
     (request,) = server.requests
     assert request.startswith(f"GET /v3/licenses/{ID} HTTP/1.1\r\n".encode())
@@ -367,11 +370,11 @@ async def test_no_more_connections_are_open_than_were_set() -> None:
 
 async def test_the_license_is_changed_and_read_at_the_server() -> None:
     async with holding([ID, OTHER]) as sandbox, client(sandbox.base_url) as api:
-        assert await api.set_revoked(ID, True) == License(ID, True)
+        assert state_of(await api.set_revoked(ID, True)) == (ID, True)
         assert sandbox.revoked == {ID: True, OTHER: False}
 
-        assert await api.get(ID) == License(ID, True)
-        assert await api.set_revoked(ID, False) == License(ID, False)
+        assert state_of(await api.get(ID)) == (ID, True)
+        assert state_of(await api.set_revoked(ID, False)) == (ID, False)
         assert sandbox.revoked == {ID: False, OTHER: False}
 
         assert api.patches == 2
@@ -444,7 +447,7 @@ async def test_after_a_lost_connection_the_next_request_makes_a_new_one() -> Non
 async def test_a_connection_that_was_closed_while_it_was_idle_costs_nothing() -> None:
     async with RawServer(last(OK)) as server, client(server.base_url) as api:
         for _ in range(3):
-            assert await api.set_revoked(ID, True) == REVOKED
+            assert state_of(await api.set_revoked(ID, True)) == REVOKED
             await asyncio.sleep(1)
 
     assert (len(server.requests), server.connections) == (3, 3)
@@ -455,7 +458,7 @@ async def test_an_answer_that_nobody_waits_for_is_not_taken_for_that_to_a_later_
     async with RawServer(OK + OK, other) as server, client(server.base_url) as api:
         await api.get(ID)
 
-        assert await api.get(OTHER) == License(OTHER, True)
+        assert state_of(await api.get(OTHER)) == (OTHER, True)
 
 
 # What is in the environment
@@ -497,8 +500,8 @@ async def test_a_private_authority_is_trusted_where_it_is_named(trust: Trust) ->
         RawServer(OK, tls=trust.server()) as server,
         client(server.base_url, ca_file=trust.file) as api,
     ):
-        assert await api.set_revoked(ID, True) == REVOKED
-        assert await api.get(ID) == REVOKED
+        assert state_of(await api.set_revoked(ID, True)) == REVOKED
+        assert state_of(await api.get(ID)) == REVOKED
 
     assert (len(server.requests), server.connections) == (2, 1)
 
@@ -509,7 +512,7 @@ async def test_the_authorities_of_the_system_are_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(trust.file))
 
     async with RawServer(OK, tls=trust.server()) as server, client(server.base_url) as api:
-        assert await api.set_revoked(ID, True) == REVOKED
+        assert state_of(await api.set_revoked(ID, True)) == REVOKED
 
 
 async def test_a_named_authority_is_trusted_instead_of_the_systems(
@@ -641,7 +644,7 @@ async def test_other_hosts_are_reached_through_the_proxy_which_sees_no_token(
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         async with client(f"https://{HOST}/v3", ca_file=trust.file) as api:
             for _ in range(3):
-                assert await api.set_revoked(ID, True) == REVOKED
+                assert state_of(await api.set_revoked(ID, True)) == REVOKED
 
     (asked,) = proxy.asked
     assert asked.startswith(f"CONNECT {HOST}:443 HTTP/1.1\r\n".encode())
@@ -867,7 +870,7 @@ async def test_the_time_for_an_answer_includes_all_of_its_body() -> None:
 )  # fmt: skip
 async def test_a_license_may_come_in_every_way_that_http_knows(answer: Answer) -> None:
     async with RawServer(answer) as server, client(server.base_url) as api:
-        assert await api.set_revoked(ID, True) == REVOKED
+        assert state_of(await api.set_revoked(ID, True)) == REVOKED
 
 
 @pytest.mark.parametrize(
@@ -934,7 +937,7 @@ async def test_after_garbage_the_next_request_makes_a_new_connection() -> None:
     async with RawServer(b"garbage\r\n\r\n", OK) as server, client(server.base_url) as api:
         with pytest.raises(TransientError):
             await api.get(ID)
-        assert await api.get(ID) == REVOKED
+        assert state_of(await api.get(ID)) == REVOKED
 
     assert server.connections == 2
 
@@ -981,7 +984,7 @@ async def test_a_body_just_within_the_limit_is_read() -> None:
     answer = http(body + b" " * (LARGEST_BODY - len(body)))
 
     async with RawServer(answer) as server, client(server.base_url) as api:
-        assert await api.get(ID) == REVOKED
+        assert state_of(await api.get(ID)) == REVOKED
 
     assert (await error_of(answer.replace(b"1048576", b"1048577") + b" ")).code == "bad_body"
 
@@ -1031,12 +1034,189 @@ async def test_whatever_comes_is_a_license_or_an_error_of_the_api(
     answer = b"\r\n".join([b"HTTP/1.1 " + status + b" OK", *head, b"", body])
     async with RawServer(last(answer)) as server, client(server.base_url) as api:
         try:
-            found = await api.set_revoked(ID, True)
+            found = state_of(await api.set_revoked(ID, True))
         except ApiError:
             found = None
 
     assert found in {None, REVOKED}
     assert len(server.requests) == 1
+
+
+# Lists
+
+
+async def test_a_list_is_one_get_that_names_page_size_and_filters() -> None:
+    async with RawServer(http(b"[]")) as server, client(server.base_url) as api:
+        await api.list({})
+        await api.list({"key[in]": ["a+", "5%", "\u00e9 &#"], "type": ["t"]}, page=12)
+        await api.list({"key[eq]": ["a,b"]})
+
+    lines = [request.split(b"\r\n")[0].decode() for request in server.requests]
+    assert lines == [
+        "GET /v3/licenses?page=1&limit=100 HTTP/1.1",
+        "GET /v3/licenses?page=12&limit=100&key%5Bin%5D=a%2B,5%25,%C3%A9%20%26%23&type=t HTTP/1.1",
+        "GET /v3/licenses?page=1&limit=100&key%5Beq%5D=a%2Cb HTTP/1.1",
+    ]
+    assert all(request.endswith(b"\r\n\r\n") for request in server.requests)
+
+
+@pytest.mark.parametrize(("pagination", "total"), [(True, 250), (False, None)])
+async def test_a_page_is_what_the_account_holds_there(pagination: bool, total: int | None) -> None:
+    account = Account.generate(250)
+    ids = [license_.id for license_ in account]
+    async with Sandbox(account, pagination=pagination) as sandbox, client(sandbox.base_url) as api:
+        pages = [await api.list({}, page=number) for number in (1, 2, 3, 4)]
+
+    assert [[license_.id for license_ in page.licenses] for page in pages] == [
+        ids[:100], ids[100:200], ids[200:], [],
+    ]  # fmt: skip
+    assert [page.total for page in pages] == [total] * 4
+    assert PAGE_SIZE == 100
+
+
+async def test_filters_choose_what_is_listed() -> None:
+    account = Account.generate(500, revoked=0.5)
+    wanted = [license_.key for license_ in account][100:140]
+    async with Sandbox(account) as sandbox, client(sandbox.base_url) as api:
+        page = await api.list({"key[in]": wanted, "revoked": ["true"]})
+
+    assert [license_.key for license_ in page.licenses] == [
+        license_.key for license_ in account.with_keys(wanted) if license_.revoked
+    ]
+    assert page.total == len(page.licenses)
+
+
+NOTHING = ["", " ", ",", ",,,", " , ", "\t", "\n", "\u00a0", "\u3000,"]
+
+
+@pytest.mark.parametrize("name", ["key[in]", "key[eq]", "productId", "revoked", "x", "KEY[IN]"])
+@pytest.mark.parametrize(
+    "values", [[], *([value] for value in NOTHING), *(["a", value] for value in NOTHING)]
+)
+async def test_a_filter_that_is_empty_never_leaves(name: str, values: list[str]) -> None:
+    async with RawServer(http(b"[]")) as server, client(server.base_url) as api:
+        for filters in (
+            {name: values},
+            {"type": ["a"], name: values},
+            {name: values, "type": ["a"]},
+        ):
+            with pytest.raises(ValueError, match=r"match every license|takes one"):
+                await api.list(filters)
+
+        assert isinstance(api._gate, CountingGate)
+        assert (len(server.requests), api._gate.requests) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u3000"])
+def test_a_filter_without_a_name_would_match_every_license(name: str) -> None:
+    with pytest.raises(ValueError, match="would match every license"):
+        filter_query({name: ["a"]})
+
+
+@pytest.mark.parametrize("name", ["key[in]", "key[nin]", "key[IN]"])
+@pytest.mark.parametrize("values", [["a,b"], ["a", "b,c"], [",a"], ["a,"]])
+def test_a_value_is_never_read_as_several(name: str, values: list[str]) -> None:
+    with pytest.raises(ValueError, match="holds a comma"):
+        filter_query({name: values})
+
+
+@pytest.mark.parametrize("name", ["key[eq]", "key", "type", "key[ne]", "key[in]x"])
+def test_several_values_are_never_read_as_one(name: str) -> None:
+    with pytest.raises(ValueError, match="takes one value, not 2"):
+        filter_query({name: ["a", "b"]})
+
+
+NAMES = st.sampled_from(
+    [f"{field}{operator}" for field in FIELDS for operator in ("", *(f"[{o}]" for o in OPERATORS))]
+)
+VALUES = st.text() | st.text("ab, \t\u3000") | st.sampled_from(NOTHING)
+
+
+@calm
+@given(st.dictionaries(NAMES | st.text(), st.lists(VALUES, max_size=4), max_size=4))
+def test_a_query_says_exactly_what_was_asked_for_or_there_is_none(
+    filters: dict[str, list[str]],
+) -> None:
+    try:
+        query = filter_query(filters)
+    except ValueError:
+        query = None
+
+    if query is None:
+        assert filters
+        return
+    parsed = list(URL(f"http://x/?page=1&limit=100{query}", encoded=True).query.items())
+    assert parsed[:2] == [("page", "1"), ("limit", "100")]
+    assert [name for name, _ in parsed[2:]] == list(filters)
+    for (name, value), values in zip(parsed[2:], filters.values(), strict=True):
+        parts = PARAMETER.fullmatch(name)
+        several = parts is not None and parts["operator"] in {"in", "nin"}
+        assert (value.split(",") if several else [value]) == values
+        assert all(part.replace(",", "").strip() for part in values)
+
+
+@calm
+@given(
+    st.dictionaries(
+        NAMES.filter(lambda name: name.endswith("in]")),
+        st.lists(st.text("abc \u00e9%+&#=[];", min_size=1).filter(str.strip), min_size=1),
+        min_size=1,
+    )
+)
+def test_what_can_be_asked_for_is_not_refused(filters: dict[str, list[str]]) -> None:
+    assert filter_query(filters).count("&") == len(filters)
+
+
+@calm
+@given(st.lists(st.text("aAbB1, %", max_size=3), max_size=3))
+def test_no_query_that_is_made_lists_a_license_with_another_key(keys: list[str]) -> None:
+    account = Account.holding_keys(["a", "b", "1", "a b", "%a", "1%1"])
+    try:
+        query = filter_query({"key[in]": keys})
+    except ValueError:
+        return
+
+    parsed = URL(f"http://x/?page=1{query}", encoded=True).query.items()
+    listed, _ = select(account, list(parsed), 0)
+
+    assert {license_.key for license_ in listed} <= set(keys)
+
+
+async def test_a_page_may_be_larger_than_a_license_but_not_without_measure() -> None:
+    body = b"[" + describing() + b"]"
+    whole = http(body + b" " * (LARGEST_PAGE - len(body)))
+    larger = http(body + b" " * (LARGEST_PAGE - len(body) + 1))
+    async with RawServer(whole, larger) as server, client(server.base_url) as api:
+        page = await api.list({})
+        with pytest.raises(TransientError, match="16 MiB") as e:
+            await api.list({})
+
+    assert [state_of(license_) for license_ in page.licenses] == [REVOKED]
+    assert (e.value.code, LARGEST_PAGE > LARGEST_BODY) == ("bad_body", True)
+
+
+async def test_a_token_that_may_not_read_is_refused_a_list() -> None:
+    writes = {TOKEN: frozenset({"license:write"})}
+    async with holding([ID], tokens=writes) as sandbox, client(sandbox.base_url) as api:
+        with pytest.raises(RejectedError) as e:
+            await api.list({})
+
+    assert (e.value.status, e.value.code) == (403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize("kind", [*sorted(FAULTS), 401, 403, 404, 429, 500])
+async def test_whatever_the_answer_to_a_list_is_it_is_one_request_and_one_slot(
+    kind: str | int,
+) -> None:
+    async with holding([ID], drip=1.0) as sandbox, client(sandbox.base_url) as api:
+        sandbox.fail_all(kind, on="LIST")
+        with suppress(ApiError):
+            await api.list({})
+        await sandbox.settle()
+
+        assert isinstance(api._gate, CountingGate)
+        assert (api._gate.requests, api._gate.released, sandbox.requests) == (1, 1, 1)
+        assert api.patches == 0
 
 
 # Slots
@@ -1070,7 +1250,7 @@ async def test_a_slot_is_given_back_by_who_is_cancelled_in_flight() -> None:
 
         assert request.cancelled()
         assert (gate.requests, gate.released) == (1, 1)
-        assert await api.set_revoked(ID, True) == REVOKED
+        assert state_of(await api.set_revoked(ID, True)) == REVOKED
         assert server.connections == 2
 
 

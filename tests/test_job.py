@@ -127,7 +127,7 @@ async def test_what_cannot_be_read_back_is_unknown() -> None:
         assert statuses[ID].revoked is None
         assert statuses[ID].attempts == 5
         assert Counter(entry.method for entry in sandbox.log) == {"PATCH": 5, "GET": 3}
-        assert work.job.stopped is None
+        assert work.job.sender.stopped is None
 
 
 async def test_a_refusal_after_an_attempt_that_may_have_been_applied_is_read_back() -> None:
@@ -181,8 +181,8 @@ async def test_a_hundred_429s_stop_the_run() -> None:
         sandbox.fail_all(429, retry_after=1)
         statuses = await work.run()
 
-        assert work.job.stopped is not None
-        assert "429" in work.job.stopped.message
+        assert work.job.sender.stopped is not None
+        assert "429" in work.job.sender.stopped.message
         assert 100 <= len(sandbox.log) < 110
         assert statuses == {}
 
@@ -193,8 +193,8 @@ async def test_a_wait_longer_than_five_minutes_stops_the_run() -> None:
         started = now()
         await work.run()
 
-        assert work.job.stopped is not None
-        assert "301 s" in work.job.stopped.message
+        assert work.job.sender.stopped is not None
+        assert "301 s" in work.job.sender.stopped.message
         assert now() - started < 60
 
 
@@ -205,8 +205,8 @@ async def test_what_every_request_would_meet_stops_the_run(kind: str | int) -> N
         sandbox.fail_all(kind)
         statuses = await work.run()
 
-        assert work.job.stopped is not None
-        assert work.job.stopped.hint
+        assert work.job.sender.stopped is not None
+        assert work.job.sender.stopped.hint
         assert len(sandbox.log) <= 4
         assert {status.outcome for status in statuses.values()} == {Outcome.FAILED}
         assert not any(sandbox.revoked[license_id] for license_id in ids)
@@ -221,7 +221,7 @@ async def test_a_token_that_is_withdrawn_settles_what_is_in_flight_and_stops() -
         asyncio.get_running_loop().call_later(5, sandbox.tokens.clear)
         statuses = await work.run()
 
-        assert work.job.stopped is not None
+        assert work.job.sender.stopped is not None
         for license_id, status in statuses.items():
             assert sandbox.revoked[license_id] is (status.outcome is Outcome.REVOKED)
         assert 40 < len(statuses) < 60
@@ -237,8 +237,8 @@ async def test_a_token_that_cannot_write_stops_the_run_at_once() -> None:
         statuses = await work.run()
 
         assert len(sandbox.log) == 1
-        assert work.job.stopped is not None
-        assert "license:write" in work.job.stopped.hint
+        assert work.job.sender.stopped is not None
+        assert "license:write" in work.job.sender.stopped.hint
         assert statuses[ids[0]].outcome is Outcome.FAILED
 
 
@@ -252,7 +252,7 @@ async def test_a_license_that_may_not_be_touched_fails_alone_until_it_is_five_in
         assert [status.outcome for status in statuses.values()] == (
             ["revoked"] + ["failed"] * 4 + ["revoked"] + ["failed"] * 5
         )
-        assert work.job.stopped is not None
+        assert work.job.sender.stopped is not None
 
 
 async def test_an_outage_of_a_minute_costs_no_license_an_attempt() -> None:
@@ -268,7 +268,7 @@ async def test_an_outage_of_a_minute_costs_no_license_an_attempt() -> None:
             statuses = await work.run()
 
             assert Counter(status.outcome for status in statuses.values()) == {"revoked": 600}
-            assert work.job.stopped is None
+            assert work.job.sender.stopped is None
             assert all(sandbox.revoked[license_id] for license_id in ids)
 
 
@@ -307,8 +307,8 @@ async def test_fifteen_minutes_without_a_success_stop_the_run() -> None:
         sandbox.outage("reset_after")
         statuses = await work.run()
 
-        assert work.job.stopped is not None
-        assert "15 minutes" in work.job.stopped.message
+        assert work.job.sender.stopped is not None
+        assert "15 minutes" in work.job.sender.stopped.message
         assert 900 <= now() - started < 1200
         assert set(statuses) == {entry.target for entry in sandbox.log if entry.method == "PATCH"}
         assert {status.outcome for status in statuses.values()} == {Outcome.UNKNOWN}
@@ -321,7 +321,7 @@ async def test_a_server_that_was_never_reached_leaves_every_row_unattempted() ->
         sandbox.outage()
         statuses = await work.run()
 
-    assert work.job.stopped is not None
+    assert work.job.sender.stopped is not None
     assert statuses == {}
 
 
@@ -363,7 +363,7 @@ async def test_too_many_failures_stop_the_run() -> None:
             sandbox.fail(license_id, 409)
         statuses = await work.run()
 
-        assert work.job.stopped is not None
+        assert work.job.sender.stopped is not None
         assert len(statuses) == 14
 
 
@@ -374,7 +374,7 @@ async def test_a_stop_sends_nothing_more_and_settles_what_is_in_flight() -> None
         bench(sandbox, ids, rate=(50, 5.0)) as work,
     ):
         loop = asyncio.get_running_loop()
-        loop.call_later(4.05, work.job.stop, StoppedError("interrupted"))
+        loop.call_later(4.05, work.job.sender.stop, StoppedError("interrupted"))
         started = now()
         statuses = await work.run()
 
@@ -392,7 +392,7 @@ async def test_a_stop_reads_back_what_got_no_answer() -> None:
         sandbox.fail(ids[3], "hang_before")
         sandbox.fail(ids[3], "hang_before", times=None, on="GET")
         loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_later, 0.01, work.job.stop, StoppedError("interrupted"))
+        loop.call_soon(loop.call_later, 0.01, work.job.sender.stop, StoppedError("interrupted"))
         started = now()
         statuses = await work.run()
 
@@ -415,7 +415,9 @@ async def test_a_stop_bounds_a_read_back_that_is_in_flight(concurrency: int) -> 
     ):
         sandbox.fail(ID, "204")
         sandbox.fail_all(429, retry_after=290, on="GET")
-        asyncio.get_running_loop().call_later(0.3, work.job.stop, StoppedError("interrupted"))
+        asyncio.get_running_loop().call_later(
+            0.3, work.job.sender.stop, StoppedError("interrupted")
+        )
         started = now()
         statuses = await work.run()
 
@@ -425,11 +427,13 @@ async def test_a_stop_bounds_a_read_back_that_is_in_flight(concurrency: int) -> 
 
 async def test_a_stop_does_not_wait_for_the_rest_before_another_read() -> None:
     async with holding(ONE, latency=(1.0, 1.0)) as sandbox, bench(sandbox, ONE) as work:
-        work.job.jitter = lambda: 1.0
-        work.job.policy = RetryPolicy(base=25.0)
+        work.job.sender.jitter = lambda: 1.0
+        work.job.sender.policy = RetryPolicy(base=25.0)
         sandbox.fail(ID, "204")
         sandbox.fail(ID, 500, on="GET")
-        asyncio.get_running_loop().call_later(1.5, work.job.stop, StoppedError("interrupted"))
+        asyncio.get_running_loop().call_later(
+            1.5, work.job.sender.stop, StoppedError("interrupted")
+        )
         started = now()
         statuses = await work.run()
 
@@ -448,7 +452,7 @@ async def test_a_bug_after_a_license_was_sent_is_read_back() -> None:
         work.client.set_revoked = broken  # type: ignore[method-assign]
         statuses = await work.run()
 
-    assert work.job.stopped is not None
+    assert work.job.sender.stopped is not None
     assert statuses[ID].outcome is Outcome.REVOKED
 
 
@@ -465,7 +469,7 @@ async def test_a_bug_in_recording_lets_the_others_record() -> None:
         work.job.record = broken
         statuses = await work.run()
 
-        assert work.job.stopped is not None
+        assert work.job.sender.stopped is not None
         assert {entry.target for entry in sandbox.log} == {*statuses, ids[5]}
 
 
@@ -476,7 +480,7 @@ async def test_a_token_that_is_refused_on_reading_back_stops_the_run() -> None:
         sandbox.fail_all(401, on="GET")
         await work.run()
 
-        assert work.job.stopped is not None
+        assert work.job.sender.stopped is not None
         assert len(sandbox.log) < 10
 
 
@@ -508,14 +512,14 @@ async def test_a_daily_limit_stops_the_run_instead_of_sleeping_for_a_day() -> No
             "HTTP 429", status=429, code="http_429", retry_after=30, admitted=(10_000, 86_400.0)
         )
         with pytest.raises(StoppedError, match="86400"):
-            work.job.health.failed(Tries(), error)
+            work.job.sender.health.failed(Tries(), error)
 
 
 async def test_a_stop_ends_a_pause_at_once() -> None:
     ids = some_ids(50)
     async with holding(ids) as sandbox, bench(sandbox, ids) as work:
         sandbox.fail_all(429, retry_after=200)
-        asyncio.get_running_loop().call_later(3, work.job.stop, StoppedError("interrupted"))
+        asyncio.get_running_loop().call_later(3, work.job.sender.stop, StoppedError("interrupted"))
         started = now()
         statuses = await work.run()
 
@@ -525,10 +529,10 @@ async def test_a_stop_ends_a_pause_at_once() -> None:
 
 async def test_a_stop_wakes_a_license_that_rests_before_its_next_attempt() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
-        work.job.jitter = lambda: 1.0
-        work.job.policy = RetryPolicy(base=25.0)
+        work.job.sender.jitter = lambda: 1.0
+        work.job.sender.policy = RetryPolicy(base=25.0)
         sandbox.fail(ID, "reset_before")
-        asyncio.get_running_loop().call_later(2, work.job.stop, StoppedError("interrupted"))
+        asyncio.get_running_loop().call_later(2, work.job.sender.stop, StoppedError("interrupted"))
         started = now()
         statuses = await work.run()
 
@@ -540,7 +544,7 @@ async def test_a_stop_wakes_a_license_that_rests_before_its_next_attempt() -> No
 async def test_a_stop_lets_a_license_that_rested_before_finish_its_request() -> None:
     async with holding(ONE, latency=(4.0, 4.0)) as sandbox, bench(sandbox, ONE) as work:
         sandbox.fail(ID, 500)
-        asyncio.get_running_loop().call_later(7, work.job.stop, StoppedError("interrupted"))
+        asyncio.get_running_loop().call_later(7, work.job.sender.stop, StoppedError("interrupted"))
         statuses = await work.run()
 
     assert statuses[ID] == Status(Outcome.REVOKED, True, 200, attempts=2)
@@ -553,7 +557,7 @@ async def test_the_first_twenty_failures_in_a_row_stop_a_run_that_accepts_any_nu
         sandbox.fail_all(409)
         statuses = await work.run()
 
-    assert work.job.stopped is not None
+    assert work.job.sender.stopped is not None
     assert len(statuses) == 20
 
 
@@ -570,8 +574,8 @@ async def test_results_that_cannot_be_written_stop_the_run() -> None:
         work.job.record = full
         statuses = await work.run()
 
-        assert work.job.stopped is not None
-        assert "No space left" in work.job.stopped.message
+        assert work.job.sender.stopped is not None
+        assert "No space left" in work.job.sender.stopped.message
         assert len(statuses) == 10
         assert len(sandbox.log) < 20
 
@@ -589,8 +593,8 @@ async def test_a_bug_stops_the_run_and_the_others_still_record() -> None:
         work.job.license_id = broken
         statuses = await work.run()
 
-        assert work.job.stopped is not None
-        assert "ZeroDivisionError" in work.job.stopped.message
+        assert work.job.sender.stopped is not None
+        assert "ZeroDivisionError" in work.job.sender.stopped.message
         assert len(statuses) == len(sandbox.log) > 32
 
 
@@ -602,7 +606,7 @@ async def test_all_faults_at_random_leave_results_that_say_what_the_server_holds
     async with holding(ids, latency=(0.0, 0.2), **options) as sandbox, bench(sandbox, ids) as work:
         statuses = await work.run()
 
-        assert work.job.stopped is None
+        assert work.job.sender.stopped is None
         assert set(statuses) == set(ids)
         for license_id, status in statuses.items():
             if status.outcome is not Outcome.UNKNOWN:

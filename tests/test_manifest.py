@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from batch import __version__, manifest
+from batch.errors import ResultsError
 from batch.manifest import Manifest, SessionRecord, new_run_id, path_for
 from batch.text import timestamp
 
@@ -221,3 +222,112 @@ def test_a_digest_is_that_of_the_files_bytes(tmp_path: Path) -> None:
     assert manifest.sha256(tmp_path / "file") == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+
+
+def results_of(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(".run.json"))
+
+
+def changed(path: Path, change: dict[str, object], *, without: str = "") -> None:
+    """Write a manifest in which something is other than it should be."""
+    paper(sessions=[SessionRecord("2026-11-24T12:00:00.000Z")]).write(path)
+    data = json.loads(path.read_bytes()) | change
+    data.pop(without, None)
+    path.write_text(json.dumps(data))
+
+
+def test_what_is_written_is_read_back(path: Path) -> None:
+    sessions = [SessionRecord("2026-11-24T12:00:00.000Z", exit_code=3, counts={"failed": 1})]
+    written = paper(sessions=[*sessions, SessionRecord("2026-11-24T13:00:00.000Z")])
+    written.write(path)
+
+    assert manifest.read(results_of(path)) == written
+
+
+def test_a_results_file_without_a_manifest_has_none(path: Path) -> None:
+    assert manifest.read(results_of(path)) is None
+    assert manifest.run_id_of(results_of(path)) == ""
+
+
+def test_a_run_is_named_by_its_manifest(path: Path) -> None:
+    paper().write(path)
+
+    assert manifest.run_id_of(results_of(path)) == "0badcafe"
+
+
+def test_what_a_later_version_has_added_does_no_harm(path: Path) -> None:
+    start = "2026-11-24T12:00:00.000Z"
+    changed(path, {"colour": "red", "sessions": [{"started_at": start, "colour": "red"}]})
+
+    assert manifest.read(results_of(path)) == paper(sessions=[SessionRecord(start)])
+
+
+@pytest.mark.parametrize("name", ["tool", "user", "host"])
+def test_who_and_where_may_be_missing(path: Path, name: str) -> None:
+    changed(path, {}, without=name)
+
+    assert manifest.run_id_of(results_of(path)) == "0badcafe"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run_id", "command", "api", "reason", "rehearsal", "options", "input", "results",
+        "sessions",
+    ],
+)  # fmt: skip
+def test_a_manifest_that_lacks_something_is_none(path: Path, name: str) -> None:
+    changed(path, {}, without=name)
+
+    with pytest.raises(ResultsError, match="is no manifest of bulk-revoke"):
+        manifest.read(results_of(path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input": None},
+        {"input": []},
+        {"input": {}},
+        {"input": {"sha256": 5}},
+        {"results": None},
+        {"results": "results.csv"},
+        {"options": None},
+        {"options": ["dry_run"]},
+        {"sessions": None},
+        {"sessions": 5},
+        {"sessions": ["now"]},
+        {"sessions": [{}]},
+        {"run_id": 5},
+        {"run_id": None},
+    ],
+)
+def test_a_manifest_with_something_else_in_it_is_none(
+    path: Path, change: dict[str, object]
+) -> None:
+    changed(path, change)
+
+    with pytest.raises(ResultsError) as refused:
+        manifest.read(results_of(path))
+
+    assert refused.value.message == f"{path}: is no manifest of bulk-revoke"
+    assert refused.value.hint
+    assert manifest.run_id_of(results_of(path)) == ""
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"null", b"[]", b'"text"', b"\xff\xfe", b'{"sessions": []}']
+)
+def test_a_file_of_another_kind_is_no_manifest(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+    with pytest.raises(ResultsError, match="is no manifest of bulk-revoke"):
+        manifest.read(results_of(path))
+
+
+def test_a_manifest_that_cannot_be_read_is_refused_with_the_reason(path: Path) -> None:
+    path.mkdir()
+
+    with pytest.raises(ResultsError, match=r"run\.json: cannot be read: Is a directory"):
+        manifest.read(results_of(path))
+    assert manifest.run_id_of(results_of(path)) == ""

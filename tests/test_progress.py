@@ -10,7 +10,6 @@ import pytest
 
 from batch.clock import Clock
 from batch.logs import Redactor
-from batch.model import Outcome
 from batch.progress import Progress, Screen
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def time() -> Time:
 def ticked(time: Time, moments: Iterable[float]) -> list[float]:
     """Moments of these, in seconds after the start, at which a line is printed."""
     stream = io.StringIO()
-    progress = Progress(Screen(stream), 100, time.clock)
+    progress = Progress(Screen(stream), time.clock, 100)
     started, printed = time.seconds, []
     for moment in moments:
         time.seconds = started + moment
@@ -90,11 +89,11 @@ def test_ticks_that_come_late_print_one_line_and_go_on_with_the_clock(
     assert ticked(time, moments) == printed
 
 
-def line(time: Time, *, total: int, outcomes: Iterable[Outcome], after: float = 60) -> str:
+def line(time: Time, *, total: int, outcomes: Iterable[bool], after: float = 60) -> str:
     stream = io.StringIO()
-    progress = Progress(Screen(stream), total, time.clock)
-    for outcome in outcomes:
-        progress.settled(outcome)
+    progress = Progress(Screen(stream), time.clock, total)
+    for failed in outcomes:
+        progress.step(failed=failed)
     time.seconds += after
     progress.tick()
     progress.close()
@@ -102,32 +101,32 @@ def line(time: Time, *, total: int, outcomes: Iterable[Outcome], after: float = 
 
 
 def test_a_line_counts_and_says_how_long_it_will_take(time: Time) -> None:
-    outcomes = [Outcome.REVOKED] * 1197 + [Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_FOUND]
+    outcomes = [False] * 1197 + [True] * 3
 
     assert line(time, total=10_000, outcomes=outcomes) == (
-        "1,200 of 10,000 done, 3 failed, 20.0 per second, 7 min 20 s left\n"
+        "1,200 of 10,000 licenses done, 3 failed, 20.0 per second, 7 min 20 s left\n"
     )
 
 
 def test_with_nothing_done_nobody_knows_how_long_it_will_take(time: Time) -> None:
-    assert line(time, total=10, outcomes=[]) == "0 of 10 done, 0 failed, 0.0 per second\n"
+    assert line(time, total=10, outcomes=[]) == "0 of 10 licenses done, 0 failed, 0.0 per second\n"
 
 
 def test_more_than_expected_leaves_nothing_to_wait_for(time: Time) -> None:
-    said = line(time, total=2, outcomes=[Outcome.REVOKED] * 60)
+    said = line(time, total=2, outcomes=[False] * 60)
 
-    assert said == "60 of 2 done, 0 failed, 1.0 per second, 0 s left\n"
+    assert said == "60 of 2 licenses done, 0 failed, 1.0 per second, 0 s left\n"
 
 
 def test_where_there_is_no_terminal_there_is_no_bar(time: Time) -> None:
-    assert line(time, total=3, outcomes=[Outcome.REVOKED] * 3, after=1) == ""
+    assert line(time, total=3, outcomes=[False] * 3, after=1) == ""
 
 
 def test_a_terminal_has_a_bar_and_no_lines(time: Time) -> None:
     stream = Terminal()
-    progress = Progress(Screen(stream), 3, time.clock)
-    for outcome in (Outcome.REVOKED, Outcome.FAILED):
-        progress.settled(outcome)
+    progress = Progress(Screen(stream), time.clock, 3)
+    for failed in (False, True):
+        progress.step(failed=failed)
     time.seconds += 3600
     progress.tick()
     progress.close()
@@ -138,10 +137,40 @@ def test_a_terminal_has_a_bar_and_no_lines(time: Time) -> None:
     assert "per second" not in stream.getvalue()
 
 
+def test_a_phase_has_its_own_name_and_unit(time: Time) -> None:
+    lines, bar = io.StringIO(), Terminal()
+    for stream in (lines, bar):
+        progress = Progress(
+            Screen(stream), time.clock, 9, phase="looking", unit=("req", "requests")
+        )
+        progress.step()
+        time.seconds += 30
+        progress.tick()
+        progress.close()
+
+    assert lines.getvalue().startswith("looking: 1 of 9 requests done")
+    assert "looking: " in bar.getvalue()
+    assert "req/s" in bar.getvalue()
+
+
+def test_what_is_expected_can_be_corrected_on_the_way(time: Time) -> None:
+    lines, bar = io.StringIO(), Terminal()
+    for stream in (lines, bar):
+        progress = Progress(Screen(stream), time.clock, 100)
+        progress.step()
+        progress.expect(4)
+        time.seconds += 30
+        progress.tick()
+        progress.close()
+
+    assert lines.getvalue().startswith("1 of 5 licenses done")
+    assert "| 1/5 [" in bar.getvalue().split("\r")[-1]
+
+
 def test_a_message_is_written_above_the_bar(time: Time) -> None:
     stream = Terminal()
     screen = Screen(stream)
-    progress = Progress(screen, 3, time.clock)
+    progress = Progress(screen, time.clock, 3)
 
     screen.say("a message")
     progress.close()
@@ -153,8 +182,8 @@ def test_a_message_is_written_above_the_bar(time: Time) -> None:
 @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
 def test_a_quiet_screen_shows_neither_bar_nor_lines(time: Time, stream: io.StringIO) -> None:
     screen = Screen(stream, quiet=True)
-    progress = Progress(screen, 3, time.clock)
-    progress.settled(Outcome.FAILED)
+    progress = Progress(screen, time.clock, 3)
+    progress.step(failed=True)
     time.seconds += 3600
     progress.tick()
     progress.close()
@@ -196,11 +225,11 @@ GONE = [
 def test_a_screen_that_is_gone_never_ends_a_run(time: Time, stream: io.StringIO) -> None:
     screen = Screen(stream)
 
-    progress = Progress(screen, 3, time.clock)
+    progress = Progress(screen, time.clock, 3)
     for _ in range(3):
         time.seconds += 60
         screen.say("a message")
-        progress.settled(Outcome.FAILED)
+        progress.step(failed=True)
         progress.tick()
     progress.close()
     screen.insist("the end")
@@ -210,12 +239,12 @@ def test_a_terminal_that_is_closed_while_the_bar_runs_never_ends_a_run(time: Tim
     master, slave = os.openpty()
     stream = os.fdopen(slave, "w")
     screen = Screen(stream)
-    progress = Progress(screen, 3, time.clock)
+    progress = Progress(screen, time.clock, 3)
     assert screen.is_terminal
     os.close(master)
 
     screen.say("a message")
-    progress.settled(Outcome.FAILED)
+    progress.step(failed=True)
     progress.tick()
     progress.close()
     screen.insist("the end")

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,19 +10,8 @@ from hypothesis import strategies as st
 from batch.address import SAAS
 from batch.errors import ConfigError
 from batch.retry import FailureLimit
-from batch.settings import (
-    CREDENTIAL,
-    SAAS_LIMIT,
-    TOKEN_VARIABLE,
-    Rate,
-    find_token,
-    output_path,
-    parse_failures,
-)
+from batch.settings import SAAS_LIMIT, Rate, output_path, parse_failures
 from tests.builders import calm
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ON_PREMISE = "https://licenses.example.com/v3"
 NOW = datetime(2026, 11, 24, 2, 5, 9, tzinfo=UTC)
@@ -170,124 +157,3 @@ def test_results_are_named_after_the_input_and_stand_in_the_working_directory(
 )
 def test_a_name_may_hold_date_time_and_run(template: str, name: str) -> None:
     assert named(template) == name
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    file = tmp_path / "token"
-    file.write_text("from-file\n")
-    file.chmod(0o600)
-    return file
-
-
-@pytest.fixture
-def credentials(tmp_path: Path) -> Path:
-    directory = tmp_path / "credentials"
-    directory.mkdir()
-    (directory / CREDENTIAL).write_text("from-systemd\n")
-    (directory / CREDENTIAL).chmod(0o600)
-    return directory
-
-
-def test_the_file_goes_before_the_environment_and_that_before_systemd(
-    token_file: Path, credentials: Path
-) -> None:
-    environ = {TOKEN_VARIABLE: "from-environment", "CREDENTIALS_DIRECTORY": str(credentials)}
-
-    assert find_token(str(token_file), environ) == ("from-file", "")
-    assert find_token(None, environ) == ("from-environment", "")
-    assert find_token(None, environ | {TOKEN_VARIABLE: " \n"}) == ("from-systemd", "")
-
-
-@pytest.mark.parametrize("padding", ["{}", "{}\n", "\n {}\t\r\n", "{}\r\n\r\n"])
-def test_white_space_around_a_token_does_not_matter(token_file: Path, padding: str) -> None:
-    token_file.write_text(padding.format("abc.DEF-123_~"))
-
-    assert find_token(str(token_file), {}) == ("abc.DEF-123_~", "")
-    assert find_token(None, {TOKEN_VARIABLE: padding.format("abc.DEF")}) == ("abc.DEF", "")
-
-
-@pytest.mark.parametrize(
-    "content", ["", "\n", "first\nsecond", "left right", "tökén", "a\x00b", "a\x7f", "x" * 16_385]
-)
-def test_what_is_no_token_is_refused_without_showing_it(token_file: Path, content: str) -> None:
-    token_file.write_text(content, encoding="utf-8")
-
-    with pytest.raises(ConfigError, match="holds no access token") as refused:
-        find_token(str(token_file), {})
-
-    assert str(token_file) in refused.value.message
-    assert refused.value.hint
-    for part in content.split():
-        assert part not in refused.value.message + refused.value.hint
-
-
-@pytest.mark.parametrize("content", ["first\nsecond", "tökén"])
-def test_an_environment_without_a_token_in_it_is_refused_by_its_name(content: str) -> None:
-    with pytest.raises(ConfigError, match=TOKEN_VARIABLE) as refused:
-        find_token(None, {TOKEN_VARIABLE: content})
-
-    assert content not in refused.value.message
-
-
-def test_a_file_that_is_not_text_is_refused(token_file: Path) -> None:
-    token_file.write_bytes(b"\xff\xfet\x00")
-
-    with pytest.raises(ConfigError, match="is not text") as refused:
-        find_token(str(token_file), {})
-
-    assert refused.value.hint
-
-
-@pytest.mark.parametrize("kind", ["missing", "directory"])
-def test_a_file_that_cannot_be_read_is_refused(token_file: Path, kind: str) -> None:
-    token_file.unlink()
-    if kind == "directory":
-        token_file.mkdir()
-
-    with pytest.raises(ConfigError, match="cannot be read") as refused:
-        find_token(str(token_file), {TOKEN_VARIABLE: "another"})
-
-    assert str(token_file) in refused.value.message
-
-
-@pytest.mark.skipif(os.name != "posix", reason="file modes")
-@pytest.mark.parametrize(
-    ("mode", "warned"), [(0o600, False), (0o640, False), (0o604, True), (0o644, True)]
-)
-def test_a_token_that_others_can_read_is_warned_of(
-    token_file: Path, mode: int, warned: bool
-) -> None:
-    token_file.chmod(mode)
-
-    token, warning = find_token(str(token_file), {})
-
-    assert token == "from-file"
-    assert bool(warning) is warned
-    assert not warned or (str(token_file) in warning and "chmod 600" in warning)
-    assert token not in warning
-
-
-@pytest.mark.parametrize("name", ["missing", "empty"])
-def test_a_credentials_directory_without_our_file_is_no_token(tmp_path: Path, name: str) -> None:
-    (tmp_path / "empty").mkdir()
-
-    with pytest.raises(ConfigError, match="no access token"):
-        find_token(None, {"CREDENTIALS_DIRECTORY": str(tmp_path / name)})
-
-
-def test_a_token_is_never_taken_from_the_working_directory(
-    credentials: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(credentials)
-
-    with pytest.raises(ConfigError, match="no access token"):
-        find_token(None, {"CREDENTIALS_DIRECTORY": ""})
-
-
-def test_without_a_token_every_way_to_give_one_is_named() -> None:
-    with pytest.raises(ConfigError, match="no access token") as refused:
-        find_token(None, {})
-
-    for way in (TOKEN_VARIABLE, "--token-file", "--sandbox"):
-        assert way in refused.value.hint

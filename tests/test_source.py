@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.columns import COLUMNS
 from batch.errors import InputError
 from batch.model import UNFINISHED, Listing, Outcome
-from batch.results import COLUMNS
 from batch.source import read
 from batch.source.ids import NO_ID, parse_id, parse_ids
 from batch.source.refusals import shown
-from batch.source.repeats import first_entries
+from batch.source.repeats import first_ids
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -329,7 +329,7 @@ def test_the_first_entry_is_that_of_a_plain_search(numbers: list[int], invalid: 
         entry if entry in invalid else seen.setdefault(key, entry) for entry, key in enumerate(keys)
     ]
 
-    assert list(first_entries(b"".join(cells), invalid)) == expected
+    assert list(first_ids(b"".join(cells), invalid)) == expected
 
 
 # Refusals

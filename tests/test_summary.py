@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.model import Outcome
+from batch.model import RESTORE, REVOKE, VERIFY, Action, Outcome
 from batch.summary import Summary, block, done_outcomes, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DONE = done_outcomes(missing_ok=False)
+DONE = done_outcomes(REVOKE, missing_ok=False)
 
 EXAMPLE = Summary(
     run_id="7f3a",
@@ -54,11 +54,18 @@ again:   bulk-revoke run /srv/runs/2026-11-24.csv
 
 
 def shown(
-    summary: Summary, rows: Sequence[Sequence[str]] = (), *, missing_ok: bool = False
+    summary: Summary,
+    rows: Sequence[Sequence[str]] = (),
+    *,
+    action: Action = REVOKE,
+    missing_ok: bool = False,
+    left: int = 0,
 ) -> list[str]:
     """The lines of the block."""
-    done = done_outcomes(missing_ok=missing_ok)
-    text = block(summary, place="api.cryptlex.com", done=done, rows=rows, stopped="")
+    done = done_outcomes(action, missing_ok=missing_ok)
+    text = block(
+        summary, action, place="api.cryptlex.com", done=done, rows=rows, stopped="", left=left
+    )
     return text.split("\n")
 
 
@@ -128,9 +135,16 @@ def test_ten_rows_are_shown_and_the_others_are_counted(count: int, last: str | N
     assert [line for line in lines if "more row" in line] == ([last] if last else [])
 
 
+def test_where_no_row_can_be_shown_none_is_counted_as_more() -> None:
+    lines = shown(ended(20, code=3, failed=20))
+
+    assert not any("more row" in line for line in lines)
+
+
 def test_a_run_that_stopped_early_says_why() -> None:
     text = block(
         ended(code=3, revoked=1, not_attempted=2),
+        REVOKE,
         place="sandbox",
         done=DONE,
         rows=[],
@@ -208,15 +222,87 @@ def test_a_long_cell_does_not_push_the_others_aside() -> None:
 def test_the_exit_code_follows_from_the_ledger(
     counts: dict[Outcome, int], stopped: int | None, code: int
 ) -> None:
-    assert exit_code(counts, 3, DONE, stopped) == code
+    assert exit_code(counts, 3, DONE, stopped=stopped) == code
 
 
 def test_licenses_that_do_not_exist_are_done_only_where_that_was_asked_for() -> None:
     counts = {Outcome.REVOKED: 2, Outcome.NOT_FOUND: 1}
 
-    assert exit_code(counts, 3, done_outcomes(missing_ok=False), None) == 1
-    assert exit_code(counts, 3, done_outcomes(missing_ok=True), None) == 0
-    assert done_outcomes(missing_ok=True) - DONE == {Outcome.NOT_FOUND}
+    with_missing = done_outcomes(REVOKE, missing_ok=True)
+
+    assert exit_code(counts, 3, DONE, stopped=None) == 1
+    assert exit_code(counts, 3, with_missing, stopped=None) == 0
+    assert with_missing - DONE == {Outcome.NOT_FOUND}
+
+
+@pytest.mark.parametrize(
+    ("counts", "left", "code"),
+    [
+        ({Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 2}, 2, 0),
+        ({Outcome.NOT_ATTEMPTED: 3}, 3, 0),
+        ({Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 2}, 1, 1),
+        ({Outcome.FAILED: 1, Outcome.NOT_ATTEMPTED: 2}, 2, 1),
+        ({Outcome.REVOKED: 3}, 0, 0),
+    ],
+)
+def test_what_was_left_for_later_on_purpose_is_no_failure(
+    counts: dict[Outcome, int], left: int, code: int
+) -> None:
+    assert exit_code(counts, 3, DONE, stopped=None, left=left) == code
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (Outcome.WOULD_REVOKE, 0),
+        (Outcome.ALREADY_REVOKED, 0),
+        (Outcome.NOT_FOUND, 0),
+        (Outcome.INVALID, 0),
+        (Outcome.EXCLUDED, 0),
+        (Outcome.UNKNOWN, 1),
+        (Outcome.FAILED, 1),
+        (Outcome.NOT_ATTEMPTED, 1),
+    ],
+)
+def test_a_dry_run_fails_only_for_what_could_not_be_read(outcome: Outcome, code: int) -> None:
+    done = done_outcomes(REVOKE.dry_run(), missing_ok=False)
+
+    assert exit_code({outcome: 3}, 3, done, stopped=None) == code
+
+
+@pytest.mark.parametrize(
+    ("action", "summary", "left", "verdict"),
+    [
+        (VERIFY, ended(verified=3), 0, "all 3 licenses are revoked"),
+        (VERIFY, ended(code=1, verified=1, not_revoked=2), 0, "2 of 3 licenses are NOT revoked"),
+        (RESTORE, ended(restored=3), 0, "all 3 licenses are restored"),
+        (RESTORE, ended(restored=1, already_restored=2), 0, "all 3 licenses are restored"),
+        (RESTORE, ended(code=1, restored=2, failed=1), 0, "1 of 3 licenses is NOT restored"),
+        (REVOKE, ended(revoked=1, not_attempted=2), 2,
+         "1 of 3 licenses are done, 2 left for later"),
+        (REVOKE, ended(code=1, failed=1, not_attempted=2), 2, "3 of 3 licenses are NOT revoked"),
+        (REVOKE.dry_run(), ended(would_revoke=2, already_revoked=1), 0,
+         "dry run: 2 of 3 licenses would be revoked"),
+        (REVOKE.dry_run(), ended(code=1, would_revoke=2, unknown=1), 0,
+         "dry run: 2 of 3 licenses would be revoked, 1 could not be read"),
+        (RESTORE.dry_run(), ended(would_restore=3), 0,
+         "dry run: 3 of 3 licenses would be restored"),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_in_the_words_of_the_command(
+    action: Action, summary: Summary, left: int, verdict: str
+) -> None:
+    first = shown(summary, action=action, left=left)[0]
+
+    assert first.startswith(f"bulk-revoke: {verdict} (exit ")
+
+
+def test_rows_that_were_left_for_later_are_not_listed_as_if_they_had_failed() -> None:
+    rows = [["2", "id", "", "not_attempted"] + [""] * 8]
+
+    lines = shown(ended(revoked=2, not_attempted=1), rows, left=1)
+
+    assert not any(line.startswith("  row ") for line in lines)
 
 
 def test_the_object_for_scripts_has_the_fields_of_the_contract() -> None:

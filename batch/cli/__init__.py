@@ -17,6 +17,8 @@ from batch.errors import BulkRevokeError
 
 COMMANDS = {
     "run": "revoke every license that INPUT lists",
+    "verify": "read every license that INPUT lists: is it revoked?",
+    "restore": "approve again what a run revoked, and nothing else",
     "sandbox": "a local license API to rehearse against",
 }
 """Name and one line of every command; each has a module of its own name here."""
@@ -79,19 +81,29 @@ def run_command(arguments: list[str]) -> int:
         if error.hint:
             say(f"hint: {error.hint}")
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("interrupted: nothing was sent")
-        return 130
+    except (click.Abort, KeyboardInterrupt) as ended:
+        return _interrupted(ended)
     except OSError as cause:  # standard output is gone or full
         say(f"error: {cause.strerror}")
         return 3
     except Exception as bug:  # noqa: BLE001 - the last resort of a command line
-        import traceback  # noqa: PLC0415 - a tenth of the time that --help takes
-
-        say(traceback.format_exc())
-        say(
-            f"error: a bug in bulk-revoke {__version__}: {type(bug).__name__}: {bug}\n"
-            "hint: the results file, if there is one, says what was sent."
-        )
-        return 3
+        return _bug(bug)
     return code if isinstance(code, int) else 0
+
+
+def _interrupted(ended: BaseException) -> int:
+    if isinstance(ended.__cause__, EOFError):  # click takes any for the end of an answer
+        return _bug(ended.__cause__)
+    say("interrupted: nothing was sent")
+    return 130
+
+
+def _bug(bug: BaseException) -> int:
+    import traceback  # noqa: PLC0415 - a tenth of the time that --help takes
+
+    say("".join(traceback.format_exception(bug)))
+    say(
+        f"error: a bug in bulk-revoke {__version__}: {type(bug).__name__}: {bug}\n"
+        "hint: the results file, if there is one, says what was sent."
+    )
+    return 3

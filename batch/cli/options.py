@@ -76,13 +76,27 @@ OPTIONS = {
             "-c",
             "--column",
             metavar="NAME",
-            help="Column of the license IDs: its header as written, else its number.",
+            help="Column of the license IDs or keys: its header as written, else its number.",
         ),
         _option(
             "Input",
             "--sheet",
             metavar="NAME|NUMBER",
             help="Worksheet; by default the first visible one.",
+        ),
+        _option(
+            "Input",
+            "--by",
+            type=click.Choice(["id", "key"]),
+            default="id",
+            show_default=True,
+            help="What the column holds: license IDs, or license keys that are looked up.",
+        ),
+        _option(
+            "Input",
+            "--include-unknown",
+            **_FLAG,
+            help="Take rows too that the run may have turned; they are read first.",
         ),
         _option(
             "Input",
@@ -111,10 +125,29 @@ OPTIONS = {
             help="Results file; may hold {date}, {time} (UTC) and {run_id}."
             "  [default: INPUT's name with .results.csv, in the working directory]",
         ),
+        _option(
+            "Output",
+            "--resume",
+            **_FLAG,
+            help="Go on with the run whose results stand there; if none do, start.",
+        ),
+        _option(
+            "Output",
+            "--overwrite",
+            **_FLAG,
+            allow_from_autoenv=False,
+            help="Start again; the old results are kept under another name.",
+        ),
         _option("Output", "--json", **_FLAG, help="Print the summary as one JSON object."),
         _option("Output", "--log-file", metavar="PATH", help="Append JSON lines to this file."),
         _option("Output", "-v", "--verbose", **_FLAG, help="Show every attempt."),
         _option("Output", "-q", "--quiet", **_FLAG, help="Show nothing at exit 0, else one block."),
+        _option(
+            "Safety",
+            "--dry-run",
+            **_FLAG,
+            help="Stop after the plan: read, show and write down, send no PATCH.",
+        ),
         _option(
             "Safety",
             "-y",
@@ -128,7 +161,14 @@ OPTIONS = {
             "--max-licenses",
             type=_POSITIVE,
             metavar="N",
-            help="Refuse if more than N licenses would be revoked.",
+            help="Refuse if more than N PATCH requests would be sent.",
+        ),
+        _option(
+            "Safety",
+            "--limit",
+            type=_POSITIVE,
+            metavar="N",
+            help="Send N PATCH requests at most and leave the rest to --resume: a pilot.",
         ),
         _option(
             "Safety",
@@ -143,10 +183,24 @@ OPTIONS = {
         ),
         _option(
             "Safety",
+            "--exclude",
+            metavar="FILE",
+            multiple=True,
+            help="Never touch the licenses that this file lists; read like INPUT. Repeatable.",
+        ),
+        _option(
+            "Safety",
+            "--expect-product",
+            metavar="UUID",
+            multiple=True,
+            help="Refuse if any license is of another product. Repeatable.",
+        ),
+        _option(
+            "Safety",
             "--look/--no-look",
             default=True,
-            hidden=True,
-            help="Accepted for what is to come; nothing is looked up yet.",
+            show_default="look",
+            help="Whether to ask first what the server holds.",
         ),
         _option(
             "Safety", "--reason", metavar="TEXT", default="", help="Why; kept in the manifest."
@@ -206,6 +260,20 @@ OPTIONS = {
             default=5,
             show_default=True,
             help="Attempts for one license, the first included.",
+        ),
+        _option(
+            "API",
+            "--wait",
+            metavar="[DURATION]",
+            is_flag=False,
+            flag_value="1h",
+            help="Wait for another run on this host, --wait=15m or an hour, instead of refusing.",
+        ),
+        _option(
+            "API",
+            "--lock-dir",
+            metavar="PATH",
+            help="Where runs on this host lock each other out.  [default: /run/lock, else /tmp]",
         ),
         _option(
             "API",

@@ -2,10 +2,11 @@
 
 ========== ====================================================================
 reading    the order of work: `read`
+kinds      what licenses may be listed by: IDs or keys
 layout     which row is the header, which columns are meant
-ids        what a cell says: an ID or not
-collector  the entries as they come, held compactly
-repeats    which entries have the same ID
+ids, keys  what a cell says, and the cells as they come, held compactly
+collector  the entries as they come
+repeats    which entries have the same ID or key
 earlier    the results file of an earlier run as an input
 refusals   the messages
 ========== ====================================================================
@@ -13,6 +14,7 @@ refusals   the messages
 
 from __future__ import annotations
 
+from batch.source.earlier import ALL_LICENSES
 from batch.source.reading import read
 
-__all__ = ["read"]
+__all__ = ["ALL_LICENSES", "read"]

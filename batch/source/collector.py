@@ -5,11 +5,12 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from batch.source.ids import NO_ID, parse_id, parse_ids
 from batch.text import uncell
 
 if TYPE_CHECKING:
     from batch.source.earlier import EarlierResults
+    from batch.source.ids import Ids
+    from batch.source.keys import Keys
     from batch.source.layout import Layout
     from batch.tables import Block
 
@@ -19,18 +20,18 @@ class Collector:
 
     Attributes:
         rows: Row number of each entry.
-        ids: `batch.model.ID_BYTES` bytes for each entry.
-        invalid: Entry to the text of its cell, for cells without an ID.
+        names: ID or key of each entry.
+        invalid: Entry to the text of its cell, for cells that hold no such name.
         carried: Cells of the carried columns for each entry, if any are carried.
         blank: Rows without content.
     """
 
-    def __init__(self, layout: Layout, earlier: EarlierResults | None) -> None:
+    def __init__(self, layout: Layout, names: Ids | Keys, earlier: EarlierResults | None) -> None:
         self._layout = layout
         self._earlier = earlier
         self._first_data = layout.first_row + (1 if layout.header else 0)
         self.rows = array("I")
-        self.ids = bytearray()
+        self.names = names
         self.invalid: dict[int, str] = {}
         self.carried: list[tuple[str, ...]] = []
         self.blank = layout.first_row - 1
@@ -38,30 +39,26 @@ class Collector:
     def add(self, block: Block) -> None:
         """Take the rows of the next block, as far as they hold data."""
         block = block.since(self._first_data)
-        cells = block.columns[self._layout.id_column]
-        ids = None if self._earlier else parse_ids(cells)
-        if ids is None:
+        cells = block.columns[self._layout.column]
+        if self._earlier or not self.names.add_all(cells):
             for index, cell in enumerate(cells):
                 self._add_row(block, index, cell)
             return
         self.rows.extend(range(block.row, block.row + len(block)))
-        self.ids += ids
         if self._layout.carried:
             columns = (block.columns[column] for column in self._layout.carried)
             self.carried.extend(zip(*columns, strict=True))
 
     def _add_row(self, block: Block, index: int, cell: str) -> None:
-        license_id = parse_id(cell)
-        if license_id is None and not any(column[index].strip() for column in block.columns):
+        if not cell.strip() and not any(column[index].strip() for column in block.columns):
             self.blank += 1
             return
         if self._earlier and not self._earlier.takes(block, index):
             return
-        entry = len(self.rows)
+        text = uncell(cell) if self._earlier else cell
+        if not self.names.add(text):
+            self.invalid[len(self.rows)] = text
         self.rows.append(block.row + index)
-        self.ids += license_id or NO_ID
-        if license_id is None:
-            self.invalid[entry] = uncell(cell) if self._earlier else cell
         if self._layout.carried:
             carried = (block.columns[column][index] for column in self._layout.carried)
             self.carried.append(tuple(uncell(c) if self._earlier else c for c in carried))

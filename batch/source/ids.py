@@ -1,11 +1,17 @@
-"""What an ID cell says."""
+"""What an ID cell says, and the IDs of a listing as they come."""
 
 from __future__ import annotations
 
 import re
 from binascii import unhexlify
+from typing import TYPE_CHECKING
 
 from batch.model import ID_BYTES
+from batch.source.repeats import first_ids
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Collection
 
 _CELL = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _LINE_CHARS = 37
@@ -43,3 +49,34 @@ def parse_ids(cells: list[str]) -> bytes | None:
     except ValueError:
         return None
     return ids if len(ids) == ID_BYTES * len(cells) else None
+
+
+class Ids:
+    """IDs as they come, `ID_BYTES` bytes each; `NO_ID` for a cell without."""
+
+    def __init__(self) -> None:
+        self._ids = bytearray()
+
+    def add(self, cell: str) -> bool:
+        """Take the cell of the next entry; False if it holds no ID."""
+        found = parse_id(cell)
+        self._ids += found or NO_ID
+        return found is not None
+
+    def add_all(self, cells: list[str]) -> bool:
+        """Take the cells of the next entries; False, and none is taken, if one needs `add`."""
+        found = parse_ids(cells)
+        self._ids += found or b""
+        return found is not None
+
+    def ids(self) -> bytes:
+        """What stands in `Listing.ids`."""
+        return bytes(self._ids)
+
+    def keys(self) -> list[str]:
+        """What stands in `Listing.keys`: nothing."""
+        return []
+
+    def first(self, invalid: Collection[int]) -> array[int]:
+        """For each entry the first one with the same ID; `invalid` ones have none."""
+        return first_ids(self._ids, invalid)

@@ -6,19 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batch.columns import COLUMNS
 from batch.errors import InputError
-from batch.results import COLUMNS
 from batch.source.earlier import is_results_header
-from batch.source.ids import parse_id
 from batch.source.refusals import shown, shown_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batch.source.kinds import Kind
     from batch.tables import Row
-
-ID_HEADERS = ("licenseid", "licenceid", "id")
-"""Headers of an ID column, without case, blanks, ``_`` and ``-``; the first one wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,65 +26,65 @@ class Layout:
         first_row: Number of the first row with content, counted from 1.
         header: The cells of that row if it is the header, or None if it is data.
         width: Cells of that row: the most that any row may have.
-        id_column: Index of the ID column, counted from 0.
+        column: Index of the column of IDs or keys, counted from 0.
         carried: Indexes of the carried columns, in the order they were asked for.
     """
 
     first_row: int
     header: tuple[str, ...] | None
     width: int
-    id_column: int
+    column: int
     carried: tuple[int, ...]
 
 
 def find_layout(
-    title: str, head: Sequence[Row], column: str | None, carry: Sequence[str]
+    title: str, head: Sequence[Row], kind: Kind, column: str | None, carry: Sequence[str]
 ) -> Layout:
     """Find header and columns in the first rows with content, of which there is at least one.
 
     Raises:
-        InputError: They do not say which column holds the IDs, or a column that was asked
-            for is missing or not the only one of its name.
+        InputError: They do not say which column holds the IDs or keys, or a column that was
+            asked for is missing or not the only one of its name.
     """
     first = head[0]
     if is_results_header(first.cells):
         # Whatever else it carries, and whatever the original's column was called.
-        found: int | None = COLUMNS.index("license_id")
+        found: int | None = COLUMNS.index(kind.results_column)
     else:
-        found = _named_column(title, first, column)
+        found = _named_column(title, first, kind, column)
     is_header = found is not None
     width = len(first.cells)
     if found is None:
-        _refuse_title_line(title, head, column)
+        _refuse_title_line(title, head, kind, column)
         if column is None:
-            found = _only_column(title, head)
+            found = _only_column(title, head, kind)
             width = found + 1
         else:
             found = _numbered_column(title, head, column)
         cell = first.cells[found] if found < len(first.cells) else ""
-        is_header = not re.search(r"\d", cell) and parse_id(cell) is None
+        is_header = not re.search(r"\d", cell) and not kind.is_plain(cell)
     carried = _carried_by_name if is_header else _carried_by_number
     return Layout(
         first_row=first.number,
         header=tuple(first.cells) if is_header else None,
         width=width,
-        id_column=found,
+        column=found,
         carried=tuple(carried(title, first, name) for name in carry),
     )
 
 
-def _named_column(title: str, row: Row, column: str | None) -> int | None:
+def _named_column(title: str, row: Row, kind: Kind, column: str | None) -> int | None:
     """The one column of a row that is named as asked for, or None where there is none."""
-    names = (column,) if column is not None else ID_HEADERS
+    names = (column,) if column is not None else kind.headers
     for name in names:
         fits = [
             index
             for index, cell in enumerate(row.cells)
-            if (cell if column is not None else _simplified(cell)) == name
+            if (cell if column is not None else simplified(cell)) == name
         ]
         if len(fits) > 1:
             raise InputError(
-                f"{title}: {len(fits)} columns may hold the license IDs: "
+                f"{title}: {len(fits)} columns may hold the {kind.noun}s: "
                 + ", ".join(f"{shown(row.cells[index])} (column {index + 1})" for index in fits)
                 + f".\n  Columns seen: {shown_columns(row.cells)}.",
                 hint=f"name one by its number: --column {fits[0] + 1}.",
@@ -97,15 +94,16 @@ def _named_column(title: str, row: Row, column: str | None) -> int | None:
     return None
 
 
-def _simplified(header: str) -> str:
+def simplified(header: str) -> str:
+    """A header without case, blanks, ``_`` and ``-``."""
     return re.sub(r"[\s_-]", "", header).lower()
 
 
-def _refuse_title_line(title: str, head: Sequence[Row], column: str | None) -> None:
+def _refuse_title_line(title: str, head: Sequence[Row], kind: Kind, column: str | None) -> None:
     if column is not None and column.isdecimal():
         return
     for row in head[1:]:
-        if _named_column(title, row, column) is not None:
+        if _named_column(title, row, kind, column) is not None:
             raise InputError(
                 f"{title}: the header is in row {row.number}, below other rows:"
                 f" row {head[0].number} reads {shown_columns(head[0].cells)}.\n"
@@ -114,22 +112,31 @@ def _refuse_title_line(title: str, head: Sequence[Row], column: str | None) -> N
             )
 
 
-def _only_column(title: str, head: Sequence[Row]) -> int:
+def _only_column(title: str, head: Sequence[Row], kind: Kind) -> int:
     used = {index for row in head for index, cell in enumerate(row.cells) if cell.strip()}
     first = head[0].cells
     if len(first) == 1 or len(used) == 1:
         return min(used)
-    ids = [index for index, cell in enumerate(first) if parse_id(cell)]
-    if ids:
+    plain = [index for index, cell in enumerate(first) if kind.is_plain(cell)]
+    if plain:
         raise InputError(
             f"{title} has no header: row {head[0].number} holds data.\n"
             f"  Cells seen: {shown_columns(first)}.",
-            hint=f"name the column of the license IDs by its number: --column {ids[0] + 1}.",
+            hint=f"name the column of the {kind.noun}s by its number: --column {plain[0] + 1}.",
         )
     raise InputError(
-        f"{title}: no license ID column.\n  Columns seen: {shown_columns(first)}.",
-        hint="name it with --column.",
+        f"{title}: no {kind.noun} column.\n  Columns seen: {shown_columns(first)}.",
+        hint=f"name it with --column{_or_the_other(kind, first)}.",
     )
+
+
+def _or_the_other(kind: Kind, header: Sequence[str]) -> str:
+    """How else the licenses may be looked up, if there is a column for that."""
+    for index, cell in enumerate(header):
+        if simplified(cell) in kind.other.headers:
+            column = f'"{cell}"' if cell.isprintable() else str(index + 1)
+            return f", or {kind.other.advice} --column {column}"
+    return ""
 
 
 def _numbered_column(title: str, head: Sequence[Row], column: str) -> int:

@@ -8,14 +8,15 @@ from batch.errors import InputError
 from batch.model import UNFINISHED, Listing
 from batch.source.collector import Collector
 from batch.source.earlier import EarlierResults, is_results_header
-from batch.source.layout import find_layout
+from batch.source.kinds import KINDS
+from batch.source.layout import find_layout, simplified
 from batch.source.refusals import SHOWN_ROWS, shown, shown_rows
-from batch.source.repeats import first_entries
 from batch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from batch.source.kinds import Kind
     from batch.source.layout import Layout
     from batch.tables import Block, Table
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 def read(
     path: str,
     *,
+    by: str = "id",
     column: str | None = None,
     sheet: str | None = None,
     carry: Sequence[str] = (),
@@ -35,15 +37,17 @@ def read(
 
     Args:
         path: A text file or a workbook, or ``-`` for CSV on standard input.
-        column: Header of the ID column as written, else its number, counted from 1; None for
-            the one that is named like an ID column, or the only one.
+        by: What the licenses are listed by: ``id`` or ``key``.
+        column: Header of the column of IDs or keys as written, else its number, counted from 1;
+            None for the one that is named like such a column, or the only one.
         sheet: Name of a worksheet, else its number, counted from 1; None for the first
             visible one.
         carry: Headers of columns to copy into the results; in a file without a header their
             numbers, counted from 1.
-        skip_invalid: Keep cells that hold no ID as `Listing.invalid` instead of refusing.
+        skip_invalid: Keep cells that hold no ID or key as `Listing.invalid` instead of refusing.
         include_hidden: Take hidden and filtered rows like any other instead of refusing.
-        outcomes: Which rows to take if the input is the results file of an earlier run.
+        outcomes: Which rows to take if the input is the results file of an earlier run;
+            `ALL_LICENSES` also reads the journal of a run that has not ended.
         stdin: Where standard input is read from, if not from the process's own.
 
     Raises:
@@ -52,28 +56,29 @@ def read(
     """
     from batch.tables import open_table  # noqa: PLC0415 - importing this must stay cheap
 
+    kind = KINDS[by]
     with open_table(path, sheet=sheet, stdin=stdin) as table:
         if not include_hidden:
             _refuse_hidden(table)
         if not table.head:
             raise InputError(f"{table.title} is empty.", hint="is this the right file?")
-        layout = find_layout(table.title, table.head, column, carry)
+        layout = find_layout(table.title, table.head, kind, column, carry)
         earlier = None
         if is_results_header(layout.header):
-            earlier = EarlierResults(table.title, outcomes)
-        collector = Collector(layout, earlier)
+            earlier = EarlierResults(table.title, kind, outcomes)
+        collector = Collector(layout, kind.names(), earlier)
         for block in _as_wide_as(layout, table):
             collector.add(block)
     left_out = earlier.left_out if earlier else {}
     if not skip_invalid:
-        _refuse_invalid(table.title, collector)
-    _refuse_nothing(table.title, collector, left_out)
-    ids = bytes(collector.ids)
+        _refuse_invalid(table.title, collector, kind, layout)
+    _refuse_nothing(table.title, collector, kind, left_out)
     return Listing(
         title=f"{table.title}, {_described(layout)}",
         rows=collector.rows,
-        ids=ids,
-        first=first_entries(ids, collector.invalid.keys()),
+        ids=collector.names.ids(),
+        keys=collector.names.keys(),
+        first=collector.names.first(collector.invalid.keys()),
         invalid=collector.invalid,
         carry=tuple(carry),
         carried=collector.carried,
@@ -86,9 +91,9 @@ def read(
 
 def _described(layout: Layout) -> str:
     if layout.header is None:
-        return f"column {layout.id_column + 1} (no header)"
-    name = shown(layout.header[layout.id_column].strip())
-    column = f'column "{name}"' if name else f"column {layout.id_column + 1}"
+        return f"column {layout.column + 1} (no header)"
+    name = shown(layout.header[layout.column].strip())
+    column = f'column "{name}"' if name else f"column {layout.column + 1}"
     return f"{column} (header in row {layout.first_row})"
 
 
@@ -127,7 +132,7 @@ def _refuse_hidden(table: Table) -> None:
         )
 
 
-def _refuse_nothing(title: str, collector: Collector, left_out: dict[str, int]) -> None:
+def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict[str, int]) -> None:
     if len(collector.rows) > len(collector.invalid):
         return
     if left_out and not collector.rows:
@@ -136,10 +141,10 @@ def _refuse_nothing(title: str, collector: Collector, left_out: dict[str, int]) 
             f"{title}: no row of this results file is to be taken: {counts}.",
             hint="there is nothing left to do for these licenses.",
         )
-    raise InputError(f"{title}: not a single license ID.", hint="is this the right file?")
+    raise InputError(f"{title}: not a single {kind.noun}.", hint="is this the right file?")
 
 
-def _refuse_invalid(title: str, collector: Collector) -> None:
+def _refuse_invalid(title: str, collector: Collector, kind: Kind, layout: Layout) -> None:
     if not collector.invalid:
         return
     lines = [
@@ -150,8 +155,19 @@ def _refuse_invalid(title: str, collector: Collector) -> None:
     if more:
         lines.append(f"  and {more:,} more")
     rows = counted(len(collector.invalid), "row")
+    remedy = f"correct them ({kind.reads_like})"
+    if _holds_the_other(kind, layout, collector):
+        remedy = kind.other.advice
     raise InputError(
-        f"{title}: {rows} without a license ID (of {len(collector.rows):,}):\n" + "\n".join(lines),
-        hint="correct them (an ID reads like 23d9646c-34f5-4d37-adeb-f7f77b927bdb),"
-        " or leave them out with --skip-invalid.",
+        f"{title}: {rows} without a {kind.noun} (of {len(collector.rows):,}):\n" + "\n".join(lines),
+        hint=f"{remedy}, or leave them out with --skip-invalid.",
     )
+
+
+def _holds_the_other(kind: Kind, layout: Layout, collector: Collector) -> bool:
+    """Whether the invalid cells come from licenses that are listed by the other kind."""
+    if layout.header is None:
+        return False
+    if is_results_header(layout.header):
+        return "" in collector.invalid.values()
+    return simplified(layout.header[layout.column]) in kind.other.headers

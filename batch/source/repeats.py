@@ -1,4 +1,4 @@
-"""Which entries have the same ID."""
+"""Which entries have the same ID or key."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from batch.model import ID_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 
-def first_entries(ids: bytes, invalid: Collection[int]) -> array[int]:
+def first_ids(ids: bytes | bytearray, invalid: Collection[int]) -> array[int]:
     """For each entry the first one with the same ID, itself included.
 
     Args:
@@ -33,3 +33,20 @@ def first_entries(ids: bytes, invalid: Collection[int]) -> array[int]:
     _, first, group = np.unique(halves[candidates], axis=0, return_index=True, return_inverse=True)
     entries[candidates] = candidates[first][group.ravel()]
     return array("I", entries.tobytes())
+
+
+def first_keys(keys: Sequence[str], invalid: Collection[int]) -> array[int]:
+    """For each entry the first one with exactly the same key, itself included.
+
+    Args:
+        keys: The key of each entry.
+        invalid: Entries without a key; none of them repeats another.
+    """
+    seen: dict[str, int] = {}
+    return array(
+        "I",
+        (
+            entry if entry in invalid else seen.setdefault(key, entry)
+            for entry, key in enumerate(keys)
+        ),
+    )

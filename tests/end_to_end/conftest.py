@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.harness import holding
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+    from batch.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "sandbox-token"
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Nothing of the developer's own: no proxies, no settings, no home."""
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), **more}
+    """Nothing of the developer's own: no proxies, no settings, no home, no locks."""
+    locks = {f"BULK_REVOKE_{name}_LOCK_DIR": str(home) for name in ("RUN", "VERIFY", "RESTORE")}
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",  # where a disk is full, half a file would be left
+        **locks,
+        **more,
+    }
 
 
 @dataclass
@@ -33,15 +47,34 @@ class Command:
     """Runs bulk-revoke in a directory of its own, as somebody with a token and no terminal."""
 
     home: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def within(self, name: str) -> Command:
+        """The same in a new directory."""
+        home = self.home / name
+        home.mkdir()
+        return Command(home, self.started)
+
+    def end(self) -> None:
+        """End what a test that has failed has left running."""
+        for process in self.started:
+            if process.returncode is None:
+                process.kill()
+                process.communicate()
 
     def start(
         self,
         *arguments: str | Path,
         stdin: BinaryIO | int = subprocess.DEVNULL,
-        stderr: int = subprocess.PIPE,
+        stderr: TextIO | int = subprocess.PIPE,
+        before: str = "",
     ) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "batch", *map(str, arguments)],
+        """Start the command, in a process that does ``before``, which is Python, first."""
+        program = (
+            ["-c", f"{before}\nfrom batch.cli import main\nmain()"] if before else ["-m", "batch"]
+        )
+        process = subprocess.Popen(
+            [sys.executable, *program, *map(str, arguments)],
             cwd=self.home,
             env=environment(self.home, CRYPTLEX_ACCESS_TOKEN=TOKEN),
             stdin=stdin,
@@ -50,6 +83,8 @@ class Command:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process)
+        return process
 
     def __call__(
         self,
@@ -67,8 +102,10 @@ class Command:
 
 
 @pytest.fixture
-def bulk_revoke(tmp_path: Path) -> Command:
-    return Command(tmp_path)
+def bulk_revoke(tmp_path: Path) -> Iterator[Command]:
+    command = Command(tmp_path)
+    yield command
+    command.end()
 
 
 @dataclass
@@ -105,3 +142,34 @@ def serving(home: Path, *arguments: str | Path) -> Iterator[Api]:
     finally:
         process.terminate()
         process.communicate(timeout=10)
+
+
+@contextmanager
+def overheard(ids: Sequence[str], **options: object) -> Iterator[Sandbox]:
+    """A sandbox in a thread of this process, until the end of the block: its log can be read."""
+    sandbox = holding(ids, **options)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def do(work: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(timeout=10)
+
+    try:
+        do(sandbox.__aenter__())
+        try:
+            yield sandbox
+        finally:
+            do(sandbox.__aexit__(None, None, None))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def wait_until(so: Callable[[], object], timeout: float = 30) -> None:
+    """Return once something is so."""
+    deadline = time.monotonic() + timeout
+    while not so():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.02)

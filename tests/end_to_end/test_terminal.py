@@ -133,7 +133,9 @@ def test_anything_else_sends_nothing(tmp_path: Path) -> None:
 
 def test_an_interrupt_at_the_question_sends_nothing(tmp_path: Path) -> None:
     listed = write(tmp_path / "licenses.csv", IDS)
-    with at_a_terminal(tmp_path, "run", listed, "--base-url", "http://127.0.0.1:9/v3") as terminal:
+    with at_a_terminal(
+        tmp_path, "run", listed, "--no-look", "--base-url", "http://127.0.0.1:9/v3"
+    ) as terminal:
         terminal.wait_for("Type 12 ")
         # One that comes just before the process begins to read is not seen before the next.
         for _ in range(20):
@@ -167,4 +169,5 @@ def test_an_interrupt_while_it_runs_settles_and_says_how_to_go_on(tmp_path: Path
         }
         assert api.revoked() == done
     assert "once more ends at once" in terminal.seen
-    assert "again:   bulk-revoke run licenses.results.csv" in terminal.seen
+    assert f"again:   bulk-revoke run {listed}" in terminal.seen
+    assert "--resume -o licenses.results.csv" in terminal.seen

@@ -1,0 +1,277 @@
+"""What every command that talks to the server does with its options: check, run, tell."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from batch.errors import BulkRevokeError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from batch.lock import Holder
+    from batch.manifest import Manifest
+    from batch.model import Action, Listing
+    from batch.settings import Settings
+    from batch.summary import Summary
+
+ONCE = frozenset({"source", "output", "resume", "overwrite", "limit", "dry_run"})
+"""Parameters that the command which goes on does not repeat as they were."""
+
+
+def perform(
+    context: click.Context, action: Action, suffix: str, source: str, options: Mapping[str, Any]
+) -> int:
+    """Run a command from its options to its exit code.
+
+    Args:
+        context: The command's.
+        action: What it wants of each license.
+        suffix: Of its results file's name.
+        source: Its input.
+        options: Its options by parameter name; what it does not offer is left out.
+
+    Raises:
+        BulkRevokeError: It was refused, or stopped before the first PATCH.
+    """
+    from batch import logs, manifest, question  # noqa: PLC0415 - keeps --help free of all that
+    from batch.phases import Run  # noqa: PLC0415
+    from batch.progress import Screen  # noqa: PLC0415
+    from batch.token import find_token  # noqa: PLC0415
+
+    run_id = manifest.new_run_id()
+    settings = _settings(source, suffix, options, run_id)
+    if settings.resume:
+        run_id = manifest.run_id_of(settings.output) or run_id
+    if settings.dry_run:
+        action = action.dry_run()
+    token, warning = (
+        ("", "")
+        if settings.sandbox
+        else find_token(options["token_file"], os.environ, question.prompt_for_token)
+    )
+    redact = logs.Redactor(token)
+    screen = Screen(quiet=options["quiet"], redact=redact)
+    if warning:
+        screen.say(f"warning: {warning}")
+    if token:
+        _check(token, action)
+    logs.start(
+        screen,
+        run_id=run_id,
+        log_file=options["log_file"],
+        verbose=options["verbose"],
+        redact=redact,
+    )
+    try:
+        summary = Run(
+            action=action,
+            settings=settings,
+            token=token,
+            screen=screen,
+            holder=_holder(run_id, action),
+            paper=partial(_paper, settings, action, options, run_id),
+            following=_following(context, action, source, settings.output),
+            redact=redact,
+        ).run()
+    except BulkRevokeError as refusal:
+        refusal.message = redact(refusal.message)
+        raise
+    finally:
+        logs.stop()
+    if options["json"]:
+        _print(summary, screen.insist)
+    return summary.exit_code
+
+
+def _check(token: str, action: Action) -> None:
+    """Refuse a token that says of itself that it cannot be used."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from batch.token import check_token  # noqa: PLC0415
+
+    needs = "license:write" if action.sends else "license:read"
+    check_token(token, needs=needs, now=datetime.now(UTC))
+
+
+def _print(summary: Summary, insist: Any) -> None:  # noqa: ANN401
+    """Print what ``--json`` asks for; a reader that is gone does not change how the run ended."""
+    import json  # noqa: PLC0415
+
+    try:
+        click.echo(json.dumps(summary.as_json()))
+        sys.stdout.flush()
+    except OSError as cause:
+        insist(f"warning: the summary cannot be printed: {cause.strerror}")
+
+
+def _settings(source: str, suffix: str, options: Mapping[str, Any], run_id: str) -> Settings:
+    """Check what can be checked before anything is read.
+
+    Raises:
+        ConfigError: An option, or two together, make no sense.
+    """
+    from dataclasses import fields  # noqa: PLC0415
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from batch import settings  # noqa: PLC0415
+    from batch.address import check_base_url  # noqa: PLC0415
+
+    _refuse_contradictions(options)
+    rate = settings.Rate.parse(options["rate"])
+    base_url = check_base_url(options["base_url"])
+    sandbox = options.get("sandbox", False)
+    if not sandbox:
+        rate.check(base_url)
+    if options.get("dry_run"):
+        suffix = ".dry-run.csv"
+    elif sandbox:
+        suffix = ".rehearsal.csv"
+    wait = options.get("wait")
+    known = {each.name for each in fields(settings.Settings)}
+    as_given = {name: value for name, value in options.items() if name in known}
+    checked = {
+        "input": source,
+        "output": settings.output_path(
+            options["output"], source, suffix, now=datetime.now(UTC), run_id=run_id
+        ),
+        "base_url": base_url,
+        "rate": rate,
+        "failures": settings.parse_failures(options.get("max_failures", "20%")),
+        "products": frozenset(map(settings.parse_product, options.get("expect_product", ()))),
+        "wait": None if wait is None else settings.parse_duration(wait),
+    }
+    made = settings.Settings(**as_given | checked)
+    _refuse_two_uses(made, options)
+    return made
+
+
+def _refuse_contradictions(options: Mapping[str, Any]) -> None:
+    if options.get("yes") and options["max_licenses"] is None:
+        raise ConfigError(
+            "--yes without --max-licenses: nobody would notice the wrong file",
+            hint="say with --max-licenses how many licenses it may be at most.",
+        )
+    for one, other in (
+        ("quiet", "verbose"),
+        ("resume", "overwrite"),
+        ("resume", "dry_run"),
+    ):
+        if options.get(one) and options.get(other):
+            names = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
+            raise ConfigError(f"{names} exclude each other")
+    if not options.get("look", True):
+        for name in ("expect_product", "by"):
+            if options.get(name) not in {None, (), "id"}:
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} needs to look at the licenses: leave out --no-look"
+                )
+
+
+def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
+    """Refuse to write into a file that is read, or that something else is written into.
+
+    Raises:
+        ConfigError: It would be put aside, or mixed up.
+    """
+    from batch.manifest import path_for  # noqa: PLC0415
+
+    paths = (settings.input, *settings.exclude, options["token_file"], settings.ca_file)
+    read = {os.path.realpath(path) for path in paths if path is not None}
+    results = {os.path.realpath(path) for path in (settings.output, path_for(settings.output))}
+    if results & read:
+        raise ConfigError(
+            f"--output {settings.output}: is a file that is read",
+            hint="name another file with --output.",
+        )
+    log_file = options["log_file"]
+    if log_file is not None and os.path.realpath(log_file) in read | results:
+        raise ConfigError(
+            f"--log-file {log_file}: is a file that is read, or where the results go",
+            hint="name another file with --log-file.",
+        )
+
+
+def _holder(run_id: str, action: Action) -> Holder:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from batch.lock import Holder  # noqa: PLC0415
+    from batch.manifest import user  # noqa: PLC0415
+    from batch.text import timestamp  # noqa: PLC0415
+
+    return Holder(
+        run_id=run_id,
+        command=action.command,
+        user=user(),
+        pid=os.getpid(),
+        started_at=timestamp(datetime.now(UTC)),
+    )
+
+
+def _paper(
+    settings: Settings, action: Action, options: Mapping[str, Any], run_id: str, listing: Listing
+) -> Manifest:
+    """Make the manifest of a run; no option holds a secret, the token is never one."""
+    from batch.manifest import Manifest  # noqa: PLC0415
+    from batch.phases import SANDBOX  # noqa: PLC0415
+
+    return Manifest(
+        run_id=run_id,
+        command=action.command,
+        api=SANDBOX if settings.sandbox else settings.base_url,
+        reason=settings.reason,
+        rehearsal=settings.sandbox,
+        options=dict(options),
+        input={
+            "path": settings.input,
+            "sha256": listing.sha256,
+            "taken": listing.title,
+            "rows": len(listing),
+            "licenses": len(listing.distinct()),
+        },
+        results={"path": str(settings.output)},
+    )
+
+
+def _following(context: click.Context, action: Action, source: str, results: Path) -> str:
+    """Spell the command that goes on with what is undone, or that does what a dry run says.
+
+    Empty for a command that changes nothing.
+    """
+    import shlex  # noqa: PLC0415
+
+    if not (action.sends or action.is_dry_run):
+        return ""
+    once = ONCE - {"limit"} if action.is_dry_run else ONCE
+    words = ["bulk-revoke", context.command.name or "", _operand(source)]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if name in once or not given:
+            continue
+        values = context.params[name]
+        for value in values if isinstance(values, tuple) else (values,):
+            words += _spelled(parameter, value)
+    going_on = [] if action.is_dry_run else ["--resume", "-o", _operand(str(results))]
+    return shlex.join([*words, *going_on])
+
+
+def _operand(path: str) -> str:
+    return f"./{path}" if path.startswith("-") and path != "-" else path
+
+
+def _spelled(parameter: click.Parameter, value: object) -> list[str]:
+    if value is True:
+        return [parameter.opts[-1]]
+    if value is False:
+        return [parameter.secondary_opts[-1]]
+    if parameter.name == "wait" or str(value).startswith("-"):
+        return [f"{parameter.opts[-1]}={value}"]
+    return [parameter.opts[-1], str(value)]

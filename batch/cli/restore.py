@@ -1,0 +1,59 @@
+"""``bulk-revoke restore``: options in, exit code out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from batch.cli.options import Command, with_options
+
+
+@click.command(
+    name="restore",
+    cls=Command,
+    short_help="approve again what a run revoked, and nothing else",
+    epilog="Exit codes: 0 all rows are done, 1 some are not, 2 refused (nothing was sent), "
+    "3 stopped early, 4 another run is at work, 129/130/143 interrupted.",
+)
+@click.argument("source", metavar="RESULTS")
+@with_options(
+    "include-unknown",
+    "output",
+    "resume",
+    "overwrite",
+    "json",
+    "log-file",
+    "verbose",
+    "quiet",
+    "dry-run",
+    "yes",
+    "max-licenses",
+    "limit",
+    "max-failures",
+    "exclude",
+    "expect-product",
+    "missing-ok",
+    "reason",
+    "base-url",
+    "token-file",
+    "ca-file",
+    "rate",
+    "concurrency",
+    "timeout",
+    "max-attempts",
+    "wait",
+    "lock-dir",
+    "sandbox",
+)
+@click.pass_context
+def command(context: click.Context, /, source: str, **options: Any) -> int:  # noqa: ANN401
+    """Approve again exactly what a run turned from not revoked to revoked.
+
+    RESULTS is the results file of that run, with its manifest beside it. Users of a restored
+    license must activate it again; that does not happen by itself.
+    """
+    from batch.cli.perform import perform  # noqa: PLC0415 - keeps --help short
+    from batch.model import RESTORE  # noqa: PLC0415
+
+    return perform(context, RESTORE, ".restored.csv", source, options)

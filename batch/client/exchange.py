@@ -1,0 +1,119 @@
+"""One exchange with a server: sent once, read whole, and what it means when that fails."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from batch.errors import AccessError, ApiError, ConfigError, TransientError
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What is known of a request that is under way.
+
+    Attributes:
+        left: A connection was made and the head is being sent: it may be carried out.
+        status: HTTP status, once the head of an answer has come.
+    """
+
+    left: bool = False
+    status: int | None = None
+
+
+async def mark_left(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _params: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    """Note that the head of a request is being sent; for aiohttp's tracing."""
+    context.trace_request_ctx.left = True
+
+
+class _DroppedError(aiohttp.ClientError):
+    """The connection ended before an answer came."""
+
+
+async def send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Hide dropped connections from aiohttp, which would send a GET again past the gate."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as cause:
+        raise _DroppedError(str(cause) or "the server closed the connection") from cause
+
+
+async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The whole body, inflated; refused beyond so many bytes."""
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > most:
+            response.close()
+            raise TransientError(
+                f"HTTP {response.status} with a body of more than {most >> 20} MiB",
+                status=response.status,
+                code="bad_body",
+            )
+    return b"".join(chunks)
+
+
+def failure_of(cause: Exception, attempt: Attempt) -> ApiError:
+    """What a failed exchange means, by what aiohttp says of it."""
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        return AccessError(
+            f"the server's certificate is not trusted ({cause.certificate_error})",
+            code="tls",
+            hint="name a private authority with --ca-file.",
+        )
+    if isinstance(cause, aiohttp.ClientHttpProxyError) and cause.status < 500:
+        return AccessError(
+            f"the proxy refuses to connect (HTTP {cause.status})",
+            status=cause.status,
+            code=f"http_{cause.status}",
+            hint="is the proxy in HTTPS_PROXY right, and its login in the URL?",
+        )
+    message, code = _described(cause, attempt.status)
+    error = TransientError(message, status=attempt.status, code=code)
+    error.arrived = attempt.left
+    return error
+
+
+def _described(cause: Exception, status: int | None) -> tuple[str, str]:
+    """Message and code of an exchange that may go better the next time."""
+    if isinstance(cause, TimeoutError):
+        return "no answer in time", "timeout"
+    if isinstance(cause, aiohttp.ClientHttpProxyError):
+        return f"the proxy cannot connect (HTTP {cause.status})", "connection"
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        code = "tls" if isinstance(cause, aiohttp.ClientSSLError) else "connection"
+        return f"no connection to {cause.host}:{cause.port} ({cause.os_error})", code
+    if status is not None:
+        return f"HTTP {status} with a body that broke off", "bad_body"
+    if isinstance(cause, aiohttp.ClientResponseError):
+        return "an answer that is no HTTP", "bad_body"
+    # Other errors may name the proxy with its password.
+    reason = cause if isinstance(cause, _DroppedError) else type(cause).__name__
+    return f"the connection failed: {reason}", "connection"
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return the trust that connections are made with.
+
+    Raises:
+        ConfigError: The file cannot be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as cause:
+        raise ConfigError(f"--ca-file {ca_file}: cannot be used ({cause})") from cause

@@ -1,0 +1,156 @@
+"""The end of a run: results in their order, counted as they stand on the disk, paper, summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from batch import manifest
+from batch.errors import StoppedError
+from batch.ledger import Ledger
+from batch.model import UNFINISHED, Outcome
+from batch.summary import LEFT_OUT, MOST_SHOWN, Summary, block, done_outcomes, exit_code
+from batch.text import plain, timestamp
+
+if TYPE_CHECKING:
+    from batch.manifest import Manifest
+    from batch.plan import Plan
+    from batch.progress import Screen
+    from batch.results import Journal
+    from batch.session import Session
+    from batch.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Brings a run to its end.
+
+    Attributes:
+        plan: What was to be done.
+        settings: How.
+        paper: The run's manifest; its last session is this one.
+        screen: Where a person is told.
+        place: Name of the installation, for a person.
+        following: The command that comes next, if anything is left to do; or empty.
+    """
+
+    plan: Plan
+    settings: Settings
+    paper: Manifest
+    screen: Screen
+    place: str
+    following: str
+
+    def close(self, journal: Journal, session: Session) -> Summary:
+        """Put the results into their order, write the manifest, and say how it went."""
+        done = done_outcomes(self.plan.action, missing_ok=self.settings.missing_ok)
+        stopped = session.stopped
+        ledger, in_order = self._close_results(journal, done)
+        if not (in_order or journal.is_in_place()):
+            stopped = StoppedError(
+                f"the results are gone from their place: {journal.path}",
+                hint="put them back there, with their manifest, before you go on.",
+            )
+        elif LEFT_OUT.isdisjoint(ledger.counts):
+            stopped = None  # it came too late to leave anything out
+        own = self.paper.sessions[-1]
+        sender = session.sender
+        own.requests, own.patches = sender.gate.requests, sender.client.patches
+        own.throttled = sender.health.throttled
+        own.exit_code = exit_code(
+            ledger.counts,
+            len(self.plan.listing),
+            done,
+            stopped=stopped.exit_code if stopped else None,
+            left=self.plan.left,
+        )
+        own.finished_at = timestamp(datetime.now(UTC))
+        own.counts = {str(outcome): count for outcome, count in ledger.counts.items()}
+        own.stopped = self._reason(stopped)
+        self._write_paper(journal)
+        summary = self._summary(own, journal, session.seconds)
+        text = block(
+            summary,
+            self.plan.action,
+            place=self.place,
+            done=done,
+            rows=ledger.undone,
+            stopped=own.stopped,
+            left=self.plan.left,
+        )
+        if own.exit_code:
+            self.screen.insist(text)
+        else:
+            self.screen.say(text)
+        if not in_order:
+            self.screen.insist(
+                "The results are still the journal of the run, in which the last line of a row"
+                " counts."
+            )
+        return summary
+
+    def _summary(self, own: manifest.SessionRecord, journal: Journal, seconds: float) -> Summary:
+        action = self.plan.action
+        unfinished = UNFINISHED | {action.would if action.is_dry_run else Outcome.PLANNED}
+        return Summary(
+            run_id=self.paper.run_id,
+            command=self.paper.command,
+            exit_code=own.exit_code or 0,
+            api=self.paper.api,
+            started_at=own.started_at,
+            finished_at=own.finished_at,
+            rows=len(self.plan.listing),
+            licenses=len(self.plan.listing.distinct()),
+            counts=own.counts,
+            requests=own.requests,
+            patches=own.patches,
+            throttled=own.throttled,
+            seconds=round(seconds, 3),
+            rate=round(own.requests / seconds, 2) if seconds else 0.0,
+            results=str(journal.path),
+            manifest=str(manifest.path_for(journal.path)),
+            hint="" if unfinished.isdisjoint(own.counts) else self.following,
+        )
+
+    def _write_paper(self, journal: Journal) -> None:
+        path = manifest.path_for(journal.path)
+        try:
+            self.paper.write(path)
+        except OSError as cause:
+            self.screen.insist(f"warning: {path}: cannot be written: {cause.strerror}")
+
+    def _reason(self, stopped: StoppedError | None) -> str:
+        """Why a run ended early, without secrets and on one line."""
+        if stopped is None:
+            return ""
+        parts = (plain(self.screen.redact(part)) for part in (stopped.message, stopped.hint))
+        return ": ".join(filter(None, parts))
+
+    def _close_results(self, journal: Journal, done: frozenset[Outcome]) -> tuple[Ledger, bool]:
+        """Put the results into their order, and count them as they then stand on the disk."""
+        results = journal.path
+        try:
+            self._make_room(journal)
+            journal.finish()
+            ledger = Ledger.read(results, done, most=MOST_SHOWN)
+            self.paper.results["sha256"] = manifest.sha256(results)
+        except OSError as cause:
+            self.screen.insist(
+                f"warning: {results}: could not be put into its order: {cause.strerror}"
+            )
+            return Ledger(journal.counts(), []), False
+        return ledger, True
+
+    def _make_room(self, journal: Journal) -> None:
+        """Rename what somebody has put into the place of the results: it is not ours to replace."""
+        results = journal.path
+        if journal.is_in_place() or not results.exists():
+            return
+        other = results.with_name(
+            f"{results.name}.other-{self.paper.run_id}-{len(self.paper.sessions)}"
+        )
+        results.rename(other)
+        self.screen.insist(
+            f"warning: {results}: another file was put there meanwhile; it is now {other.name}"
+        )

@@ -1,0 +1,249 @@
+"""What stands where the results go, and what may become of it: nothing is ever written over."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from batch import manifest
+from batch.errors import ResultsError
+from batch.recorded import Recorded
+from batch.results import Journal
+from batch.text import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from batch.manifest import Manifest
+    from batch.plan import Plan
+    from batch.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Earlier:
+    """What earlier sessions of a run have left.
+
+    Attributes:
+        recorded: What its results file says of each row.
+        paper: Its manifest.
+    """
+
+    recorded: Recorded
+    paper: Manifest
+
+
+def check(settings: Settings) -> None:
+    """Refuse a place where the results cannot go, before anything is read or asked.
+
+    Raises:
+        ResultsError: Nothing was written.
+    """
+    path = settings.output
+    try:
+        _check_path(path)
+        exists = path.exists() or path.is_symlink()
+        has_paper = manifest.path_for(path).exists()
+    except OSError as cause:
+        raise ResultsError(
+            f"{path}: cannot be written: {cause.strerror}",
+            hint="name another file with --output.",
+        ) from cause
+    if settings.resume or settings.overwrite:
+        return
+    if exists or has_paper:
+        raise ResultsError(
+            f"{path if exists else manifest.path_for(path)}: exists already",
+            hint="--resume goes on with that run, --overwrite starts again and keeps the old file "
+            "under another name; or name another file with --output.",
+        )
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        raise ResultsError(f"{path}: is a directory", hint="name a file with --output.")
+    if path.suffix.lower() in {".gz", ".ods", ".xls", ".xlsb", ".xlsm", ".xlsx"}:
+        raise ResultsError(
+            f"{path}: results are written as CSV, not as {path.suffix}",
+            hint="name a file that ends in .csv with --output.",
+        )
+    if not path.parent.is_dir():
+        raise ResultsError(f"{path}: no such directory: {path.parent}", hint="make it first.")
+    # Tried, not asked for: what a directory admits shows only when a file is made in it.
+    draft = path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
+    draft.open("xb").close()
+    draft.unlink()
+
+
+def earlier(settings: Settings) -> Earlier | None:
+    """What ``--resume`` goes on with; None if it is a start.
+
+    Raises:
+        ResultsError: What stands there cannot be gone on with.
+    """
+    path = settings.output
+    if not settings.resume:
+        return None
+    paper = manifest.read(path)
+    if not path.exists():
+        if paper is None or "sha256" not in paper.results:  # it had not yet come to its results
+            return None
+        raise ResultsError(
+            f"{path}: is missing, but the manifest of run {paper.run_id} stands beside its place",
+            hint="put it back; or start again with --overwrite, which keeps that manifest under "
+            "another name.",
+        )
+    if paper is None:
+        raise ResultsError(
+            f"{path}: its manifest {manifest.path_for(path).name} is missing:"
+            " it is not known which run this is",
+            hint="put it back, or start again with --overwrite: what is revoked is not sent again.",
+        )
+    recorded = Recorded.read(path)
+    if "sha256" in paper.results and manifest.sha256(path) != paper.results["sha256"]:
+        raise ResultsError(
+            f"{path}: was changed since run {paper.run_id} ended: it is not known any more what "
+            "was done",
+            hint="put the file back as it was, or start again with --overwrite: what is revoked "
+            "is not sent again.",
+        )
+    return Earlier(recorded, paper)
+
+
+def check_same_run(
+    found: Earlier, settings: Settings, *, command: str, api: str, sha256: str, mismatch: str
+) -> None:
+    """Refuse to go on with a run that was about something else.
+
+    Args:
+        found: What earlier sessions have left.
+        settings: Where.
+        command: The command's name.
+        api: What the manifest would name as the API.
+        sha256: Hex digest of the input.
+        mismatch: Why the rows are not the same, or empty.
+
+    Raises:
+        ResultsError: Nothing was sent.
+    """
+    paper = found.paper
+    differs = ""
+    if paper.command != command:
+        differs = f"that is a run of bulk-revoke {paper.command}"
+    elif paper.options.get("dry_run"):
+        differs = "that was a dry run, which has sent nothing"
+    elif paper.api != api:
+        differs = f"that run is about {paper.api}, this one about {api}"
+    elif paper.input["sha256"] != sha256:
+        differs = f"its input was another one, or was changed since: {paper.input.get('path')}"
+    elif mismatch:
+        differs = f"the input is read in another way than then: {mismatch}"
+    if differs:
+        raise ResultsError(
+            f"{settings.output}: cannot be gone on with: {differs}",
+            hint="repeat the command as it was then, with --resume; or name another --output.",
+        )
+
+
+def begin(
+    settings: Settings,
+    plan: Plan,
+    found: Earlier | None,
+    paper: Manifest,
+    *,
+    redact: Callable[[str], str],
+) -> Journal:
+    """Put manifest and plan on the disk: what is known of each row is there before a PATCH.
+
+    Args:
+        settings: Where.
+        plan: What is about to happen.
+        found: What earlier sessions have left, if this goes on with them.
+        paper: The run's manifest; it gets a session of its own.
+        redact: Takes secrets out of a text from outside.
+
+    Raises:
+        ResultsError: They cannot be written; nothing was sent.
+    """
+    path = settings.output
+    journal = Journal(path, plan.listing, plan.was, redact=redact)
+    paper.results.pop("sha256", None)
+    paper.sessions.append(manifest.SessionRecord(started_at=timestamp(datetime.now(UTC))))
+    if found is None and (settings.overwrite or not path.exists()):
+        set_aside(path)  # also the manifest of a start that has come to nothing
+    if found is None and os.path.lexists(path):
+        raise ResultsError(
+            f"{path}: cannot be written: it has appeared meanwhile",
+            hint="name another place with --output; nothing was sent.",
+        )
+    try:
+        # The manifest first: without it the results could not be gone on with.
+        paper.write(manifest.path_for(path))
+        if found is None:
+            journal.create(plan.statuses)
+        else:
+            journal.resume(found.recorded, plan.statuses)
+    except BaseException as cause:
+        journal.close()
+        if found is None and not path.exists():
+            with suppress(OSError):
+                manifest.path_for(path).unlink()
+        if not isinstance(cause, OSError):
+            raise
+        raise ResultsError(
+            f"{path}: cannot be written: {cause.strerror}",
+            hint="name another place with --output; nothing was sent.",
+        ) from cause
+    return journal
+
+
+def set_aside(path: Path) -> None:
+    """Rename a results file and its manifest, so that others can take their place.
+
+    Raises:
+        ResultsError: They stand as they were.
+    """
+    paper = manifest.path_for(path)
+    try:
+        if not path.exists() and not paper.exists():
+            return
+        old = _free_name(path, _start_of(path))
+        if path.exists():
+            path.rename(old)
+        try:
+            if paper.exists():
+                paper.rename(manifest.path_for(old))
+        except OSError:
+            old.rename(path)
+            raise
+    except OSError as cause:
+        raise ResultsError(
+            f"{path}: cannot be renamed: {cause.strerror}", hint="name another --output."
+        ) from cause
+
+
+def _start_of(path: Path) -> str:
+    """When a run began, as part of a file name; if that is not known, when its file changed."""
+    try:
+        paper = manifest.read(path)
+        moment = datetime.fromisoformat(paper.sessions[0].started_at) if paper else None
+    except (ResultsError, ValueError, IndexError, TypeError):
+        moment = None
+    if moment is None:
+        there = path if path.exists() else manifest.path_for(path)
+        moment = datetime.fromtimestamp(there.stat().st_mtime, UTC)
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _free_name(path: Path, start: str) -> Path:
+    number = 1
+    while True:
+        name = f"{path.name}.bak-{start}" + (f"-{number}" if number > 1 else "")
+        old = path.with_name(name)
+        if not old.exists() and not manifest.path_for(old).exists():
+            return old
+        number += 1

@@ -1,0 +1,143 @@
+"""What a command is about: the licenses of its input, and those that are never to be touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batch import manifest, source
+from batch.errors import ConfigError, InputError, ResultsError
+from batch.model import ID_BYTES, UNFINISHED, Outcome
+from batch.revoked import read_revoked
+from batch.source.refusals import shown
+
+if TYPE_CHECKING:
+    from batch.model import Action, Listing
+    from batch.settings import Settings
+
+_OF_RESULTS = {
+    "run": UNFINISHED,
+    "verify": frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED, Outcome.UNKNOWN}),
+}
+"""Which rows a command takes where its input is the results file of an earlier run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """Licenses and what is known of them before anybody is asked.
+
+    Attributes:
+        listing: The input's entries.
+        excluded: Entries, each the first one of its license, that are never touched.
+        doubtful: Entries that are touched only if they were read before.
+    """
+
+    listing: Listing
+    excluded: frozenset[int]
+    doubtful: frozenset[int]
+
+
+def read_task(action: Action, settings: Settings, *, api: str) -> Task:
+    """Read what a command is about.
+
+    Args:
+        action: What is wanted of each license.
+        settings: From where.
+        api: What a manifest would name as the API.
+
+    Raises:
+        InputError: The input, or a file of ``--exclude``, cannot be used.
+        ConfigError: Those licenses are elsewhere.
+    """
+    if not action.wanted:
+        listing, doubtful, paper = read_revoked(
+            Path(settings.input), include_unknown=settings.include_unknown
+        )
+        if paper.api != api and not settings.sandbox:
+            raise ConfigError(
+                f"{settings.input}: that run was about {paper.api}, this restore is about {api}",
+                hint=_elsewhere(paper.api, rehearsal=paper.rehearsal),
+            )
+    else:
+        _check_manifest(settings)
+        listing = source.read(
+            settings.input,
+            by=settings.by,
+            column=settings.column,
+            sheet=settings.sheet,
+            carry=settings.carry,
+            skip_invalid=settings.skip_invalid,
+            include_hidden=settings.include_hidden,
+            outcomes=_OF_RESULTS[action.command],
+        )
+        doubtful = set()
+    return Task(listing, _excluded(listing, settings), frozenset(doubtful))
+
+
+def taken(listing: Listing) -> str:
+    """Say what was read, where no preview does."""
+    said = f"input:    {listing.title}"
+    if listing.left_out:
+        left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
+        said += f"\n          left out, by their outcome in the earlier run: {left_out}"
+    return said
+
+
+def _elsewhere(api: str, *, rehearsal: bool) -> str:
+    if rehearsal:
+        return "it was a rehearsal: nothing was revoked, and only --sandbox can restore it."
+    return f"name that installation: --base-url {api}"
+
+
+def _check_manifest(settings: Settings) -> None:
+    """Refuse results that are of a rehearsal, or of a command that did not revoke anything."""
+    try:
+        paper = manifest.read(Path(settings.input)) if settings.input != "-" else None
+    except ResultsError:
+        return  # what stands beside an input that is none of ours says nothing
+    if paper is None:
+        return
+    if paper.rehearsal and not settings.sandbox:
+        raise InputError(
+            f"{settings.input}: these are the results of a rehearsal; nothing was revoked",
+            hint="take the list that was rehearsed.",
+        )
+    if paper.options.get("dry_run"):
+        raise InputError(
+            f"{settings.input}: these are the results of a dry run; nothing was revoked",
+            hint="take the list that it was about.",
+        )
+    if paper.command != "run":
+        raise InputError(
+            f"{settings.input}: these are the results of bulk-revoke {paper.command}",
+            hint="take the list that it was about, or the results of bulk-revoke run.",
+        )
+
+
+def _excluded(listing: Listing, settings: Settings) -> frozenset[int]:
+    """The entries whose license some file of ``--exclude`` lists."""
+    never: set[str | bytes] = set()
+    for path in settings.exclude:
+        others = source.read(
+            path,
+            by=settings.by,
+            include_hidden=settings.include_hidden,
+            outcomes=source.ALL_LICENSES,
+        )
+        unread = {name: n for name, n in others.left_out.items() if name != Outcome.INVALID}
+        if unread:
+            raise InputError(
+                f"--exclude {path}: these outcomes are not known: {', '.join(map(shown, unread))}",
+                hint="is it the results file as it was written? Give it back its outcomes.",
+            )
+        never |= {_license(others, entry) for entry in others.distinct()}
+    if not never:
+        return frozenset()
+    return frozenset(entry for entry in listing.distinct() if _license(listing, entry) in never)
+
+
+def _license(listing: Listing, entry: int) -> str | bytes:
+    if listing.keys:
+        return listing.keys[entry]
+    return listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)]

@@ -1,0 +1,148 @@
+"""The requests of a run: one after another for a license, judged, waited for, stopped together.
+
+Looking and acting send through one of these, so a stop or an outage is one for the whole run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from batch.errors import ApiError, ThrottledError, TransientError, UnconfirmedError
+from batch.retry import RetryPolicy, Tries
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from batch.client import CryptlexClient
+    from batch.clock import Clock
+    from batch.errors import StoppedError
+    from batch.gate import Gate
+    from batch.health import Health
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+class HaltedError(Exception):
+    """The run was stopped before an answer came."""
+
+
+@dataclass(slots=True)
+class Sender:
+    """What sends, and what it has learned.
+
+    Attributes:
+        stopped: Why nothing more is to be begun, or None.
+        draining: After a stop: what is unsettled may still be read.
+    """
+
+    client: CryptlexClient
+    gate: Gate
+    health: Health
+    clock: Clock
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    jitter: Callable[[], float] = random.random
+    stopped: StoppedError | None = None
+    draining: bool = False
+    _resting: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def stop(self, reason: StoppedError) -> None:
+        """Begin nothing new; the first reason counts. To be called on the event loop."""
+        if self.stopped is None:
+            self.stopped = reason
+            log.warning("stopping: %s", reason.message, extra={"event": "stopping"})
+            for task in self._resting | self.gate.waiting:
+                task.cancel()
+
+    @property
+    def halted(self) -> bool:
+        """Whether not even reading may go on."""
+        return self.stopped is not None and not self.draining
+
+    async def ask(self, request: Awaitable[_T], tries: Tries) -> _T:
+        """Await one request, and let the license and the run's health know how it went.
+
+        Raises:
+            ApiError: It did not bring what was asked for.
+            StoppedError: The server is down, or refuses, for longer than is sensible to wait.
+        """
+        try:
+            answer = await request
+        except ApiError as error:
+            tries.sent += 1
+            tries.error = error
+            if isinstance(error, TransientError):
+                tries.unsettled |= error.arrived
+                self.health.failed(tries, error)
+            else:
+                self.health.succeeded()
+            raise
+        except Exception as bug:
+            tries.sent += 1
+            tries.error = ApiError(f"{type(bug).__name__}: {bug}")
+            tries.unsettled = True
+            raise
+        tries.sent += 1
+        self.health.succeeded()
+        return answer
+
+    async def read(self, request: Callable[[], Awaitable[_T]], most: int) -> _T:
+        """Ask for something that changes nothing until it is answered.
+
+        While every failure looks like an outage it goes on until the breaker tells.
+
+        Args:
+            request: Makes the request.
+            most: Requests at most that are its own fault.
+
+        Raises:
+            ApiError: The last answer, or what came instead of one.
+            HaltedError: The run was stopped before.
+            StoppedError: As in `ask`.
+        """
+        reads = Tries()
+        while True:
+            try:
+                return await self.read_once(request, reads)
+            except TransientError:
+                allowed = math.inf if self.health.looks_down(reads) else most
+                if not self.health.may_retry(reads, allowed):
+                    raise
+                await self.rest(reads)
+            except UnconfirmedError:
+                # An answer about something else, or about nothing: the next one may be better.
+                reads.charged += 1
+                if not self.health.may_retry(reads, most):
+                    raise
+                await self.rest(reads)
+
+    async def read_once(self, request: Callable[[], Awaitable[_T]], reads: Tries) -> _T:
+        """Ask for something that changes nothing; again only where the server asks to wait.
+
+        Raises:
+            ApiError, HaltedError, StoppedError: As in `read`.
+        """
+        while not self.halted:
+            try:
+                return await self.ask(request(), reads)
+            except ThrottledError:
+                continue
+        raise HaltedError
+
+    async def rest(self, tries: Tries) -> None:
+        """Wait before the next attempt; where an outage is to blame, the gate does that."""
+        if tries.charged == 0 or self.halted:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._resting.add(task)
+        try:
+            await self.clock.sleep(self.policy.wait(tries.charged, self.jitter))
+        finally:
+            self._resting.discard(task)

@@ -1,0 +1,490 @@
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from batch import destination, manifest
+from batch.errors import ResultsError
+from batch.manifest import Manifest, SessionRecord
+from batch.model import REVOKE, Listing, Outcome, Status
+from batch.plan import make_plan
+from batch.results import Journal
+from batch.seen import Seen
+from batch.settings import Settings
+from tests.builders import listing
+from tests.harness import some_ids
+from tests.written import column, look, started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch.destination import Earlier
+
+A, B, C = some_ids(3)
+REVOKED = Status(Outcome.REVOKED, True, 200, attempts=1)
+START = "2026-11-24T12:00:00.000Z"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "results.csv"
+
+
+def paper(**more: object) -> Manifest:
+    fields: dict[str, object] = {
+        "run_id": "0badcafe",
+        "command": "run",
+        "api": "https://api.cryptlex.com/v3",
+        "reason": "",
+        "rehearsal": False,
+        "options": {},
+        "input": {"path": "licenses.csv", "sha256": "0" * 64},
+        "results": {"path": "results.csv"},
+    }
+    return Manifest(**fields | more)  # type: ignore[arg-type]
+
+
+def at(path: Path, **more: object) -> Settings:
+    return Settings("licenses.csv", path, **more)  # type: ignore[arg-type]
+
+
+def begin(
+    settings: Settings,
+    listed: Listing,
+    found: Earlier | None = None,
+    *,
+    by: Manifest | None = None,
+    redact: Callable[[str], str] = str,
+) -> Journal:
+    """Begin, or go on, as a run does."""
+    plan = make_plan(
+        REVOKE, listed, Seen.nothing(listed), recorded=found.recorded if found else None
+    )
+    own = found.paper if found else by or paper()
+    return destination.begin(settings, plan, found, own, redact=redact)
+
+
+def run(path: Path, *, ended: bool = True) -> None:
+    """A run that has left its results and its manifest."""
+    listed = listing(A, B)
+    own = paper(sessions=[SessionRecord(START)])
+    with closing(started(path, listed, look(listed))) as journal:
+        journal.record(0, REVOKED)
+        if ended:
+            journal.finish()
+            own.results["sha256"] = manifest.sha256(path)
+    own.write(manifest.path_for(path))
+
+
+def names(path: Path) -> list[str]:
+    return sorted(each.name for each in path.parent.iterdir())
+
+
+def fail(*_: object, **__: object) -> NoReturn:
+    raise OSError(5, "I/O error")
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [
+        ("file", "--output"),
+        ("symlink", "--output"),
+        ("dangling symlink", "--output"),
+        ("directory", "--output"),
+        ("missing directory", "make it"),
+        ("file as directory", "make it"),
+        ("read-only directory", "--output"),
+        ("long name", "--output"),
+    ],
+)
+def test_a_path_that_cannot_become_the_results_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, remedy: str
+) -> None:
+    taken = path
+    match kind:
+        case "file":
+            path.write_text("precious")
+        case "symlink":
+            (path.parent / "target").write_text("precious")
+            path.symlink_to("target")
+        case "dangling symlink":
+            path.symlink_to("nowhere")
+        case "directory":
+            path.mkdir()
+        case "missing directory":
+            taken = path / "results.csv"
+        case "file as directory":
+            path.write_text("precious")
+            taken = path / "results.csv"
+        case "read-only directory":
+            monkeypatch.setattr(Path, "open", fail)
+        case "long name":
+            taken = path.with_name("x" * 300)
+    before = names(path)
+
+    with pytest.raises(ResultsError) as refused:
+        destination.check(at(taken))
+
+    assert str(taken) in refused.value.message
+    assert remedy in refused.value.hint
+    assert names(path) == before
+
+
+def test_a_free_path_is_not_touched_by_looking_at_it(path: Path) -> None:
+    destination.check(at(path))
+    destination.check(at(path, resume=True))
+    destination.check(at(path, overwrite=True))
+
+    assert names(path) == []
+
+
+@pytest.mark.parametrize("suffix", ["gz", "ods", "xls", "xlsb", "xlsm", "xlsx", "XLSX"])
+def test_results_are_written_as_csv_only(path: Path, suffix: str) -> None:
+    with pytest.raises(ResultsError, match=f"are written as CSV, not as .{suffix}") as refused:
+        destination.check(at(path.with_suffix(f".{suffix}")))
+
+    assert ".csv" in refused.value.hint
+
+
+@pytest.mark.parametrize("left", ["results.csv", "results.csv.run.json"])
+def test_results_and_manifests_are_not_written_over(path: Path, left: str) -> None:
+    (path.parent / left).write_text("precious")
+
+    with pytest.raises(ResultsError, match=f"{left}: exists already") as refused:
+        destination.check(at(path))
+
+    assert "--resume" in refused.value.hint
+    assert "--overwrite" in refused.value.hint
+    destination.check(at(path, resume=True))
+    destination.check(at(path, overwrite=True))
+
+
+@pytest.mark.parametrize("how", ["resume", "overwrite"])
+def test_a_directory_is_no_results_file_whatever_is_wanted(path: Path, how: str) -> None:
+    path.mkdir()
+
+    with pytest.raises(ResultsError, match="is a directory"):
+        destination.check(at(path, **{how: True}))
+
+
+def test_a_run_that_is_not_resumed_has_no_earlier_sessions(path: Path) -> None:
+    assert destination.earlier(at(path, resume=True)) is None
+    run(path)
+    assert destination.earlier(at(path)) is None
+    assert destination.earlier(at(path, overwrite=True)) is None
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_run_is_gone_on_with_whether_or_not_it_has_ended(path: Path, ended: bool) -> None:
+    run(path, ended=ended)
+
+    found = destination.earlier(at(path, resume=True))
+
+    assert found is not None
+    assert found.paper.run_id == "0badcafe"
+    assert found.recorded.outcome(0) is Outcome.REVOKED
+    assert found.recorded.is_journal is not ended
+
+
+def test_results_that_are_gone_while_the_manifest_says_how_they_ended_are_missed(
+    path: Path,
+) -> None:
+    run(path)
+    path.unlink()
+
+    with pytest.raises(ResultsError, match="is missing, but the manifest of run") as refused:
+        destination.earlier(at(path, resume=True))
+
+    assert "--overwrite" in refused.value.hint
+    assert names(path) == ["results.csv.run.json"]
+
+
+def test_a_start_that_was_killed_before_its_results_stood_there_is_begun_again(path: Path) -> None:
+    paper(sessions=[SessionRecord(START)]).write(manifest.path_for(path))
+
+    assert destination.earlier(at(path, resume=True)) is None
+
+
+def test_results_without_their_manifest_are_not_gone_on_with(path: Path) -> None:
+    run(path)
+    manifest.path_for(path).unlink()
+
+    with pytest.raises(ResultsError, match=r"results\.csv\.run\.json is missing") as refused:
+        destination.earlier(at(path, resume=True))
+
+    assert "--overwrite" in refused.value.hint
+
+
+def test_results_that_were_changed_since_their_run_ended_are_not_gone_on_with(path: Path) -> None:
+    run(path)
+    path.write_text(path.read_text().replace("not_attempted", "revoked"))
+
+    with pytest.raises(ResultsError, match="was changed since run 0badcafe ended") as refused:
+        destination.earlier(at(path, resume=True))
+
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\0"])
+def test_what_is_no_results_file_is_refused_and_no_crash(
+    path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    run(path)
+    if content is None:
+        monkeypatch.setattr(Path, "open", fail)
+    else:
+        path.write_bytes(content)
+
+    with pytest.raises(ResultsError, match=r"cannot be read|is no results file"):
+        destination.earlier(at(path, resume=True))
+
+
+SAME = {
+    "command": "run",
+    "api": "https://api.cryptlex.com/v3",
+    "sha256": "0" * 64,
+    "mismatch": "",
+}
+
+
+def test_the_same_command_api_and_input_are_the_same_run(path: Path) -> None:
+    run(path)
+    found = destination.earlier(at(path, resume=True))
+    assert found is not None
+
+    destination.check_same_run(found, at(path), **SAME)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "why"),
+    [
+        ({"command": "verify"}, {}, "that is a run of bulk-revoke run"),
+        ({"api": "sandbox"}, {}, "that run is about https://api.cryptlex.com/v3, this one about"),
+        ({"sha256": "1" * 64}, {}, "its input was another one, or was changed since: licenses.csv"),
+        ({"mismatch": "row 3 is another"}, {}, "is read in another way than then: row 3 is"),
+        ({}, {"dry_run": True}, "that was a dry run"),
+    ],
+)
+def test_a_run_about_something_else_is_not_gone_on_with(
+    path: Path, change: dict[str, str], options: dict[str, object], why: str
+) -> None:
+    run(path)
+    found = destination.earlier(at(path, resume=True))
+    assert found is not None
+    found = replace(found, paper=paper(options=options))
+
+    with pytest.raises(ResultsError) as refused:
+        destination.check_same_run(found, at(path), **SAME | change)
+
+    assert refused.value.message.startswith(f"{path}: cannot be gone on with: ")
+    assert why in refused.value.message
+    assert "--resume" in refused.value.hint
+
+
+def test_manifest_and_plan_are_on_the_disk_before_anything_is_sent(path: Path) -> None:
+    begin(at(path), listing(A, B)).close()
+
+    found = manifest.read(path)
+    assert found is not None
+    assert column(path, "outcome") == ["planned", "planned"]
+    assert [(each.started_at[-1], each.exit_code) for each in found.sessions] == [("Z", None)]
+    assert names(path) == ["results.csv", "results.csv.run.json"]
+
+
+def test_going_on_adds_a_session_and_keeps_the_results(path: Path) -> None:
+    run(path)
+    found = destination.earlier(at(path, resume=True))
+
+    with closing(begin(at(path, resume=True), listing(A, B), found)) as journal:
+        journal.record(1, REVOKED)
+
+    own = manifest.read(path)
+    assert own is not None
+    assert [each.started_at == START for each in own.sessions] == [True, False]
+    assert "sha256" not in own.results
+    assert column(path, "outcome")[-3:] == ["not_attempted", "planned", "revoked"]
+    assert names(path) == ["results.csv", "results.csv.run.json"]
+
+
+def test_secrets_are_taken_out_of_what_is_written(path: Path) -> None:
+    begin(at(path), listing(A, "secret"), redact=lambda text: text.replace("secret", "***")).close()
+
+    assert column(path, "license_id") == [A, "***"]
+
+
+def test_overwriting_keeps_the_old_results_under_the_moment_they_were_begun(path: Path) -> None:
+    run(path)
+    old, old_paper = path.read_bytes(), manifest.path_for(path).read_bytes()
+
+    begin(at(path, overwrite=True), listing(C)).close()
+
+    kept = path.with_name("results.csv.bak-20261124T120000Z")
+    assert kept.read_bytes() == old
+    assert manifest.path_for(kept).read_bytes() == old_paper
+    assert column(path, "license_id") == [C]
+    assert len(names(path)) == 4
+
+
+def test_whatever_often_something_is_set_aside_nothing_is_written_over(path: Path) -> None:
+    for number in range(4):
+        run(path)
+        path.write_text(f"{number}")
+        destination.set_aside(path)
+    path.with_name("results.csv.bak-20261124T120000Z-5.run.json").touch()
+    run(path)
+    destination.set_aside(path)
+
+    kept = [name for name in names(path) if not name.endswith(".json")]
+    stem = "results.csv.bak-20261124T120000Z"
+    assert kept == [stem, f"{stem}-2", f"{stem}-3", f"{stem}-4", f"{stem}-6"]
+    assert [path.with_name(name).read_text() for name in kept[:4]] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"sessions": []}'])
+def test_without_a_readable_manifest_the_moment_is_that_of_the_last_change(
+    path: Path, content: str | None
+) -> None:
+    path.write_text("precious")
+    moment = datetime(2026, 9, 21, 13, 13, 20, tzinfo=UTC).timestamp()
+    os.utime(path, (moment, moment))
+    if content is not None:
+        manifest.path_for(path).write_text(content)
+
+    destination.set_aside(path)
+
+    assert path.with_name("results.csv.bak-20260921T131320Z").read_text() == "precious"
+
+
+@pytest.mark.parametrize("sessions", [[], [SessionRecord("yesterday")], [SessionRecord(5)]])  # type: ignore[arg-type]
+def test_a_run_whose_start_is_not_known_is_no_obstacle(
+    path: Path, sessions: list[SessionRecord]
+) -> None:
+    paper(sessions=sessions).write(manifest.path_for(path))
+
+    destination.set_aside(path)
+
+    assert len(names(path)) == 1
+    assert names(path)[0].startswith("results.csv.bak-2")
+
+
+def test_where_nothing_stands_nothing_is_set_aside(path: Path) -> None:
+    destination.set_aside(path)
+
+    assert names(path) == []
+
+
+@pytest.mark.parametrize("which", ["results.csv", "results.csv.run.json"])
+def test_what_cannot_be_set_aside_whole_stands_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    run(path)
+    rename = Path.rename
+
+    def refused(self: Path, target: Path) -> Path:
+        return fail() if self.name == which else rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(ResultsError, match="cannot be renamed: I/O error") as failed:
+        destination.set_aside(path)
+
+    assert "--output" in failed.value.hint
+    assert names(path) == ["results.csv", "results.csv.run.json"]
+
+
+def test_the_manifest_of_a_start_that_came_to_nothing_is_kept_as_well(path: Path) -> None:
+    paper(run_id="orphan", sessions=[SessionRecord(START)]).write(manifest.path_for(path))
+
+    begin(at(path, resume=True), listing(A)).close()
+
+    kept = path.with_name("results.csv.bak-20261124T120000Z.run.json")
+    assert json.loads(kept.read_bytes())["run_id"] == "orphan"
+    assert manifest.run_id_of(path) == "0badcafe"
+    assert column(path, "license_id") == [A]
+
+
+@pytest.mark.parametrize("kind", ["results", "symlink"])
+def test_what_has_appeared_meanwhile_is_not_touched(path: Path, kind: str) -> None:
+    if kind == "results":
+        run(path)
+    else:
+        path.symlink_to("nowhere")
+    before = {name: (path.parent / name).lstat() for name in names(path)}
+
+    with pytest.raises(ResultsError, match="it has appeared meanwhile") as refused:
+        begin(at(path), listing(C))
+
+    assert "nothing was sent" in refused.value.hint
+    assert {name: (path.parent / name).lstat() for name in names(path)} == before
+
+
+@pytest.mark.parametrize("step", ["manifest", "results"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
+def test_a_start_that_cannot_be_written_leaves_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    if step == "manifest":
+        monkeypatch.setattr(Manifest, "write", broken)
+    else:
+        monkeypatch.setattr(Journal, "create", broken)
+    expected = ResultsError if isinstance(error, OSError) else KeyboardInterrupt
+
+    with pytest.raises(expected) as refused:
+        begin(at(path), listing(A))
+
+    assert names(path) == []
+    if isinstance(refused.value, ResultsError):
+        assert refused.value.message == f"{path}: cannot be written: No space left"
+        assert "nothing was sent" in refused.value.hint
+
+
+def test_going_on_that_cannot_be_written_leaves_results_and_manifest(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(path)
+    before = path.read_bytes()
+    found = destination.earlier(at(path, resume=True))
+    monkeypatch.setattr(Journal, "resume", fail)
+
+    with pytest.raises(ResultsError, match="cannot be written: I/O error"):
+        begin(at(path, resume=True), listing(A, B), found)
+
+    assert path.read_bytes() == before
+    assert manifest.run_id_of(path) == "0badcafe"
+
+
+def test_a_results_file_that_vanishes_before_it_is_gone_on_with_keeps_its_manifest(
+    path: Path,
+) -> None:
+    run(path)
+    found = destination.earlier(at(path, resume=True))
+    path.unlink()
+
+    with pytest.raises(ResultsError, match="cannot be written: No such file"):
+        begin(at(path, resume=True), listing(A, B), found)
+
+    assert not path.exists()
+    assert names(path) == ["results.csv.run.json"]
+
+
+def test_looking_whether_a_file_can_be_made_leaves_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "there")
+    draft = path.with_name(".bulk-revoke.there.tmp")
+    draft.write_text("precious")
+
+    with pytest.raises(ResultsError, match="cannot be written: File exists"):
+        destination.check(at(path))
+
+    assert draft.read_text() == "precious"

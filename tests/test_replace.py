@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pytest
+
+from batch.replace import creating, replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "results.csv"
+
+
+@pytest.fixture(params=["links", "no links"])
+def _disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system, with hard links or without."""
+    if request.param == "no links":
+        refused = OSError(errno.EPERM, "Operation not permitted")
+        monkeypatch.setattr(os, "link", failing(refused))
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+def write(file: BinaryIO, lines: int, error: BaseException) -> None:
+    """Write some lines, and come to a bad end."""
+    for _ in range(lines):
+        file.write(b"a line\n")
+        file.flush()
+    raise error
+
+
+def names(path: Path) -> list[str]:
+    return sorted(each.name for each in path.parent.iterdir())
+
+
+@pytest.mark.usefixtures("_disk")
+def test_a_new_file_appears_whole_and_nothing_else_does(path: Path) -> None:
+    with creating(path) as file:
+        file.write(b"first\n")
+        assert path.name not in names(path)
+        file.write(b"second\n")
+
+    assert path.read_bytes() == b"first\nsecond\n"
+    assert names(path) == [path.name]
+
+
+@pytest.mark.usefixtures("_disk")
+@pytest.mark.parametrize("kind", ["file", "empty file", "symlink", "dangling symlink", "directory"])
+def test_what_stands_there_is_never_touched(path: Path, kind: str) -> None:
+    target = path.with_name("target")
+    match kind:
+        case "file" | "empty file":
+            path.write_bytes(b"" if kind == "empty file" else b"precious")
+        case "symlink":
+            target.write_text("precious")
+            path.symlink_to(target)
+        case "dangling symlink":
+            path.symlink_to(target)
+        case "directory":
+            path.mkdir()
+    before = names(path), path.lstat()
+
+    with pytest.raises(FileExistsError), creating(path) as file:
+        file.write(b"new")
+
+    assert (names(path), path.lstat()) == before
+    if kind in {"file", "symlink"}:
+        assert path.read_text() == "precious"
+
+
+@pytest.mark.usefixtures("_disk")
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt(), MemoryError()]
+)
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_a_crash_at_any_write_leaves_no_file(path: Path, error: BaseException, writes: int) -> None:
+    with pytest.raises(type(error)), creating(path) as file:
+        write(file, writes, error)
+
+    assert names(path) == []
+
+
+@pytest.mark.usefixtures("_disk")
+@pytest.mark.parametrize(("where", "name"), [(os, "fsync"), (Path, "open")])
+def test_a_disk_that_does_not_take_it_leaves_no_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch, where: object, name: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, failing(OSError(errno.EIO, "I/O error")))
+        with pytest.raises(OSError, match="I/O error"), creating(path) as file:
+            file.write(b"new")
+
+    assert names(path) == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "I/O error"), KeyboardInterrupt()])
+def test_without_links_a_name_that_cannot_be_given_is_free_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr(os, "link", failing(OSError(errno.ENOTSUP, "no links")))
+    monkeypatch.setattr(Path, "replace", failing(error))
+
+    with pytest.raises(type(error)), creating(path) as file:
+        file.write(b"new")
+
+    assert names(path) == []
+
+
+def test_a_new_file_is_on_the_disk_before_it_has_its_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    link = os.link
+
+    def noted(source: Path, target: Path) -> None:
+        steps.append(f"link {source.read_text()}")
+        link(source, target)
+
+    monkeypatch.setattr(os, "fsync", lambda _: steps.append("fsync"))
+    monkeypatch.setattr(os, "link", noted)
+    with creating(path) as file:
+        file.write(b"new")
+
+    assert steps == ["fsync", "link new", "fsync"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+def test_a_file_that_is_not_replaced_to_the_end_stands_as_it_was(
+    path: Path, error: BaseException
+) -> None:
+    path.write_text("old")
+
+    with pytest.raises(type(error)), replacing(path) as file:
+        write(file, 1, error)
+
+    assert path.read_text() == "old"
+    assert names(path) == [path.name]

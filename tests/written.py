@@ -1,0 +1,85 @@
+"""Results files as runs write them, and what is in them."""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from batch.columns import COLUMNS
+from batch.model import ID_BYTES, REVOKE, Listing
+from batch.plan import make_plan
+from batch.results import Journal
+from batch.seen import Seen, State
+from batch.source.ids import NO_ID
+from batch.source.keys import parse_key
+from batch.source.repeats import first_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from batch.plan import Plan
+    from batch.recorded import Recorded
+
+NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
+HEADER = ",".join(COLUMNS) + "\n"
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, strict=True))
+
+
+def column(path: Path, name: str) -> list[str]:
+    return [row[name] for row in table(path)]
+
+
+def keyed(*cells: str) -> Listing:
+    """A listing by key with one row for each cell."""
+    keys = [parse_key(text) for text in cells]
+    invalid = {entry: text for entry, text in enumerate(cells) if not keys[entry]}
+    return Listing(
+        title="licenses.csv",
+        rows=array("I", range(2, 2 + len(cells))),
+        ids=NO_ID * len(cells),
+        keys=keys,
+        first=first_keys(keys, invalid),
+        invalid=invalid,
+    )
+
+
+def look(
+    listing: Listing,
+    *,
+    revoked: Collection[int] = (),
+    unseen: Collection[int] = (),
+    ids: Mapping[int, str] | None = None,
+) -> Seen:
+    """What a look has found: active licenses, but for these entries; for keys their IDs."""
+    seen = Seen.nothing(listing)
+    seen.looked = True
+    for entry in listing.distinct():
+        if entry not in unseen:
+            seen.states[entry] = State.REVOKED if entry in revoked else State.ACTIVE
+    for entry, text in (ids or {}).items():
+        seen.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)] = UUID(text).bytes
+    return seen
+
+
+def started(path: Path, listing: Listing, seen: Seen | None = None) -> Journal:
+    """The journal of a run that begins, its plan on the disk."""
+    plan = make_plan(REVOKE, listing, seen or Seen.nothing(listing))
+    journal = Journal(path, plan.listing, plan.was, now=lambda: NOON)
+    journal.create(plan.statuses)
+    return journal
+
+
+def resumed(recorded: Recorded, listing: Listing, seen: Seen | None = None) -> tuple[Journal, Plan]:
+    """The journal of a run that is gone on with, and what is planned now."""
+    plan = make_plan(REVOKE, listing, seen or Seen.nothing(listing), recorded=recorded)
+    journal = Journal(recorded.path, plan.listing, plan.was, now=lambda: NOON)
+    journal.resume(recorded, plan.statuses)
+    return journal, plan
