@@ -201,8 +201,9 @@ class Health:
             pause = self.gate.back_off(error.sent, error.retry_after)
         if pause:
             log.warning(
-                "%s: nothing is sent for %.1f s",
+                "%s: nothing is sent for %.1f s%s",
                 error.message,
                 pause,
+                "; does somebody else use this address as well?" * (error.status == 429),
                 extra={"event": "paused", "wait_s": round(pause, 3), "http_status": error.status},
             )

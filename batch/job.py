@@ -192,7 +192,7 @@ class Job:
         ):
             self.sender.stop(
                 StoppedError(
-                    f"too many failures: {self._failures} of {self._settled} licenses sent",
+                    f"too many failures: {self._failures} of the first {self._settled} licenses",
                     hint="the results say why; --max-failures sets the limit.",
                 )
             )

@@ -24,7 +24,7 @@ NAMED = 10
 _PLANNED = Status(Outcome.PLANNED)
 _IN_DOUBT = Status(Outcome.PLANNED, error="a session that was killed may have sent it")
 _LEFT_IN_DOUBT = Status(Outcome.UNKNOWN, error=_IN_DOUBT.error)
-_LEFT = Status(Outcome.NOT_ATTEMPTED, error="left for later by --limit")
+LEFT = Status(Outcome.NOT_ATTEMPTED, error="left for later by --limit")
 _EXCLUDED = Status(Outcome.EXCLUDED, error="listed in --exclude")
 _INVALID_ID = Status(Outcome.INVALID, error="the cell holds no license ID")
 _INVALID_KEY = Status(Outcome.INVALID, error="the cell holds no license key")
@@ -126,7 +126,7 @@ def make_plan(
     for entry, first in enumerate(listing.first):
         if entry != first:
             status = statuses[first]
-            left += status is _LEFT
+            left += status is LEFT
         elif entry in listing.invalid:
             status = invalid
         elif _is_done(entry, recorded, missing_ok=missing_ok):
@@ -142,7 +142,7 @@ def make_plan(
             elif status is _IN_DOUBT:
                 status = _LEFT_IN_DOUBT
             else:
-                status = _LEFT
+                status = LEFT
                 left += 1
         statuses.append(status)
     plan = Plan(

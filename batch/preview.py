@@ -14,6 +14,7 @@ from operator import ne
 from typing import TYPE_CHECKING
 
 from batch.model import Outcome
+from batch.plan import LEFT
 from batch.text import counted, duration, plain
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _reason(status: Status | None) -> str:
     if status is None:
         return _EARLIER
     if status.outcome is Outcome.NOT_ATTEMPTED:
-        return f"not attempted ({status.error})"
+        return LEFT.error if status is LEFT else f"not attempted ({status.error})"
     return _REASONS.get(status.outcome, "")
 
 

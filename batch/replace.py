@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -19,17 +19,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: The old file, if any, stands as it was.
     """
-    draft = path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
-    try:
-        with draft.open("xb") as file:
-            yield cast("BinaryIO", file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        with suppress(OSError):
-            draft.unlink()
-    _sync_directory(path.parent)
+    with _drafted(path, lambda draft: draft.replace(path)) as file:
+        yield file
 
 
 @contextmanager
@@ -40,16 +31,27 @@ def creating(path: Path) -> Iterator[BinaryIO]:
         FileExistsError: There is one already; it stands as it was.
         OSError: There is no file.
     """
+
+    def place(draft: Path) -> None:
+        try:
+            os.link(draft, path)
+        except OSError:  # a file system without links, or the name is taken
+            _replace_nothing(draft, path)
+
+    with _drafted(path, place) as file:
+        yield file
+
+
+@contextmanager
+def _drafted(path: Path, place: Callable[[Path], object]) -> Iterator[BinaryIO]:
+    """Write beside a path, and put it in place once all of it is on the disk."""
     draft = path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
     try:
         with draft.open("xb") as file:
             yield cast("BinaryIO", file)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except OSError:  # a file system without links, or the name is taken
-            _replace_nothing(draft, path)
+        place(draft)
     finally:
         with suppress(OSError):
             draft.unlink()

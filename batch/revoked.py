@@ -63,10 +63,7 @@ def read_revoked(path: Path, *, include_unknown: bool) -> tuple[Listing, set[int
         )
     entries, doubtful, left_out = _choose(recorded, include_unknown=include_unknown)
     if not entries:
-        raise InputError(
-            f"{path}: run {paper.run_id} has turned no license from not revoked to revoked",
-            hint="there is nothing to restore." if include_unknown else _hint(left_out),
-        )
+        raise _nothing(path, paper.run_id, {} if include_unknown else left_out)
     changed = paper.results.get("sha256", sha256) != sha256
     return (
         Listing(
@@ -129,7 +126,15 @@ def _warnings(
     return tuple(warnings)
 
 
-def _hint(left_out: dict[str, int]) -> str:
+def _nothing(path: Path, run_id: str, left_out: dict[str, int]) -> InputError:
+    """Why there is nothing to restore; where it is only not known, how to restore all the same."""
     if left_out.keys() & {Outcome.UNKNOWN, "unknown before"}:
-        return "--include-unknown takes those of which it is not known; they are read first."
-    return "there is nothing to restore."
+        return InputError(
+            f"{path}: it is not known of any license that run {run_id} has turned it from not"
+            " revoked to revoked",
+            hint="--include-unknown takes those of which it is not known; they are read first.",
+        )
+    return InputError(
+        f"{path}: run {run_id} has turned no license from not revoked to revoked",
+        hint="there is nothing to restore.",
+    )

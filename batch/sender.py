@@ -12,7 +12,13 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from batch.errors import ApiError, ThrottledError, TransientError, UnconfirmedError
+from batch.errors import (
+    ApiError,
+    InterruptedRunError,
+    ThrottledError,
+    TransientError,
+    UnconfirmedError,
+)
 from batch.retry import RetryPolicy, Tries
 
 if TYPE_CHECKING:
@@ -56,7 +62,9 @@ class Sender:
         """Begin nothing new; the first reason counts. To be called on the event loop."""
         if self.stopped is None:
             self.stopped = reason
-            log.warning("stopping: %s", reason.message, extra={"event": "stopping"})
+            # Who has sent a signal is told by its handler.
+            level = logging.INFO if isinstance(reason, InterruptedRunError) else logging.WARNING
+            log.log(level, "stopping: %s", reason.message, extra={"event": "stopping"})
             for task in self._resting | self.gate.waiting:
                 task.cancel()
 

@@ -167,7 +167,9 @@ class Session:
             ) from cause
         self._begun = True
         if gate.pause(rest) >= 1:
-            self.screen.say(f"another run has just ended on this host: waiting {rest:.0f} s")
+            self.screen.say(
+                f"another run on this host was at work a moment ago: waiting {rest:.0f} s"
+            )
 
     async def _show_life(self, progress: Progress) -> None:
         """To the person who looks, and to the run that comes next."""

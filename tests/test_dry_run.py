@@ -10,21 +10,16 @@ import pytest
 
 from batch.sandbox import Account
 from tests.harness import some_ids
-from tests.served import Served, paper, served, settle_in, write
+from tests.served import Served, paper, served, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 IDS = some_ids(12)
 STRANGER = some_ids(1, seed=7)[0]
 
 
-@pytest.fixture(autouse=True)
-def home(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settle_in(tmp_path, tmp_path_factory.mktemp("locks"), monkeypatch)
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 @pytest.fixture

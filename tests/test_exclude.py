@@ -10,7 +10,7 @@ import xlsxwriter
 
 from batch.sandbox import Account
 from tests.harness import some_ids
-from tests.served import Served, served, settle_in, write
+from tests.served import Served, served, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,10 +21,7 @@ RUN = ("run", "list.csv")
 
 
 @pytest.fixture(autouse=True)
-def home(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settle_in(tmp_path, tmp_path_factory.mktemp("locks"), monkeypatch)
+def home(at_home: None) -> None:  # noqa: ARG001 - it comes first
     write("list.csv", IDS)
 
 

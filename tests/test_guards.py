@@ -12,7 +12,7 @@ import pytest
 
 from batch.sandbox import PRODUCTS, Account
 from tests.harness import some_ids
-from tests.served import Served, served, settle_in, write
+from tests.served import Served, served, write
 
 IDS = some_ids(6)
 OWN, OTHER = PRODUCTS[:2]
@@ -24,10 +24,7 @@ Prepare = Callable[[Served, pytest.MonkeyPatch], object]
 
 
 @pytest.fixture(autouse=True)
-def home(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settle_in(tmp_path, tmp_path_factory.mktemp("locks"), monkeypatch)
+def home(at_home: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - it comes first
     write("list.csv", IDS)
 
     def no_terminal(*_: object, **__: object) -> None:

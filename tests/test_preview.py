@@ -245,7 +245,7 @@ def test_what_a_limit_leaves_is_counted_in_licenses() -> None:
     assert shown(plan)[1:4] == [
         "          5 rows (2 repeat a license)",
         "revoke:   1 license at api.cryptlex.com",
-        "others:   2 not attempted (left for later by --limit)",
+        "others:   2 left for later by --limit",
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from batch.sandbox import PRODUCTS, Account
 from tests.harness import some_ids
-from tests.served import Served, paper, served, settle_in, write
+from tests.served import Served, paper, served, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,7 @@ RESTORED = "list.results.restored.csv"
 
 
 @pytest.fixture(autouse=True)
-def home(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settle_in(tmp_path, tmp_path_factory.mktemp("locks"), monkeypatch)
+def home(at_home: None) -> None:  # noqa: ARG001 - it comes first
     write("list.csv", [*IDS, IDS[9]])
 
 

@@ -120,7 +120,7 @@ def masked(lines: list[str]) -> list[str]:
         text = re.sub(r"\d\d:\d\d-\d\d:\d\d UTC", "… UTC", text)
         text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "…", text)
         text = re.sub(r"\bby \S+, process \d+", "by …, process …", text)
-        text = re.sub(r"\b(for|waiting) \d+(\.\d)? s$", r"\1 … s", text)
+        text = re.sub(r"\b(for|waiting) \d+(\.\d)? s\b", r"\1 … s", text)
         text = re.sub(r"^ {1,7}(?=\d+( [a-z_]+)?$)", "", text)  # wc and uniq indent as they like
         if not BAR.fullmatch(text):
             found.append(text)

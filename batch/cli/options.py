@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from batch.cli.grouped import GroupedOption
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,36 +15,6 @@ SAAS = "https://api.cryptlex.com/v3"
 """As in `batch.address`, which takes longer to import than this page to show."""
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
-
-
-class _Option(click.Option):
-    """An option that belongs to a group of the help page."""
-
-    def __init__(self, *args: Any, group: str, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
-        self.group = group
-
-    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
-        """Without the range: who leaves it is told."""
-        extra = super().get_help_extra(ctx)
-        extra.pop("range", None)
-        return extra
-
-
-class Command(click.Command):
-    """A command whose help page shows its options in groups."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one section for each group, in the order of the table."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None and isinstance(parameter, click.Option):
-                group = parameter.group if isinstance(parameter, _Option) else "Other"
-                sections.setdefault(group, []).append(record)
-        for group, records in sections.items():
-            with formatter.section(group):
-                formatter.write_dl(records)
 
 
 _POSITIVE = click.IntRange(min=1)
@@ -287,13 +259,31 @@ OPTIONS = {
 """Every option by its long name: its group, its names and click's attributes."""
 
 
+INPUT = ("column", "sheet", "by", "carry", "skip-invalid", "include-hidden")
+OUTPUT = ("output", "resume", "overwrite")
+TELLING = ("json", "log-file", "verbose", "quiet")
+SENDING = ("dry-run", "yes", "max-licenses", "limit", "max-failures", "exclude", "expect-product")
+API = (
+    "base-url",
+    "token-file",
+    "ca-file",
+    "rate",
+    "concurrency",
+    "timeout",
+    "max-attempts",
+    "wait",
+    "lock-dir",
+)
+"""Options that several commands have, in the order in which help pages show them."""
+
+
 def with_options(*names: str) -> Callable[[_F], _F]:
     """Give a command function these options of the table, in this order."""
 
     def decorate(function: _F) -> _F:
         for name in reversed(names):
             group, flags, attributes = OPTIONS[name]
-            function = click.option(*flags, cls=_Option, group=group, **attributes)(function)
+            function = click.option(*flags, cls=GroupedOption, group=group, **attributes)(function)
         return function
 
     return decorate

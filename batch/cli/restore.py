@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from batch.cli.options import Command, with_options
+from batch.cli.grouped import Command
+from batch.cli.options import API, OUTPUT, SENDING, TELLING, with_options
 
 
 @click.command(
@@ -18,33 +19,7 @@ from batch.cli.options import Command, with_options
 )
 @click.argument("source", metavar="RESULTS")
 @with_options(
-    "include-unknown",
-    "output",
-    "resume",
-    "overwrite",
-    "json",
-    "log-file",
-    "verbose",
-    "quiet",
-    "dry-run",
-    "yes",
-    "max-licenses",
-    "limit",
-    "max-failures",
-    "exclude",
-    "expect-product",
-    "missing-ok",
-    "reason",
-    "base-url",
-    "token-file",
-    "ca-file",
-    "rate",
-    "concurrency",
-    "timeout",
-    "max-attempts",
-    "wait",
-    "lock-dir",
-    "sandbox",
+    "include-unknown", *OUTPUT, *TELLING, *SENDING, "missing-ok", "reason", *API, "sandbox"
 )
 @click.pass_context
 def command(context: click.Context, /, source: str, **options: Any) -> int:  # noqa: ANN401

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from batch.cli.options import Command, with_options
+from batch.cli.grouped import Command
+from batch.cli.options import API, INPUT, OUTPUT, SENDING, TELLING, with_options
 
 
 @click.command(
@@ -17,41 +18,7 @@ from batch.cli.options import Command, with_options
     "3 stopped early, 4 another run is at work, 129/130/143 interrupted.",
 )
 @click.argument("source", metavar="INPUT")
-@with_options(
-    "column",
-    "sheet",
-    "by",
-    "carry",
-    "skip-invalid",
-    "include-hidden",
-    "output",
-    "resume",
-    "overwrite",
-    "json",
-    "log-file",
-    "verbose",
-    "quiet",
-    "dry-run",
-    "yes",
-    "max-licenses",
-    "limit",
-    "max-failures",
-    "exclude",
-    "expect-product",
-    "missing-ok",
-    "look",
-    "reason",
-    "base-url",
-    "token-file",
-    "ca-file",
-    "rate",
-    "concurrency",
-    "timeout",
-    "max-attempts",
-    "wait",
-    "lock-dir",
-    "sandbox",
-)
+@with_options(*INPUT, *OUTPUT, *TELLING, *SENDING, "missing-ok", "look", "reason", *API, "sandbox")
 @click.pass_context
 def command(context: click.Context, /, source: str, **options: Any) -> int:  # noqa: ANN401
     """Revoke every license that INPUT lists.

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from batch.cli.options import Command, with_options
+from batch.cli.grouped import Command
+from batch.cli.options import API, INPUT, TELLING, with_options
 
 
 @click.command(
@@ -17,32 +18,7 @@ from batch.cli.options import Command, with_options
     "4 another run is at work, 129/130/143 interrupted.",
 )
 @click.argument("source", metavar="INPUT")
-@with_options(
-    "column",
-    "sheet",
-    "by",
-    "carry",
-    "skip-invalid",
-    "include-hidden",
-    "output",
-    "overwrite",
-    "json",
-    "log-file",
-    "verbose",
-    "quiet",
-    "exclude",
-    "missing-ok",
-    "reason",
-    "base-url",
-    "token-file",
-    "ca-file",
-    "rate",
-    "concurrency",
-    "timeout",
-    "max-attempts",
-    "wait",
-    "lock-dir",
-)
+@with_options(*INPUT, "output", "overwrite", *TELLING, "exclude", "missing-ok", "reason", *API)
 @click.pass_context
 def command(context: click.Context, /, source: str, **options: Any) -> int:  # noqa: ANN401
     """Read every license that INPUT lists: is it revoked?

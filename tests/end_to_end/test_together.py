@@ -382,7 +382,7 @@ def test_a_killed_run_is_gone_on_with_as_soon_as_its_requests_are_over(
     )
 
     assert paced >= PERIOD + TIMEOUT
-    assert "another run has just ended on this host: waiting" in said_paced
+    assert "another run on this host was at work a moment ago: waiting" in said_paced
     # The time-out of 30 seconds has not passed: only the start.
     assert free < 15
     assert "waiting" not in said_free
