@@ -90,8 +90,8 @@ def earlier(settings: Settings) -> Earlier | None:
         return None
     paper = manifest.read(path)
     if not path.exists():
-        if paper is None or "sha256" not in paper.results:  # it had not yet come to its results
-            return None
+        if paper is None or not paper.results.keys() & {"begun", "sha256"}:
+            return None  # it had not yet come to its results
         raise ResultsError(
             f"{path}: is missing, but the manifest of run {paper.run_id} stands beside its place",
             hint="put it back; or start again with --overwrite, which keeps that manifest under "
@@ -185,6 +185,9 @@ def begin(
         paper.write(manifest.path_for(path))
         if found is None:
             journal.create(plan.statuses)
+            # From now on the results are somewhere, also if they are not found here.
+            paper.results["begun"] = paper.sessions[-1].started_at
+            paper.write(manifest.path_for(path))
         else:
             journal.resume(found.recorded, plan.statuses)
     except BaseException as cause:

@@ -74,6 +74,10 @@ class Health:
         """Whether the server counts as down: only probes are sent."""
         return self._probe_wait > 0
 
+    def count_anew(self) -> None:
+        """Begin a phase: time in which nothing was asked is no time without an answer."""
+        self._failing_since = self.clock.now() if self.is_down else math.inf
+
     def succeeded(self) -> None:
         """An answer came that says the server is well, whatever it says of the license."""
         self._budget.earn()

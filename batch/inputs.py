@@ -84,6 +84,21 @@ def taken(listing: Listing) -> str:
     return said
 
 
+def is_stale(task: Task, settings: Settings) -> bool:
+    """Whether the input may have changed since it was read, while the lock was waited for.
+
+    Above all a restore: the run that was waited for may have revoked more.
+    """
+    if settings.input == "-":
+        return False
+    if settings.exclude and settings.wait is not None:
+        return True
+    try:
+        return manifest.sha256(Path(settings.input)) != task.listing.sha256
+    except OSError:
+        return True
+
+
 def _elsewhere(api: str, *, rehearsal: bool) -> str:
     if rehearsal:
         return "it was a rehearsal: nothing was revoked, and only --sandbox can restore it."
@@ -132,12 +147,17 @@ def _excluded(listing: Listing, settings: Settings) -> frozenset[int]:
                 hint="is it the results file as it was written? Give it back its outcomes.",
             )
         never |= {_license(others, entry) for entry in others.distinct()}
-    if not never:
-        return frozenset()
+        # A list of keys without a header may begin with one that looks like a header.
+        never.add(_folded(others.header))
     return frozenset(entry for entry in listing.distinct() if _license(listing, entry) in never)
 
 
 def _license(listing: Listing, entry: int) -> str | bytes:
+    """What a license is told apart by; keys without regard to case, which is the safe side."""
     if listing.keys:
-        return listing.keys[entry]
+        return _folded(listing.keys[entry])
     return listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)]
+
+
+def _folded(key: str) -> str:
+    return key.strip().casefold()

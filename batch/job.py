@@ -27,7 +27,7 @@ from batch.retry import FailureLimit, Tries
 from batch.sender import HaltedError, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class Job:
         record: Has the status of an entry on disk when it returns; raises OSError if it cannot.
         sender: What everything is sent through; its ``stopped`` says why the run ended early.
         planned: Licenses that the plan sends, for the failure limit.
+        in_doubt: Entries that an earlier session may have sent: one that is refused is read back.
         failure_limit: When so much fails that the run is stopped.
         concurrency: Workers, and so requests in flight, at most.
         drain: Seconds at most for reading back what is unsettled after a stop.
@@ -56,6 +57,7 @@ class Job:
     record: Callable[[int, Status], None]
     sender: Sender
     planned: int
+    in_doubt: Collection[int] = ()
     failure_limit: FailureLimit = field(default_factory=FailureLimit)
     concurrency: int = 32
     drain: float = 45.0
@@ -80,7 +82,7 @@ class Job:
 
     async def _settle(self, entry: int) -> None:
         """Bring one license to its end, or as far as it comes before the run is stopped."""
-        tries = Tries()
+        tries = Tries(unsettled=entry in self.in_doubt)
         status: Status | None = None
         try:
             while status is None and not self.sender.stopped:
@@ -96,7 +98,7 @@ class Job:
             self._stop_for(bug)
         if status is not None:
             self._note(entry, status)
-        elif tries.unsettled:
+        elif tries.unsettled and tries.sent:
             self._unsettled.append((entry, tries))
 
     async def _patch(self, entry: int, tries: Tries) -> Status | None:

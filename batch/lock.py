@@ -69,8 +69,9 @@ def directory(chosen: str | None) -> Path:
     Raises:
         ConfigError: There is no such directory, or it cannot be written.
     """
-    # Where only some users can write, root would lock one file and everybody else another.
-    shared = _RUN.is_dir() and _RUN.stat().st_mode & stat.S_IWOTH and os.access(_RUN, os.W_OK)
+    # Where only some users can write, root would lock one file and everybody else another. Where
+    # all can but this process cannot, it is confined: elsewhere it would be alone with its lock.
+    shared = _RUN.is_dir() and _RUN.stat().st_mode & stat.S_IWOTH
     path = Path(chosen) if chosen is not None else _RUN if shared else _TEMP
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         raise _unusable(path, "is no directory that can be written")

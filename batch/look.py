@@ -176,15 +176,16 @@ class Look:
                 status = _unread(Outcome.FAILED, error, "its key cannot be looked up")
                 self.seen.problem(entry, State.UNREAD, status)
             return
+        if pages > 1 and len(entries) > 1:
+            # Pages shift while others write, and something may have slipped through between them.
+            for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
+                await self._look_up_some(half)
+            return
         for entry, key in zip(entries, keys, strict=True):
             found = lookup.found(key)
-            if isinstance(found, Status) and found.outcome is Outcome.FAILED:
-                self.seen.problem(entry, State.UNREAD, found)
-            elif pages > 1 and len(entries) > 1:
-                # Pages shift while others write: what was not on them may have slipped through.
-                await self._look_up_some([entry])
-            elif isinstance(found, Status):
-                self.seen.problem(entry, State.MISSING, found)
+            if isinstance(found, Status):
+                missing = found.outcome is Outcome.NOT_FOUND
+                self.seen.problem(entry, State.MISSING if missing else State.UNREAD, found)
             else:
                 self.seen.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)] = UUID(found.id).bytes
                 self.seen.note(entry, found)

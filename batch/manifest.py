@@ -120,7 +120,7 @@ def read(results: Path) -> Manifest | None:
         return None
     except OSError as cause:
         raise ResultsError(f"{path}: cannot be read: {cause.strerror}") from cause
-    except (ValueError, TypeError, KeyError, AttributeError) as cause:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as cause:
         raise ResultsError(
             f"{path}: is no manifest of bulk-revoke",
             hint="is it the file that the run has written?",

@@ -193,6 +193,7 @@ class Listing:
         invalid: Entry to the text of its cell, for cells that hold no ID or key.
         carry: Names of the input columns that are copied into the results.
         carried: For each entry the cells of those columns; empty if none are carried.
+        header: The ID column's header as written; empty where there is none.
         blank: Rows without any content, skipped.
         left_out: Rows of an earlier results file that were left out, by their outcome.
         warnings: What the user should know before the start, a sentence each.
@@ -206,6 +207,7 @@ class Listing:
     invalid: dict[int, str] = field(default_factory=dict)
     carry: tuple[str, ...] = ()
     carried: list[tuple[str, ...]] = field(default_factory=list)
+    header: str = ""
     blank: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -227,6 +229,14 @@ class Listing:
     def repeats(self, entry: int) -> bool:
         """Whether an earlier entry has the same ID or key."""
         return self.first[entry] != entry
+
+    def repeated(self) -> dict[int, list[int]]:
+        """Entries that repeat an earlier one, by that one."""
+        found: dict[int, list[int]] = {}
+        for entry, first in enumerate(self.first):
+            if entry != first:
+                found.setdefault(first, []).append(entry)
+        return found
 
     def distinct(self) -> array[int]:
         """The entries of distinct licenses: those that hold an ID or key, each at its first."""

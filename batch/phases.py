@@ -17,7 +17,7 @@ from batch.clock import Clock
 from batch.closing import Closing
 from batch.errors import InterruptedRunError, StoppedError
 from batch.gate import least_seconds
-from batch.inputs import Task, read_task, taken
+from batch.inputs import Task, is_stale, read_task, taken
 from batch.interrupts import stopped_by_signals
 from batch.plan import Guards, make_plan, to_look_at
 from batch.preview import preview
@@ -94,9 +94,11 @@ class Run:
         with ExitStack() as stack:
             terminal = stack.enter_context(open_terminal()) if self._asks else None
             task = read_task(self.action, settings, api=self._api_name)
+            api_lock = stack.enter_context(self._locked())
+            if is_stale(task, settings):
+                task = read_task(self.action, settings, api=self._api_name)
             for warning in task.listing.warnings:
                 self.screen.say(f"warning: {warning}")
-            api_lock = stack.enter_context(self._locked())
             earlier = self._earlier(task.listing)
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 return self._run(runner, terminal, task, api_lock, earlier)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batch.errors import GuardError
-from batch.model import DONE, Outcome, Status
+from batch.model import DONE, ID_BYTES, Outcome, Status
 from batch.seen import State
 from batch.text import counted
 
@@ -23,7 +23,6 @@ NAMED = 10
 
 _PLANNED = Status(Outcome.PLANNED)
 _IN_DOUBT = Status(Outcome.PLANNED, error="a session that was killed may have sent it")
-_LEFT_IN_DOUBT = Status(Outcome.UNKNOWN, error=_IN_DOUBT.error)
 LEFT = Status(Outcome.NOT_ATTEMPTED, error="left for later by --limit")
 _EXCLUDED = Status(Outcome.EXCLUDED, error="listed in --exclude")
 _INVALID_ID = Status(Outcome.INVALID, error="the cell holds no license ID")
@@ -74,6 +73,11 @@ class Plan:
     left: int = 0
 
     @property
+    def in_doubt(self) -> frozenset[int]:
+        """Entries of `affected` that an earlier session may have sent, not read since."""
+        return frozenset(entry for entry in self.affected if self.statuses[entry] is _IN_DOUBT)
+
+    @property
     def to_send(self) -> array[int]:
         """Entries whose license is sent a PATCH; none where the action may not send."""
         return self.affected if self.action.sends else array("I")
@@ -119,7 +123,7 @@ def make_plan(
     """
     guards = guards or Guards()
     if listing.keys:
-        listing = replace(listing, ids=bytes(seen.ids))
+        listing = replace(listing, ids=_ids(seen, recorded))
     statuses: list[Status | None] = []
     affected, left = array("I"), 0
     invalid = _INVALID_KEY if listing.keys else _INVALID_ID
@@ -132,7 +136,7 @@ def make_plan(
         elif _is_done(entry, recorded, missing_ok=missing_ok):
             status = None
         elif entry in excluded:
-            status = _EXCLUDED
+            status = _still_in_doubt(_EXCLUDED, action, entry, recorded)
         else:
             status = _status(action, entry, seen, recorded, guards)
             if status.outcome not in {Outcome.PLANNED, action.would}:
@@ -140,7 +144,7 @@ def make_plan(
             elif guards.limit is None or len(affected) < guards.limit:
                 affected.append(entry)
             elif status is _IN_DOUBT:
-                status = _LEFT_IN_DOUBT
+                status = replace(_IN_DOUBT, outcome=Outcome.UNKNOWN)
             else:
                 status = LEFT
                 left += 1
@@ -168,17 +172,36 @@ def _status(
     if problem is not None and (
         problem.outcome is not Outcome.UNKNOWN or not action.sends or entry in guards.proven_only
     ):
-        return problem
+        return _still_in_doubt(problem, action, entry, recorded)
     revoked = seen.revoked(entry)
     if revoked is action.wanted:
         is_ours = recorded is not None and _may_have_sent(recorded, entry, action)
         return Status(action.done if is_ours else action.before, revoked)
     if action.sends:
-        was_open = recorded is not None and recorded.outcome(entry) is Outcome.PLANNED
-        return _IN_DOUBT if was_open and revoked is None else _PLANNED
+        return _IN_DOUBT if revoked is None and _in_doubt(action, entry, recorded) else _PLANNED
     if revoked is None and seen.looked:
         return Status(Outcome.NOT_ATTEMPTED, error="the look was stopped before that")
     return Status(action.would, revoked)
+
+
+def _in_doubt(action: Action, entry: int, recorded: Recorded | None) -> bool:
+    """Whether an earlier session may have changed a license, and did not live to tell."""
+    return (
+        recorded is not None
+        and recorded.outcome(entry) in {Outcome.PLANNED, Outcome.UNKNOWN}
+        and recorded.was_revoked(entry) is not action.wanted
+    )
+
+
+def _still_in_doubt(
+    status: Status, action: Action, entry: int, recorded: Recorded | None
+) -> Status:
+    """A status that nothing was sent for, unless an earlier session may have sent something."""
+    if recorded is None or not (action.sends and _in_doubt(action, entry, recorded)):
+        return status
+    if status.outcome is Outcome.NOT_FOUND and recorded.was_revoked(entry) is None:
+        return status  # nobody has ever seen it
+    return replace(status, outcome=Outcome.UNKNOWN, error=f"{_IN_DOUBT.error}; {status.error}")
 
 
 def _may_have_sent(recorded: Recorded, entry: int, action: Action) -> bool:
@@ -187,9 +210,19 @@ def _may_have_sent(recorded: Recorded, entry: int, action: Action) -> bool:
     It was not so at the first look of the run, or nobody had looked; and there was a PATCH for
     it, or a session that would have sent one did not live to tell.
     """
-    in_doubt = recorded.outcome(entry) in {Outcome.PLANNED, Outcome.UNKNOWN}
-    is_open = in_doubt or recorded.attempts[entry] > 0
-    return is_open and recorded.was_revoked(entry) is not action.wanted
+    if recorded.was_revoked(entry) is action.wanted:
+        return False
+    return _in_doubt(action, entry, recorded) or recorded.attempts[entry] > 0
+
+
+def _ids(seen: Seen, recorded: Recorded | None) -> bytes:
+    """The IDs that the look has found for keys; for the others those that are recorded."""
+    ids = bytearray(seen.ids)
+    if recorded is not None:
+        for start in range(0, len(ids), ID_BYTES):
+            if not any(ids[start : start + ID_BYTES]):
+                ids[start : start + ID_BYTES] = recorded.ids[start : start + ID_BYTES]
+    return bytes(ids)
 
 
 def _was_revoked(listing: Listing, seen: Seen, recorded: Recorded | None) -> bytearray:
@@ -228,7 +261,9 @@ def _named(plan: Plan, entries: Iterable[int]) -> str:
     for entry in entries[:NAMED]:
         problem = plan.seen.problems.get(entry)
         product = problem.error if problem else f"product {plan.seen.product(entry) or 'not told'}"
-        lines.append(f"  row {plan.listing.rows[entry]}  {plan.listing.named(entry)}  {product}")
+        lines.append(
+            f"  row {plan.listing.rows[entry]}  {plan.listing.license_id(entry)}  {product}"
+        )
     if len(entries) > NAMED:
         lines.append(f"  and {len(entries) - NAMED:,} more")
     return "\n".join(lines)

@@ -58,6 +58,7 @@ def confirm(count: int, verb: str, terminal: TextIO, say: Callable[[str], None])
     Raises:
         GuardError: Something else was typed.
     """
+    _forget_what_was_typed(terminal)
     say(f"Type {count} to {verb} {'this license' if count == 1 else 'these licenses'}: ")
     try:
         answer = terminal.readline().strip().replace(",", "")
@@ -65,6 +66,13 @@ def confirm(count: int, verb: str, terminal: TextIO, say: Callable[[str], None])
         answer = ""
     if answer != str(count):
         raise GuardError("not confirmed: nothing was sent")
+
+
+def _forget_what_was_typed(terminal: TextIO) -> None:
+    """An answer counts only if it was given after what is asked about could be seen."""
+    if os.name == "posix":
+        with suppress(OSError, termios.error):
+            termios.tcflush(terminal.fileno(), termios.TCIFLUSH)
 
 
 def prompt_for_token() -> str:

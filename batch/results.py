@@ -71,7 +71,7 @@ class Journal:
         self._attempts = array("I")
         self._before: dict[int, tuple[int, int]] = {}
         self._owed: dict[int, tuple[int, bytes]] = {}
-        self._repeats = _repeats(listing)
+        self._repeats = listing.repeated()
         self._line = io.StringIO()
         self._csv = csv.writer(self._line, lineterminator="\n")
         self._file: BinaryIO = io.BytesIO()
@@ -185,9 +185,11 @@ class Journal:
             raise OSError(errno.ENOENT, "the file is gone from its place")
 
     def is_in_place(self) -> bool:
-        """Whether the file that is written still stands at its path."""
+        """Whether the file that is written still stands at its path, as long as it should be."""
+        size = self._size
         try:
-            return os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+            here = self.path.stat()
+            return os.path.samestat(here, os.fstat(self._file.fileno())) and here.st_size >= size
         except OSError:
             return False
 
@@ -218,6 +220,8 @@ class Journal:
     def _copy_in_order(self, final: BinaryIO) -> None:
         # The journal is read through its own descriptor: whatever somebody has put into its
         # place meanwhile, these are the lines that were written.
+        if os.fstat(self._file.fileno()).st_size < self._size:
+            raise OSError(errno.EIO, "somebody else has cut it off")
         with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as lines:
             final.write(lines[: lines.find(b"\n") + 1])
             for entry in range(len(self._outcomes)):
@@ -289,12 +293,3 @@ class Journal:
         self._line.seek(0)
         self._line.truncate()
         return text.encode()
-
-
-def _repeats(listing: Listing) -> dict[int, list[int]]:
-    """Entries that repeat an earlier one, by that one."""
-    found: dict[int, list[int]] = {}
-    for entry, first in enumerate(listing.first):
-        if entry != first:
-            found.setdefault(first, []).append(entry)
-    return found

@@ -115,10 +115,12 @@ class Session:
     async def act(self, plan: Plan, journal: Journal) -> None:
         """Send what is planned, and record how each license is settled."""
         settings = self.settings
+        self.sender.health.count_anew()
         progress = Progress(self.screen, self.clock, len(plan.to_send))
         job = Job(
             action=plan.action,
             license_id=plan.listing.license_id,
+            in_doubt=plan.in_doubt,
             record=_recorder(plan.listing, journal, progress),
             sender=self.sender,
             planned=len(plan.to_send),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -203,3 +204,15 @@ def test_a_license_that_comes_back_unasked_stops_everything(
     assert "was not asked for" in ended.err
     assert "nothing was sent" in ended.err
     assert ended.summary == {}
+
+
+@pytest.mark.parametrize("never", ["plain\nMixed-Case\n", "plain\nMIXED-CASE\n"])
+def test_a_list_of_keys_to_exclude_needs_no_header_and_no_care_for_case(
+    api: Served, never: str
+) -> None:
+    Path("never.csv").write_text(never)
+
+    ended = api.run(*RUN, "--exclude", "never.csv")
+
+    assert sorted(api.patches()) == sorted(set(IDS) - {IDS[1], IDS[6]})
+    assert ended.counts == {"revoked": 6, "excluded": 2}

@@ -148,6 +148,12 @@ def test_links_lead_somewhere(page: str) -> None:
         assert ((ROOT / page).parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda it: it.name)
+def test_tests_that_the_docs_name_exist(page: Path) -> None:
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), name
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.env")), ids=lambda it: it.name)
 def test_what_a_config_sets_is_an_option_that_takes_it(
     path: Path, monkeypatch: pytest.MonkeyPatch

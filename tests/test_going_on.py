@@ -191,11 +191,34 @@ def test_a_run_that_was_killed_before_its_results_were_there_starts_again(api: S
     api.run(*RUN, "--limit", "5")
     tear()
     Path(RESULTS).unlink()
+    manifest = Path(f"{RESULTS}.run.json")
+    manifest.write_text(manifest.read_text().replace('"begun"', '"not begun"'))
 
     ended = api.run(*RUN, "--resume")
 
     assert ended.code == 0
     assert ended.counts == {"revoked": 8, "already_revoked": 5}
+
+
+def test_a_run_that_was_killed_is_not_started_again_because_its_results_are_elsewhere(
+    api: Served,
+) -> None:
+    api.run(*RUN, "--limit", "5")
+    tear()
+    Path(RESULTS).rename("elsewhere.csv")
+
+    ended = api.run(*RUN, "--resume")
+
+    assert ended.code == 2
+    assert "put it back" in ended.err
+
+
+@pytest.mark.parametrize("name", ["{time}", "{run_id}"])
+def test_a_name_that_no_run_has_twice_cannot_be_gone_on_with(api: Served, name: str) -> None:
+    ended = api.run(*RUN, "--resume", "-o", f"r-{name}.csv")
+
+    assert ended.code == 2
+    assert name in ended.err
 
 
 def tear() -> None:

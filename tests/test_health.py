@@ -600,3 +600,18 @@ async def test_a_license_is_charged_for_its_own_failures_at_most_and_never_paid(
         for tries, most in zip(licenses, failures, strict=True):
             assert 0 <= tries.charged <= most
     assert ward.retries() <= 20 + len(events) / 10
+
+
+async def test_time_at_the_question_is_no_time_without_an_answer() -> None:
+    ward = Ward()
+    ward.fail(Tries())
+    await asyncio.sleep(2 * PATIENCE)
+
+    ward.health.count_anew()
+    ward.break_down()
+    await asyncio.sleep(PATIENCE - 1)
+    ward.fail(Tries())
+    await asyncio.sleep(1)
+
+    with pytest.raises(StoppedError, match="15 minutes"):
+        ward.fail(Tries())

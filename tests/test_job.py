@@ -614,3 +614,15 @@ async def test_all_faults_at_random_leave_results_that_say_what_the_server_holds
         outcomes = Counter(status.outcome for status in statuses.values())
         assert outcomes[Outcome.REVOKED] > 1800
         assert outcomes[Outcome.UNKNOWN] < 100
+
+
+@pytest.mark.parametrize(("revoked", "outcome"), [(True, "revoked"), (False, "failed")])
+async def test_a_license_in_doubt_that_is_refused_is_read_back(revoked: bool, outcome: str) -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        sandbox.account.licenses[ID].revoked = revoked
+        work.job.in_doubt = {0}
+        sandbox.fail(ID, 409)
+        statuses = await work.run()
+
+    assert statuses[ID].outcome == outcome
+    assert statuses[ID].revoked is revoked

@@ -372,8 +372,19 @@ async def test_all_pages_of_an_answer_are_read(pagination: bool) -> None:
         "60 licenses have this key", "70 licenses have this key", "99 licenses have this key",
     ]  # fmt: skip
     assert seen.states[5] == State.MISSING
-    # Three pages for all, and one request for each key that nobody shares as far as they told.
-    assert kinds(sandbox) == {"LIST": 3 + 3}
+    # Three pages for all; halved until an answer is one page, or one key: twice 2 + 1 + 1.
+    assert kinds(sandbox) == {"LIST": 3 + 8}
+    assert_right(watch)
+
+
+async def test_one_key_that_two_licenses_share_costs_its_request_twice_and_a_page() -> None:
+    keys = [f"key-{number}" for number in range(99)]
+    there = account(*keys, keys[50])
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+        seen = await watch.run()
+
+    assert list(seen.problems) == [50]
+    assert kinds(sandbox) == {"LIST": 2 + 2}
     assert_right(watch)
 
 

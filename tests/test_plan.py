@@ -257,7 +257,7 @@ def test_what_is_done_is_neither_looked_at_nor_sent_again(
     outcome: Outcome, missing_ok: bool
 ) -> None:
     listed = listing(A, B, A)
-    rows = [(outcome, False, 1), (Outcome.PLANNED, False, 0), (outcome, False, 1)]
+    rows = [(outcome, False, 1), (Outcome.NOT_ATTEMPTED, False, 0), (outcome, False, 1)]
     recorded = recorded_as(listed, *rows)
     is_done = outcome in DONE or (missing_ok and outcome is Outcome.NOT_FOUND)
 
@@ -386,7 +386,7 @@ def test_a_refusal_names_ten_licenses_and_counts_the_rest() -> None:
     first, *named, last = refused.value.message.splitlines()
     assert first.startswith("keys.csv: 1,012 licenses are not of")
     assert len(named) == NAMED == 10
-    assert named[9] == f"  row 11  K9  product {OTHER}"
+    assert named[9] == f"  row 11  {listed.license_id(9)}  product {OTHER}"
     assert last == "  and 1,002 more"
 
 
@@ -400,3 +400,45 @@ def test_exactly_ten_are_all_named() -> None:
 
     assert len(refused.value.message.splitlines()) == 11
     assert "more" not in refused.value.message
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PLANNED, Outcome.UNKNOWN])
+@pytest.mark.parametrize("why", ["excluded", "missing", "unreadable"])
+def test_what_an_earlier_session_may_have_sent_stays_in_doubt_whatever_is_found_now(
+    outcome: Outcome, why: str
+) -> None:
+    listed = listing(A)
+    recorded = recorded_as(listed, (outcome, False, 0))
+    seen = look(listed, unseen=[0])
+    if why == "missing":
+        seen.problem(0, State.MISSING, Status(Outcome.NOT_FOUND, error="no such license"))
+    if why == "unreadable":
+        seen.problem(0, State.UNREAD, Status(Outcome.FAILED, error="no"))
+
+    plan = make_plan(
+        REVOKE, listed, seen, recorded=recorded, excluded={0} if why == "excluded" else ()
+    )
+
+    assert outcomes(plan) == ["unknown"]
+    assert list(plan.to_send) == []
+
+
+def test_what_nobody_has_ever_seen_is_not_found_however_its_session_ended() -> None:
+    listed = listing(A)
+    recorded = recorded_as(listed, (Outcome.PLANNED, None, 0))
+    seen = look(listed, unseen=[0])
+    seen.problem(0, State.MISSING, Status(Outcome.NOT_FOUND, error="no such license"))
+
+    assert outcomes(make_plan(REVOKE, listed, seen, recorded=recorded)) == ["not_found"]
+
+
+def test_what_is_sent_again_unread_is_known_to_be_in_doubt() -> None:
+    listed = listing(A, B, C)
+    recorded = recorded_as(
+        listed, (Outcome.PLANNED, False, 0), (Outcome.PLANNED, False, 0), (Outcome.FAILED, False, 1)
+    )
+
+    plan = make_plan(REVOKE, listed, look(listed, unseen=[0, 2]), recorded=recorded)
+
+    assert list(plan.to_send) == [0, 1, 2]
+    assert plan.in_doubt == {0}

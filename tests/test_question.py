@@ -61,10 +61,19 @@ sys.exit(os.WEXITSTATUS(status))
 
 
 def asked(
-    typed: bytes, *, count: int = 12_345, place: str = "terminal", hang_up: bool = False
+    typed: bytes,
+    *,
+    early: bytes = b"",
+    count: int = 12_345,
+    place: str = "terminal",
+    hang_up: bool = False,
 ) -> tuple[int, list[str]]:
-    """Exit code, and the lines that were said, of a process that asks on a terminal of its own."""
+    """Exit code, and the lines that were said, of a process that asks on a terminal of its own.
+
+    What is typed comes once the question stands there, ``early`` before that.
+    """
     master, slave = os.openpty()
+    os.write(master, early)
     try:
         process = subprocess.Popen(
             [sys.executable, "-c", ASKED, str(slave), str(count), place],
@@ -79,16 +88,16 @@ def asked(
     finally:
         os.close(slave)
     with process:
-        if typed:
-            os.write(master, typed)
+        assert process.stdout is not None
+        first = process.stdout.readline()
         if hang_up:
-            assert process.stdout is not None
-            first = process.stdout.readline()
             os.close(master)
+        else:
+            os.write(master, typed)
         said, _ = process.communicate(timeout=30)
     if not hang_up:
         os.close(master)
-    return process.returncode, ((first if hang_up else "") + said).splitlines()
+    return process.returncode, (first + said).splitlines()
 
 
 QUESTION = "Type 12345 to revoke these licenses: "
@@ -97,6 +106,10 @@ QUESTION = "Type 12345 to revoke these licenses: "
 @pytest.mark.parametrize("typed", [b"12345\n", b"12,345\n", b"  12,345 \n"])
 def test_the_right_number_confirms_also_with_thousands_separators(typed: bytes) -> None:
     assert asked(typed) == (0, [QUESTION, "confirmed"])
+
+
+def test_what_was_typed_before_the_question_stood_there_is_no_answer() -> None:
+    assert asked(b"no\n", early=b"12345\n") == (2, [QUESTION, "not confirmed: nothing was sent"])
 
 
 @pytest.mark.parametrize("typed", [b"12346\n", b"y\n", b"\n", b"\x04", b"1234\xff5\n"])

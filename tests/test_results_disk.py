@@ -318,3 +318,17 @@ def test_what_appears_between_the_look_and_the_start_is_never_overwritten(
         assert path.read_text() == "precious"
     if kind == "dangling symlink":
         assert not target.exists()
+
+
+def test_a_journal_that_somebody_has_cut_off_is_noticed_and_not_brought_to_an_end(
+    path: Path, start: Open
+) -> None:
+    journal = start(listing(A, B))
+    journal.record(0, REVOKED)
+    os.truncate(path, 0)
+
+    assert not journal.is_in_place()
+    with pytest.raises(OSError, match="gone from its place"):
+        journal.sync()
+    with pytest.raises(OSError, match="cut it off"):
+        journal.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -167,6 +168,12 @@ def _refuse_contradictions(options: Mapping[str, Any]) -> None:
         if options.get(one) and options.get(other):
             names = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
             raise ConfigError(f"{names} exclude each other")
+    fleeting = re.search(r"\{(?:time|run_id)\}", options["output"] or "")
+    if options.get("resume") and fleeting:
+        raise ConfigError(
+            f"--resume and {fleeting[0]} in --output exclude each other: it names no run twice",
+            hint="name the results file that the run has written.",
+        )
     if not options.get("look", True):
         for name in ("expect_product", "by"):
             if options.get(name) not in {None, (), "id"}:

@@ -82,6 +82,7 @@ def read(
         invalid=collector.invalid,
         carry=tuple(carry),
         carried=collector.carried,
+        header=layout.header[layout.column] if layout.header else "",
         blank=collector.blank,
         left_out=left_out,
         warnings=table.warnings,
