@@ -92,7 +92,10 @@ class Closing:
 
     def _summary(self, own: manifest.SessionRecord, journal: Journal, seconds: float) -> Summary:
         action = self.plan.action
-        unfinished = UNFINISHED | {action.would if action.is_dry_run else Outcome.PLANNED}
+        if action.is_dry_run:
+            is_unfinished = own.exit_code == 0 and action.would in own.counts
+        else:
+            is_unfinished = not (UNFINISHED | {Outcome.PLANNED}).isdisjoint(own.counts)
         return Summary(
             run_id=self.paper.run_id,
             command=self.paper.command,
@@ -110,7 +113,7 @@ class Closing:
             rate=round(own.requests / seconds, 2) if seconds else 0.0,
             results=str(journal.path),
             manifest=str(manifest.path_for(journal.path)),
-            hint="" if unfinished.isdisjoint(own.counts) else self.following,
+            hint=self.following if is_unfinished else "",
         )
 
     def _write_paper(self, journal: Journal) -> None:

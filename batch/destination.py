@@ -58,8 +58,8 @@ def check(settings: Settings) -> None:
     if exists or has_paper:
         raise ResultsError(
             f"{path if exists else manifest.path_for(path)}: exists already",
-            hint="--resume goes on with that run, --overwrite starts again and keeps the old file "
-            "under another name; or name another file with --output.",
+            hint="name another file with --output. --resume goes on with a run; --overwrite starts "
+            "again and keeps the old file under another name, which a restore then needs too.",
         )
 
 
@@ -145,7 +145,8 @@ def check_same_run(
     if differs:
         raise ResultsError(
             f"{settings.output}: cannot be gone on with: {differs}",
-            hint="repeat the command as it was then, with --resume; or name another --output.",
+            hint="repeat it as it was then, with --resume; or go on under another --output: what "
+            "is revoked is seen and not sent again. Keep this file, a restore needs it.",
         )
 
 

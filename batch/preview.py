@@ -107,8 +107,9 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: 
         lines += [_line(verb, f"nothing at {place}{_why_nothing(others)}"), results]
         return "\n".join(lines)
     lines.append(_line(verb, f"{counted(len(affected), 'license')} at {place}"))
-    if others:
-        lines.append(_line("others:", _listed(others)))
+    if settings.sandbox:
+        lines.append(_line("", "A rehearsal: what follows is invented, your account is not asked."))
+    lines += [_line("others:", _listed(others))] if others else []
     lines += _found(plan, words, now)
     lines += [_line("rate:", f"{_pace(settings)}, at least {duration(seconds)}"), results]
     if not settings.sandbox:

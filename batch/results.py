@@ -140,9 +140,10 @@ class Journal:
         """Say that a license will be sent, so that after a kill it is known to be in doubt."""
         if status.error:  # it is in doubt already, and is so still if it is not sent
             self.record(entry, replace(status, outcome=Outcome.UNKNOWN))
-        if self._outcomes[entry] != CODES[Outcome.PLANNED]:
+        if OUTCOMES[self._outcomes[entry]] not in _WAITING:
             for each in (entry, *self._repeats.get(entry, ())):
                 self._before[each] = self._outcomes[each], self._offsets[each]
+        if self._outcomes[entry] != CODES[Outcome.PLANNED]:
             self.record(entry, status)
 
     def _open(self) -> None:

@@ -159,10 +159,13 @@ def _verdict(summary: Summary, action: Action, missing: int, left: int) -> str:
         unread = f", {missing - left:,} could not be read" if missing > left else ""
         return f"dry run: {would:,} of {total:,} {things} would be {action.state}{unread}"
     if missing and missing == left == summary.counts.get(Outcome.NOT_ATTEMPTED):
-        return f"{total - left:,} of {total:,} {things} are done, {left:,} left for later"
+        done = summary.counts.get(action.done, 0)
+        return f"{done:,} of {total:,} {things} are {action.state}, {left:,} left for later"
     if missing:
         verb = "is" if missing == 1 else "are"
         return f"{missing:,} of {total:,} {things} {verb} NOT {action.state}"
+    if action.sends and not summary.requests:
+        return f"nothing left to do: all {total:,} {things} were done, and nothing was asked now"
     so = {action.done, action.before}
     state = action.state if so.issuperset(summary.counts) else "done"
     return f"the one {things} is {state}" if total == 1 else f"all {total:,} {things} are {state}"

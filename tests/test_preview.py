@@ -471,6 +471,7 @@ def test_a_rehearsal_shows_the_look_and_warns_of_nothing() -> None:
         "results:",
     ]
     assert lines[-1] == "results:  licenses.results.csv"
+    assert "invented, your account is not asked" in lines[3]
 
 
 def test_a_plan_of_four_products_fits_on_a_screen() -> None:

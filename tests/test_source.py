@@ -449,7 +449,7 @@ def test_an_unfinished_journal_is_refused() -> None:
     error = refusal(results("revoked", "planned", "failed"))
 
     assert "row 3: this is the journal of a run that was not brought to its end" in error.message
-    assert "harmless" in error.hint
+    assert "--resume" in error.hint
 
 
 def test_results_with_nothing_left_to_do_are_refused() -> None:

@@ -279,7 +279,7 @@ def test_a_dry_run_fails_only_for_what_could_not_be_read(outcome: Outcome, code:
         (RESTORE, ended(restored=1, already_restored=2), 0, "all 3 licenses are restored"),
         (RESTORE, ended(code=1, restored=2, failed=1), 0, "1 of 3 licenses is NOT restored"),
         (REVOKE, ended(revoked=1, not_attempted=2), 2,
-         "1 of 3 licenses are done, 2 left for later"),
+         "1 of 3 licenses are revoked, 2 left for later"),
         (REVOKE, ended(code=1, failed=1, not_attempted=2), 2, "3 of 3 licenses are NOT revoked"),
         (REVOKE.dry_run(), ended(would_revoke=2, already_revoked=1), 0,
          "dry run: 2 of 3 licenses would be revoked"),
@@ -295,6 +295,14 @@ def test_the_verdict_is_in_the_words_of_the_command(
     first = shown(summary, action=action, left=left)[0]
 
     assert first.startswith(f"bulk-revoke: {verdict} (exit ")
+
+
+def test_a_run_that_found_all_done_does_not_say_how_it_is_today() -> None:
+    first = shown(replace(ended(revoked=3), requests=0))[0]
+
+    assert first.startswith(
+        "bulk-revoke: nothing left to do: all 3 licenses were done, and nothing was asked now (exit"
+    )
 
 
 def test_rows_that_were_left_for_later_are_not_listed_as_if_they_had_failed() -> None:

@@ -58,7 +58,7 @@ class EarlierResults:
             raise InputError(
                 f"{self._title}, row {block.row + index}: this is the journal of a run that was"
                 " not brought to its end.",
-                hint="start again from that run's own input: revoking twice is harmless.",
+                hint="bring it to its end: repeat its command with --resume, not with --overwrite.",
             )
         self.left_out[outcome] = self.left_out.get(outcome, 0) + 1
         return False
