@@ -347,6 +347,22 @@ def test_locks_are_where_every_user_can_make_them(
     assert directory(None) == tmp_path / place
 
 
+def test_where_everybody_can_make_locks_but_this_process_it_makes_none_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "run"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setattr(batch.lock, "_RUN", shared)
+    monkeypatch.setattr(batch.lock, "_TEMP", tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != shared)
+
+    with pytest.raises(ConfigError, match="can be written") as refused:
+        directory(None)
+
+    assert "--lock-dir" in refused.value.hint
+
+
 def test_where_there_is_no_directory_for_locks_the_one_for_temporary_files_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
