@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch import manifest, source
 from batch.errors import ConfigError, InputError, ResultsError
+from batch.keys import folded
 from batch.model import ID_BYTES, UNFINISHED, Outcome
 from batch.revoked import read_revoked
 from batch.source.refusals import shown
@@ -148,16 +149,12 @@ def _excluded(listing: Listing, settings: Settings) -> frozenset[int]:
             )
         never |= {_license(others, entry) for entry in others.distinct()}
         # A list of keys without a header may begin with one that looks like a header.
-        never.add(_folded(others.header))
+        never.add(folded(others.header))
     return frozenset(entry for entry in listing.distinct() if _license(listing, entry) in never)
 
 
 def _license(listing: Listing, entry: int) -> str | bytes:
     """What a license is told apart by; keys without regard to case, which is the safe side."""
     if listing.keys:
-        return _folded(listing.keys[entry])
+        return folded(listing.keys[entry])
     return listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)]
-
-
-def _folded(key: str) -> str:
-    return key.strip().casefold()

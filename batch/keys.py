@@ -71,7 +71,7 @@ class KeyLookup:
 
     def __post_init__(self) -> None:
         self._exact = {key: {} for key in self.keys}
-        self._alike = {_folded(key): False for key in self.keys}
+        self._alike = {folded(key): False for key in self.keys}
 
     def filters(self) -> dict[str, Sequence[str]]:
         """The filter that asks for these keys."""
@@ -87,14 +87,14 @@ class KeyLookup:
         """
         before = len(self._ids)
         for license_ in licenses:
-            if _folded(license_.key) not in self._alike:
+            if folded(license_.key) not in self._alike:
                 raise StoppedError(
                     f"the server returned license {license_.id}, which was not asked for",
                     hint="its filter for keys does not work as documented; "
                     "list the licenses by their IDs instead.",
                 )
             self._ids.add(license_.id)
-            self._alike[_folded(license_.key)] = True
+            self._alike[folded(license_.key)] = True
             if license_.key in self._exact:
                 self._exact[license_.key][license_.id] = license_
         return len(self._ids) > before
@@ -111,7 +111,7 @@ class KeyLookup:
                 error_code="key_ambiguous",
                 error=f"{len(found)} licenses have this key: {ids}",
             )
-        if self._alike[_folded(key)]:
+        if self._alike[folded(key)]:
             return Status(
                 Outcome.FAILED,
                 error_code="key_ambiguous",
@@ -124,5 +124,6 @@ class KeyLookup:
         )
 
 
-def _folded(key: str) -> str:
+def folded(key: str) -> str:
+    """A key without what a server may overlook: upper and lower case, and blanks around it."""
     return key.casefold().strip()

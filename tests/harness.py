@@ -63,6 +63,33 @@ class Bench:
         )
 
 
+def sending(
+    sandbox: Sandbox,
+    token: str,
+    rate: tuple[int, float] | None,
+    concurrency: int,
+    patience: float,
+    max_attempts: int,
+    seed: int,
+) -> Sender:
+    """What sends to a sandbox, wired as a session wires it, on the clock of the running loop."""
+    clock = virtual_clock()
+    random = Random(seed)
+    limit, period = rate or (None, 5.0)
+    gate = Gate(limit, period, clock, jitter=random.random)
+    client = CryptlexClient(
+        sandbox.base_url, token, gate, timeout=patience, connections=concurrency
+    )
+    return Sender(
+        client,
+        gate,
+        Health(gate, clock),
+        clock,
+        policy=RetryPolicy(max_attempts=max_attempts),
+        jitter=random.random,
+    )
+
+
 @asynccontextmanager
 async def bench(
     sandbox: Sandbox,
@@ -76,38 +103,25 @@ async def bench(
     failures: FailureLimit | None = None,
     seed: int = 0,
 ) -> AsyncIterator[Bench]:
-    clock = virtual_clock()
-    random = Random(seed)
-    limit, period = rate or (None, 5.0)
-    gate = Gate(limit, period, clock, jitter=random.random)
+    sender = sending(sandbox, token, rate, concurrency, patience, max_attempts, seed)
     statuses: dict[str, Status] = {}
 
     def record(entry: int, status: Status) -> None:
         assert ids[entry] not in statuses, "a license is settled once"
         statuses[ids[entry]] = status
 
-    client = CryptlexClient(
-        sandbox.base_url, token, gate, timeout=patience, connections=concurrency
-    )
     job = Job(
         action=REVOKE,
         license_id=lambda entry: ids[entry],
         record=record,
-        sender=Sender(
-            client,
-            gate,
-            Health(gate, clock),
-            clock,
-            policy=RetryPolicy(max_attempts=max_attempts),
-            jitter=random.random,
-        ),
+        sender=sender,
         planned=len(ids),
         failure_limit=failures or FailureLimit(percent=100),
         concurrency=concurrency,
         drain=1.5 * patience,
     )
-    async with client:
-        yield Bench(sandbox, ids, job, client, gate, statuses)
+    async with sender.client:
+        yield Bench(sandbox, ids, job, sender.client, sender.gate, statuses)
 
 
 @dataclass
@@ -152,21 +166,7 @@ async def looking(
     max_attempts: int = 5,
     seed: int = 0,
 ) -> AsyncIterator[Watch]:
-    clock = virtual_clock()
-    random = Random(seed)
-    limit, period = rate or (None, 5.0)
-    gate = Gate(limit, period, clock, jitter=random.random)
-    client = CryptlexClient(
-        sandbox.base_url, token, gate, timeout=patience, connections=concurrency
-    )
-    sender = Sender(
-        client,
-        gate,
-        Health(gate, clock),
-        clock,
-        policy=RetryPolicy(max_attempts=max_attempts),
-        jitter=random.random,
-    )
+    sender = sending(sandbox, token, rate, concurrency, patience, max_attempts, seed)
 
     def expect(left: int) -> None:
         watch.expected.append(watch.steps + left)
@@ -178,7 +178,7 @@ async def looking(
         listing, sender, page_size=PAGE_SIZE, concurrency=concurrency, expect=expect, step=step
     )
     watch = Watch(sandbox, listing, look, sender)
-    async with client:
+    async with sender.client:
         yield watch
 
 

@@ -43,7 +43,7 @@ BELOW = {
     "ledger": {"columns", "model"},
     "manifest": {"errors", "replace"},
     "revoked": {"errors", "manifest", "model", "recorded", "text"},
-    "inputs": {"errors", "manifest", "model", "revoked", "settings", "source"},
+    "inputs": {"errors", "keys", "manifest", "model", "revoked", "settings", "source"},
     "destination": {
         "errors", "manifest", "plan", "recorded", "results", "settings", "text",
     },
