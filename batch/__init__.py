@@ -34,6 +34,10 @@ The modules, in the order in which the data travels::
     ledger       the finished file read back, counted
     manifest     who ran what, when and why
     summary      counts                ->  exit code, and what a person reads at the end
+    ending       the same for those who were not there:
+    alerts       to them, through Apprise
+    metrics      to Prometheus, in a file
+    unchanged    are the files of a run still those that it saw?
     progress     the bar and the lines while it goes on
     logs         JSON lines for machines
     sandbox      a local API to rehearse against; imports nothing of the others

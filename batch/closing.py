@@ -7,13 +7,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch import manifest
-from batch.errors import StoppedError
+from batch.errors import BulkRevokeError, StoppedError
 from batch.ledger import Ledger
 from batch.model import UNFINISHED, Outcome
-from batch.summary import LEFT_OUT, MOST_SHOWN, Summary, block, done_outcomes, exit_code
+from batch.summary import (
+    LEFT_OUT,
+    MOST_SHOWN,
+    Report,
+    Summary,
+    block,
+    done_outcomes,
+    exit_code,
+)
 from batch.text import plain, timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batch.manifest import Manifest
     from batch.plan import Plan
     from batch.progress import Screen
@@ -42,7 +52,7 @@ class Closing:
     place: str
     following: str
 
-    def close(self, journal: Journal, session: Session) -> Summary:
+    def close(self, journal: Journal, session: Session) -> Report:
         """Put the results into their order, write the manifest, and say how it went."""
         done = done_outcomes(self.plan.action, missing_ok=self.settings.missing_ok)
         stopped = session.stopped
@@ -54,21 +64,14 @@ class Closing:
             )
         elif LEFT_OUT.isdisjoint(ledger.counts):
             stopped = None  # it came too late to leave anything out
-        own = self.paper.sessions[-1]
-        sender = session.sender
-        own.requests, own.patches = sender.gate.requests, sender.client.patches
-        own.throttled = sender.health.throttled
-        own.exit_code = exit_code(
+        code = exit_code(
             ledger.counts,
             len(self.plan.listing),
             done,
             stopped=stopped.exit_code if stopped else None,
             left=self.plan.left,
         )
-        own.finished_at = timestamp(datetime.now(UTC))
-        own.counts = {str(outcome): count for outcome, count in ledger.counts.items()}
-        own.stopped = self._reason(stopped)
-        self._write_paper(journal)
+        own = self._end(journal, session, code, ledger.counts, self._reason(stopped))
         summary = self._summary(own, journal, session.seconds)
         text = block(
             summary,
@@ -79,16 +82,44 @@ class Closing:
             stopped=own.stopped,
             left=self.plan.left,
         )
-        if own.exit_code:
+        if not in_order:
+            text += (
+                "\nThe results are still the journal of the run, in which the last line of a row"
+                " counts."
+            )
+        if own.exit_code or not in_order:
             self.screen.insist(text)
         else:
             self.screen.say(text)
-        if not in_order:
-            self.screen.insist(
-                "The results are still the journal of the run, in which the last line of a row"
-                " counts."
-            )
-        return summary
+        return Report(summary, self.screen.redact(text))
+
+    def give_up(self, journal: Journal, session: Session, error: Exception) -> None:
+        """Write into the manifest that the run has not come to its end: a bug, or a signal."""
+        if self.paper.sessions[-1].finished_at:
+            return  # it had
+        if not isinstance(error, BulkRevokeError):
+            error = StoppedError(f"a bug: {type(error).__name__}: {error}")
+        self._end(journal, session, error.exit_code, journal.counts(), self._reason(error))
+
+    def _end(
+        self,
+        journal: Journal,
+        session: Session,
+        code: int,
+        counts: Mapping[Outcome, int],
+        stopped: str,
+    ) -> manifest.SessionRecord:
+        """End the last session of the manifest."""
+        own = self.paper.sessions[-1]
+        sender = session.sender
+        own.requests, own.patches = sender.gate.requests, sender.client.patches
+        own.throttled = sender.health.throttled
+        own.exit_code = code
+        own.finished_at = timestamp(datetime.now(UTC))
+        own.counts = {str(outcome): count for outcome, count in counts.items()}
+        own.stopped = stopped
+        self._write_paper(journal)
+        return own
 
     def _summary(self, own: manifest.SessionRecord, journal: Journal, seconds: float) -> Summary:
         action = self.plan.action
@@ -123,7 +154,7 @@ class Closing:
         except OSError as cause:
             self.screen.insist(f"warning: {path}: cannot be written: {cause.strerror}")
 
-    def _reason(self, stopped: StoppedError | None) -> str:
+    def _reason(self, stopped: BulkRevokeError | None) -> str:
         """Why a run ended early, without secrets and on one line."""
         if stopped is None:
             return ""

@@ -186,10 +186,16 @@ class Health:
         self._probe_wait = seconds
         self.gate.pause(seconds)
         log.warning(
-            "the server is down (%s): next try in %.0f s, one at a time",
-            error.message,
+            # Our own words first: what the server says, and all behind it, is left out of logs.
+            "the server is down: next try in %.0f s, one at a time (%s)",
             seconds,
-            extra={"event": "breaker_open", "wait_s": seconds, "error_code": error.code},
+            error.message,
+            extra={
+                "event": "breaker_open",
+                "wait_s": seconds,
+                "http_status": error.status,
+                "error_code": error.code,
+            },
         )
 
     def _throttle(self, error: ThrottledError) -> None:
@@ -205,9 +211,14 @@ class Health:
             pause = self.gate.back_off(error.sent, error.retry_after)
         if pause:
             log.warning(
-                "%s: nothing is sent for %.1f s%s",
-                error.message,
+                "nothing is sent for %.1f s%s (%s)",
                 pause,
                 "; does somebody else use this address as well?" * (error.status == 429),
-                extra={"event": "paused", "wait_s": round(pause, 3), "http_status": error.status},
+                error.message,
+                extra={
+                    "event": "paused",
+                    "wait_s": round(pause, 3),
+                    "http_status": error.status,
+                    "error_code": error.code,
+                },
             )

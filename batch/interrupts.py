@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from contextlib import contextmanager
@@ -18,9 +17,56 @@ if TYPE_CHECKING:
     from batch.sender import Sender
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, while nothing is in flight that would have to be settled."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.number = number
+
+
+def raise_at_signals() -> None:
+    """Let SIGTERM and SIGHUP end what goes on as SIGINT does: what has to be tidied up is."""
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        raise TerminatedError(signal.Signals(number))
+
+    for number in _signals("SIGTERM", "SIGHUP"):
+        signal.signal(number, terminate)
+
+
+def ignore_signals() -> None:
+    """Let none of them change the exit code any more, once everything is done and told."""
+    for number in _signals("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def admit_signals() -> None:
+    """Unblock the signals that stop a run; call it where an interrupt may be raised.
+
+    A mask outlives exec (execve(2)). Whoever wants a signal to do nothing ignores it; one that is
+    blocked was forgotten, and nobody could stop the run in an orderly way.
+    """
+    if hasattr(signal, "pthread_sigmask"):  # Windows has none
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _signals("SIGINT", "SIGTERM", "SIGHUP"))
+
+
+def number_of(interrupt: KeyboardInterrupt) -> signal.Signals:
+    """The signal that was behind an interrupt."""
+    return interrupt.number if isinstance(interrupt, TerminatedError) else signal.SIGINT
+
+
+def _signals(*names: str) -> list[signal.Signals]:
+    """Those that the system has. One that was ignored at the start stays so: nohup does that."""
+    there = [signal.Signals[name] for name in names if hasattr(signal, name)]
+    return [number for number in there if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 @contextmanager
 def stopped_by_signals(sender: Sender, screen: Screen) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP stop the sender while the block runs."""
+    import asyncio  # noqa: PLC0415 - what is above has to be there before --help is shown
+
     loop = asyncio.get_running_loop()
     received: list[int] = []
 
@@ -37,12 +83,10 @@ def stopped_by_signals(sender: Sender, screen: Screen) -> Iterator[None]:
         received.append(number)
         loop.call_soon_threadsafe(stop, signal.Signals(number))
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    before = {}
-    for number in (signal.Signals[name] for name in names if hasattr(signal, name)):
-        # One that was ignored at the start stays ignored: that is how nohup works.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, received_one)
+    before = {
+        number: signal.signal(number, received_one)
+        for number in _signals("SIGINT", "SIGTERM", "SIGHUP")
+    }
     try:
         yield
     finally:

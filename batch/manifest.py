@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch import __version__
@@ -20,7 +21,6 @@ from batch.replace import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 def user() -> str:
@@ -29,6 +29,13 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
         return str(os.getuid()) if hasattr(os, "getuid") else ""
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # somebody has deleted it
+        return ""
 
 
 def path_for(results: Path) -> Path:
@@ -74,6 +81,7 @@ class Manifest:
         options: What was set, without secrets.
         input: Path, SHA-256 and what was taken from it.
         results: Path of the results file; its SHA-256 once the run has come to an orderly end.
+        directory: Working directory, from which relative paths count; empty if there was none.
         sessions: One for each process, in order.
     """
 
@@ -88,6 +96,7 @@ class Manifest:
     tool: str = f"bulk-revoke {__version__}"
     user: str = field(default_factory=user)
     host: str = field(default_factory=socket.gethostname)
+    directory: str = field(default_factory=_working_directory)
     sessions: list[SessionRecord] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
@@ -115,7 +124,7 @@ def read(results: Path) -> Manifest | None:
         found = Manifest(**_known(Manifest, data) | {"sessions": sessions})
         # What is looked into has to be what it should: a string has ``lower``, a table ``items``.
         found.run_id.lower(), found.input["sha256"].lower()
-        found.options.items(), found.results.items()
+        found.options.items(), found.results.items(), found.directory.lower()
     except FileNotFoundError:
         return None
     except OSError as cause:

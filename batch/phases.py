@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from batch.closing import Closing
 from batch.errors import InterruptedRunError, StoppedError
 from batch.gate import least_seconds
 from batch.inputs import Task, is_stale, read_task, taken
-from batch.interrupts import stopped_by_signals
+from batch.interrupts import number_of, stopped_by_signals
 from batch.plan import Guards, make_plan, to_look_at
 from batch.preview import preview
 from batch.question import confirm, open_terminal, tell
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from batch.progress import Screen
     from batch.results import Journal
     from batch.settings import Settings
-    from batch.summary import Summary
+    from batch.summary import Report
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -56,7 +55,7 @@ REHEARSAL_LATENCY = (0.02, 0.12)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One command that talks to the server, from its input to its summary.
+    """One command that talks to the server, from its input to its report.
 
     Attributes:
         action: What is wanted of each license.
@@ -80,7 +79,7 @@ class Run:
     redact: Callable[[str], str]
     clock: Clock = field(default_factory=Clock)
 
-    def run(self) -> Summary:
+    def run(self) -> Report:
         """Go through all phases.
 
         Raises:
@@ -110,7 +109,7 @@ class Run:
         task: Task,
         api_lock: Lock | None,
         earlier: Earlier | None,
-    ) -> Summary:
+    ) -> Report:
         settings = self.settings
         serving = AsyncExitStack()
         base_url, token = runner.run(serving.enter_async_context(self._api(task.listing, earlier)))
@@ -121,11 +120,17 @@ class Run:
             self._ask(plan, terminal)
             paper = earlier.paper if earlier else self.paper(plan.listing)
             journal = destination.begin(settings, plan, earlier, paper, redact=self.redact)
+            closing = Closing(plan, settings, paper, self.screen, self._place, self.following)
             try:
-                return runner.run(self._act(session, plan, journal, paper))
-            except KeyboardInterrupt:
+                return runner.run(self._act(session, plan, journal, closing))
+            except KeyboardInterrupt as interrupt:
                 # Before its own handlers are in place, or after they have been taken away.
-                raise InterruptedRunError(signal.SIGINT) from None
+                error = InterruptedRunError(number_of(interrupt))
+                closing.give_up(journal, session, error)
+                raise error from None
+            except Exception as error:
+                closing.give_up(journal, session, error)
+                raise
             finally:
                 journal.close()
         finally:
@@ -267,9 +272,8 @@ class Run:
         confirm(len(plan.to_send), self.action.verb, terminal, say)
 
     async def _act(
-        self, session: Session, plan: Plan, journal: Journal, paper: Manifest
-    ) -> Summary:
-        closing = Closing(plan, self.settings, paper, self.screen, self._place, self.following)
+        self, session: Session, plan: Plan, journal: Journal, closing: Closing
+    ) -> Report:
         with stopped_by_signals(session.sender, self.screen):
             if plan.to_send:
                 await session.act(plan, journal)

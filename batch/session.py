@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -186,14 +187,20 @@ class Session:
 
     async def _save(self, journal: Journal) -> None:
         """Force the results to the disk once a second, off the event loop."""
-        while True:
-            await self.clock.sleep(1)
-            try:
-                await asyncio.to_thread(journal.sync)
-            except OSError as cause:
-                self.sender.stop(_unsaved(cause.strerror or str(cause)))
-            except RuntimeError as cause:  # no thread is to be had
-                self.sender.stop(_unsaved(str(cause)))
+        loop = asyncio.get_running_loop()
+        # Not the loop's own: to end that one takes a thread more, and there may be none.
+        executor = ThreadPoolExecutor(1)
+        try:
+            while True:
+                await self.clock.sleep(1)
+                try:
+                    await loop.run_in_executor(executor, journal.sync)
+                except OSError as cause:
+                    self.sender.stop(_unsaved(cause.strerror or str(cause)))
+                except RuntimeError as cause:  # no thread is to be had
+                    self.sender.stop(_unsaved(str(cause)))
+        finally:
+            executor.shutdown(wait=False)
 
 
 def _unsaved(reason: str) -> StoppedError:

@@ -72,6 +72,19 @@ class Summary:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is told of a run that came to its end.
+
+    Attributes:
+        summary: To scripts.
+        text: To people: the lines of `block`, without secrets.
+    """
+
+    summary: Summary
+    text: str
+
+
 def done_outcomes(action: Action, *, missing_ok: bool) -> frozenset[Outcome]:
     """Outcomes that count as done; in a dry run that is all that could be read."""
     done = frozenset(Outcome) - _UNREAD if action.is_dry_run else DONE

@@ -19,6 +19,8 @@ DOORS = {
     "click": {"cli"},
     "portalocker": {"lock"},
     "tqdm": {"progress"},
+    "apprise": {"alerts"},
+    "prometheus_client": {"metrics"},
 }
 """Each library has one door; whoever needs it asks there."""
 
@@ -52,6 +54,10 @@ BELOW = {
     "progress": {"clock", "text"},
     "logs": {"errors", "progress", "text"},
     "summary": {"model", "text"},
+    "ending": {"summary"},
+    "alerts": {"ending", "errors", "token"},
+    "metrics": {"ending", "errors", "model", "replace", "text"},
+    "unchanged": {"errors", "manifest", "text"},
     "interrupts": {"errors", "progress", "sender"},
     "gate": {"clock"},
     "answers": {"errors", "model", "text"},

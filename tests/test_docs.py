@@ -8,14 +8,11 @@ from pathlib import Path
 
 import click
 import pytest
-from click.core import ParameterSource
 
 from batch import __version__, address
-from batch.address import check_base_url
 from batch.cli import COMMANDS, cli, options, run_command
 from batch.columns import COLUMNS
 from batch.model import REVOKE, Outcome
-from batch.settings import Rate, parse_failures
 from batch.summary import Summary, done_outcomes
 
 ROOT = Path(__file__).parents[1]
@@ -152,26 +149,6 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_tests_that_the_docs_name_exist(page: Path) -> None:
     for name in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), name
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.env")), ids=lambda it: it.name)
-def test_what_a_config_sets_is_an_option_that_takes_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = re.findall(r"^([A-Z_]+)=(\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    for name, value in lines:
-        monkeypatch.setenv(name, value)
-
-    context = command("run").make_context(
-        "run", ["licenses.csv"], auto_envvar_prefix="BULK_REVOKE_RUN"
-    )
-
-    for name, value in lines:
-        parameter = name.removeprefix("BULK_REVOKE_RUN_").lower()
-        assert str(context.params[parameter]) == value
-        assert context.get_parameter_source(parameter) is ParameterSource.ENVIRONMENT
-    Rate.parse(context.params["rate"]).check(check_base_url(context.params["base_url"]))
-    parse_failures(context.params["max_failures"])
 
 
 def masked(line: str) -> str:

@@ -298,7 +298,17 @@ UNASKED = {
         (*RUN, "--log-file", f"./{RESULTS}"), "where the results go"
     ),
     "to write a log into the manifest": Case(
-        (*RUN, "--resume", "--log-file", f"{RESULTS}.run.json"), "where the results go", A_PILOT
+        (*RUN, "--resume", "--log-file", f"{RESULTS}.run.json"),
+        "where the results go",
+        A_PILOT,
+    ),
+    "to write metrics into the log": Case(
+        (*RUN, "--log-file", "a.prom", "--metrics-file", "./a.prom"), "--metrics-file ./a.prom"
+    ),
+    "to write a log into the addresses": Case(
+        (*RUN, "--log-file", "told", "--notify-file", "told"),
+        "--log-file told",
+        file("told", "json://127.0.0.1:9/\n"),
     ),
     "a limit of none": Case((*RUN, "--limit", "0"), "--limit", hint=False),
     "a restore's limit of none": Case(("restore", RESULTS, "--limit", "0"), "--limit", hint=False),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batch import logs
-from batch.errors import ConfigError
-from batch.logs import FIELDS, Redactor
+from batch import __version__, logs
+from batch.errors import ConfigError, InputError
+from batch.logs import CODES, FIELDS, LONGEST_LINE, Redactor
 from batch.progress import Screen
 from tests.builders import calm
 
@@ -71,7 +72,8 @@ def test_a_line_holds_the_fields_of_the_contract(path: Path, start: Start) -> No
         "http_status": 200,
         "error_code": "CONFLICT",
         "wait_s": 0.5,
-        "duration_ms": 120,
+        "duration_ms": 120.0,
+        "exit_code": 3,
     }
 
     log.info("row %d", 4711, extra={"event": "settled", **fields})
@@ -85,7 +87,7 @@ def test_a_line_holds_the_fields_of_the_contract(path: Path, start: Start) -> No
         **fields,
         "message": "row 4711",
     }
-    assert tuple(fields) == FIELDS
+    assert list(fields) == list(FIELDS)
     assert len(time) == len("2026-11-24T02:15:03.000Z")
 
 
@@ -124,21 +126,247 @@ def test_whatever_a_message_holds_it_is_one_line_of_json(
     assert [line["message"] for line in lines(path)] == [text, "next"]
 
 
-def test_a_traceback_stays_inside_its_line(path: Path, start: Start) -> None:
+def test_a_field_has_the_same_type_in_every_line(path: Path, start: Start) -> None:
     start()
 
-    log.error("a bug", exc_info=ZeroDivisionError("unforeseen"))
+    log.info("message", extra={"wait_s": 5, "duration_ms": 120, "license_id": "a", "row": 2})
+    log.info("message", extra={"wait_s": 5.5, "duration_ms": 0.1, "license_id": "b", "row": 3})
+
+    for line in lines(path):
+        for name in ("wait_s", "duration_ms", "license_id", "row"):
+            assert type(line[name]) is FIELDS[name]
+
+
+def a_bug(secret: str) -> Exception:
+    """An exception with a past, each part of which holds a secret."""
+
+    def look_up() -> None:
+        try:
+            dict[str, str]()[secret]
+        except KeyError as cause:
+            cause.add_note(secret)
+            raise ValueError(secret) from cause
+
+    try:
+        look_up()
+    except ValueError as bug:
+        return bug
+    raise AssertionError
+
+
+def test_a_traceback_says_where_and_never_what(path: Path, start: Start) -> None:
+    shown = start(verbose=True)
+
+    log.error("a bug", exc_info=a_bug("0A2035-E8A2A3"))
+    log.error("many", exc_info=ExceptionGroup("0A2035-E8A2A3", [a_bug("0A2035-E8A2A3")]))
+
+    for line in lines(path):
+        assert line["level"] == "error"
+        assert "dict[str, str]()[secret]" in line["traceback"]
+        assert "KeyError\n" in line["traceback"]
+        assert "test_logs.py" in line["traceback"]
+    assert lines(path)[0]["traceback"].endswith("\nValueError")
+    assert lines(path)[1]["traceback"].endswith("\nValueError\nExceptionGroup")
+    assert "0A2035" not in path.read_text() + shown.getvalue()
+
+
+def test_an_exception_that_another_one_hides_is_not_told(path: Path, start: Start) -> None:
+    start()
+    bug = a_bug("secret")
+    bug.__cause__ = None
+
+    log.error("a bug", exc_info=bug)
+
+    assert "KeyError" not in lines(path)[0]["traceback"]
+
+
+def descend(depth: int) -> None:
+    if depth % 2:  # so that no two lines are the same, which would be told in one
+        descend(depth + 1)
+    descend(depth + 1)
+
+
+def test_whatever_a_line_holds_a_log_shipper_takes_it(path: Path, start: Start) -> None:
+    start()
+    worst = "\ud800\x00" * 1_000_000
+    too_deep: BaseException | None = None
+    try:
+        descend(0)
+    except RecursionError as bug:
+        too_deep = bug
+    many = ExceptionGroup("", [type("木" * 2000, (Exception,), {})() for _ in range(50)])
+
+    log.error("%s", worst, exc_info=too_deep, extra=dict.fromkeys(("license_id", "outcome"), worst))
+    log.error("%s", "木" * 100_000, exc_info=many)
+
+    written = path.read_bytes().splitlines(keepends=True)
+    assert len(written) == len(lines(path)) == 2
+    assert max(map(len, written)) < LONGEST_LINE
+    assert "descend(depth + 1)\n" in lines(path)[0]["traceback"]
+    assert lines(path)[0]["traceback"].endswith("\nRecursionError")
+    assert lines(path)[1]["traceback"].endswith("\nExceptionGroup")
+    assert lines(path)[0]["message"].startswith("\ud800\x00")
+
+
+@pytest.mark.parametrize(
+    ("told", "logged"),
+    [
+        ("stopping: the token is not accepted (HTTP 401: KEY)", "(HTTP 401)"),
+        ("no answer for 15 minutes; the last failure: HTTP 503: KEY", "the last failure: HTTP 503"),
+        ("stopping: ((HTTP 503: KEY)", "((HTTP 503))"),
+        ("HTTP 503: several\nlines: KEY", "HTTP 503"),
+        ("next try in 5 s (the connection failed: <Head('KEY')>)", "(the connection failed)"),
+        ("stopping: a bug in bulk-revoke: KeyError: 'KEY'", "a bug in bulk-revoke: KeyError"),
+        ("the answer is about another license: KEY", "another license"),
+        ("stopping: this is not the license API (HTTP 404, an HTML page)", ", an HTML page)"),
+        ("no connection to 127.0.0.1:443 (Connect call failed)", "127.0.0.1:443 (Connect call"),
+    ],
+)
+def test_what_others_say_is_left_out(path: Path, start: Start, told: str, logged: str) -> None:
+    shown = start(verbose=True)
+
+    log.info(told)
+    log.warning("%s", told)
+
+    for text in (*(line["message"] for line in lines(path)), *shown.getvalue().splitlines()):
+        assert "KEY" not in text
+        assert logged in text
+        assert text.count("(") == text.count(")")
+
+
+@pytest.mark.parametrize(
+    ("code", "logged"),
+    [
+        ("LICENSE_NOT_FOUND", "LICENSE_NOT_FOUND"),
+        ("CONFLICT", "CONFLICT"),
+        ("http_502", "http_502"),
+        ("timeout", "timeout"),
+        ("0A2035-E8A2A3-24BE11", "http_409"),
+        ("ABCDEF", "http_409"),
+        ("plain", "http_409"),
+        ("KEY_0A2035", "http_409"),
+        ("LICENSE_NOT_FOUND: 0A2035", "http_409"),
+        ("A" * 21 + "_B", "http_409"),
+        ("A_B_C_D_E_F_G", "http_409"),
+        ("http_502-0A2035", "http_409"),
+        ("", None),
+    ],
+)
+def test_only_what_looks_like_an_error_code_is_logged_as_one(
+    path: Path, start: Start, code: str, logged: str | None
+) -> None:
+    shown = start(verbose=True)
+
+    log.info("failed", extra={"error_code": code, "http_status": 409})
+
+    assert lines(path)[0].get("error_code") == logged
+    assert shown.getvalue() == (f"failed ({logged})\n" if logged else "failed\n")
+
+
+def test_an_odd_code_without_a_status_is_not_logged(path: Path, start: Start) -> None:
+    start()
+
+    log.info("failed", extra={"error_code": "0A2035"})
+
+    assert "error_code" not in lines(path)[0]
+
+
+def test_every_code_of_our_own_is_one(path: Path, start: Start) -> None:
+    start()
+    sources = [
+        file.read_text(encoding="utf-8")
+        for file in Path(logs.__file__).parent.rglob("*.py")
+        if "sandbox" not in file.parts
+    ]
+
+    # Those of failed connections stand behind their messages, in pairs.
+    used = {"timeout", "connection"}
+    used |= {code for text in sources for code in re.findall(r'code ?= ?"(\w+)"', text)}
+    for code in sorted(used):
+        log.info("failed", extra={"error_code": code, "http_status": 200})
+
+    assert [line["error_code"] for line in lines(path)] == sorted(used)
+    assert used == CODES
+
+
+def test_the_screen_shows_a_code_once(start: Start) -> None:
+    shown = start(verbose=True)
+
+    log.debug("PATCH: HTTP 503", extra={"error_code": "http_503", "http_status": 503})
+    log.debug("PATCH: HTTP 409", extra={"error_code": "CONFLICT", "http_status": 409})
+    log.warning("down (HTTP 503)", extra={"error_code": "SERVICE_DOWN", "http_status": 503})
+
+    assert shown.getvalue().splitlines() == [
+        "PATCH: HTTP 503",
+        "PATCH: HTTP 409 (CONFLICT)",
+        "warning: down (HTTP 503)",
+    ]
+
+
+def test_a_command_is_framed_by_its_start_and_its_end(path: Path, start: Start) -> None:
+    shown = start(verbose=True)
+
+    logs.started("run", "list.csv")
+    logs.ended(1, {"revoked": 18, "unknown": 2})
+
+    begun, done = lines(path)
+    assert (begun["event"], begun["level"]) == ("started", "info")
+    assert begun["message"].endswith(": run list.csv")
+    assert __version__ in begun["message"]
+    assert (done["event"], done["level"], done["exit_code"]) == ("ended", "warning", 1)
+    assert done["message"] == "exit code 1: revoked 18, unknown 2"
+    assert shown.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "level"),
+    [
+        (0, "info"), (1, "warning"), (2, "error"), (3, "error"), (4, "error"), (129, "warning"),
+        (130, "warning"), (143, "warning"),
+    ],
+)  # fmt: skip
+def test_the_level_of_an_end_says_whether_somebody_has_to_look(
+    path: Path, start: Start, code: int, level: str
+) -> None:
+    start()
+
+    logs.ended(code)
 
     (line,) = lines(path)
-    assert line["level"] == "error"
-    assert line["traceback"].endswith("ZeroDivisionError: unforeseen")
+    assert (line["level"], line["exit_code"]) == (level, code)
+    assert line["message"] == f"exit code {code}"
+
+
+def test_a_command_that_ends_with_an_exception_names_its_kind(path: Path, start: Start) -> None:
+    start()
+
+    logs.ended(2, cause=InputError("row 3  0A2035-E8A2A3"))
+    logs.ended(130, cause=KeyboardInterrupt())
+    logs.ended(3, cause=a_bug("0A2035-E8A2A3"))
+
+    refused, interrupted, broken = lines(path)
+    assert refused["message"] == "exit code 2: InputError"
+    assert interrupted["message"] == "exit code 130: KeyboardInterrupt"
+    assert broken["message"] == "exit code 3: ValueError"
+    assert "traceback" not in refused | interrupted
+    assert "look_up" in broken["traceback"]
+    assert "0A2035" not in path.read_text()
+
+
+def test_levels_are_those_that_log_stores_know(path: Path, start: Start) -> None:
+    start()
+
+    for level in (log.debug, log.info, log.warning, log.error):
+        level("message")
+
+    assert [line["level"] for line in lines(path)] == ["debug", "info", "warning", "error"]
 
 
 @pytest.mark.parametrize("form", [*ESCAPED, f"{ESCAPED!r}"])
 def test_the_token_is_redacted_in_every_form_and_place(path: Path, start: Start, form: str) -> None:
     shown = start(verbose=True)
 
-    log.error("said %s", form, extra={"error_code": form}, exc_info=ValueError(form))
+    log.error("said %s", form, extra={"license_id": form, "error_code": form, "http_status": 401})
     logs.stop()
 
     written = path.read_text() + shown.getvalue()
@@ -147,9 +375,24 @@ def test_the_token_is_redacted_in_every_form_and_place(path: Path, start: Start,
         assert escaped not in written
         assert escaped not in str(line)
     assert "[token]" in line["message"]
-    assert "[token]" in line["error_code"]
-    assert "[token]" in line["traceback"]
+    assert "[token]" in line["license_id"]
+    assert line["error_code"] == "http_401"
     assert "[token]" in shown.getvalue()
+
+
+def test_no_half_of_a_secret_is_left_where_a_text_is_cut(path: Path, start: Start) -> None:
+    shown = start(verbose=True, token="0A2035" * 20)
+
+    log.info("%s", "x" * 250 + "0A2035" * 20, extra={"license_id": "x" * 250 + "0A2035" * 20})
+    log.info("%s", "x" * 950 + "0A2035" * 20)
+
+    assert "0A2035" not in path.read_text() + shown.getvalue()
+
+
+def test_several_secrets_are_taken_out() -> None:
+    redact = Redactor("first", "", "first-and-longer", "sec/ond")
+
+    assert redact("first first-and-longer sec%2Fond") == "[token] [token] [token]"
 
 
 SECRETS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8)

@@ -57,12 +57,13 @@ def test_the_paper_says_who_ran_what_where_and_how(path: Path) -> None:
     written = json.loads(path.read_text(encoding="utf-8"))
     assert list(written) == [
         "run_id", "command", "api", "reason", "rehearsal", "options", "input", "results",
-        "tool", "user", "host", "sessions",
+        "tool", "user", "host", "directory", "sessions",
     ]  # fmt: skip
     assert written["tool"] == f"bulk-revoke {__version__}"
     assert written["user"]
     assert written["host"]
     assert written["reason"] == "OPS-1: Zoë's request"
+    assert written["directory"] == str(Path.cwd())
     assert written["rehearsal"] is False
     assert written["input"]["sha256"] == "0" * 64
     assert written["sessions"] == [
@@ -202,6 +203,16 @@ def test_a_user_without_environment_or_passwd_entry_is_named_by_number(
     assert paper().user == "4000000"
 
 
+def test_where_the_working_directory_is_gone_none_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "cwd", fail)
+
+    paper().write(path)
+
+    assert json.loads(path.read_text(encoding="utf-8"))["directory"] == ""
+
+
 def test_a_moment_is_written_in_utc_with_milliseconds() -> None:
     moment = datetime(2026, 11, 24, 1, 2, 3, 456789, tzinfo=timezone(timedelta(hours=2)))
 
@@ -262,7 +273,7 @@ def test_what_a_later_version_has_added_does_no_harm(path: Path) -> None:
     assert manifest.read(results_of(path)) == paper(sessions=[SessionRecord(start)])
 
 
-@pytest.mark.parametrize("name", ["tool", "user", "host"])
+@pytest.mark.parametrize("name", ["tool", "user", "host", "directory"])
 def test_who_and_where_may_be_missing(path: Path, name: str) -> None:
     changed(path, {}, without=name)
 
@@ -300,6 +311,7 @@ def test_a_manifest_that_lacks_something_is_none(path: Path, name: str) -> None:
         {"sessions": [{}]},
         {"run_id": 5},
         {"run_id": None},
+        {"directory": 5},
     ],
 )
 def test_a_manifest_with_something_else_in_it_is_none(

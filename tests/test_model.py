@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from batch.destination import Earlier
     from batch.session import Session
-    from batch.summary import Summary
+    from batch.summary import Report
 
 IDS = some_ids(12)
 STRANGERS = some_ids(3, seed=1)
@@ -89,7 +89,7 @@ class Run(phases.Run):
                 await sandbox.settle()
                 self.patched.extend(patches_to(sandbox))
 
-    async def _act(self, session: Session, *others: Any) -> Summary:  # noqa: ANN401
+    async def _act(self, session: Session, *others: Any) -> Report:  # noqa: ANN401
         if self.end.stopped_at is not None:
             loop = asyncio.get_running_loop()
             reason = InterruptedRunError(signal.SIGINT)
@@ -163,7 +163,7 @@ class World:
         with patch.object(phases, "new_event_loop", lambda: loop), killing(run.end):
             code = 0
             try:
-                code = run.run().exit_code
+                code = run.run().summary.exit_code
             except* BulkRevokeError as errors:
                 code = errors.exceptions[0].exit_code  # type: ignore[union-attr]
             except* KilledError:
@@ -323,7 +323,7 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
 
     act = Run._act
 
-    async def acting(run: Run, session: Session, *others: Any) -> Summary:  # noqa: ANN401
+    async def acting(run: Run, session: Session, *others: Any) -> Report:  # noqa: ANN401
         began[-1]()
         return await act(run, session, *others)
 

@@ -180,6 +180,7 @@ class Desk:
             self.monkeypatch.setenv(f"BULK_REVOKE_{name}_LOCK_DIR", str(locks))
         self.monkeypatch.setattr("batch.phases.open_terminal", lambda: io.StringIO(f"{answer}\n"))
         self.monkeypatch.setattr("batch.phases.tell", lambda text: _tell(text, answer))
+        self.monkeypatch.setattr("batch.cli.is_watched", lambda: True)
         self.capsys.readouterr()
         self.code = run_command(arguments)
         printed = self.capsys.readouterr()

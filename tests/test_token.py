@@ -232,7 +232,7 @@ def run_without_token(home: Path, *python: str, terminal: int | None) -> subproc
 @pytest.mark.parametrize(
     ("key", "code", "said"),
     [
-        (b"\x03", 130, "interrupted: nothing was sent"),
+        (b"\x03", 130, "interrupted by SIGINT: nothing was sent"),
         (b"\x04", 2, "error: no access token: nothing was sent"),
     ],
 )

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from contextlib import suppress
 from importlib import import_module
 
 import click
 
 from batch import __version__
-from batch.cli.streams import let_go_of_streams, open_closed_streams, say
+from batch.cli.audience import Audience
+from batch.cli.streams import is_watched, let_go_of_streams, open_closed_streams, say
 from batch.errors import BulkRevokeError
+from batch.interrupts import admit_signals, ignore_signals, number_of, raise_at_signals
 
 COMMANDS = {
     "run": "revoke every license that INPUT lists",
@@ -63,47 +65,72 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and end the process with the exit code of docs/reference.md."""
     open_closed_streams()
+    raise_at_signals()
     code = run_command(sys.argv[1:])
+    ignore_signals()
     let_go_of_streams()
     sys.exit(code)
 
 
 def run_command(arguments: list[str]) -> int:
-    """Run one command, tell what went wrong with it, and return its exit code."""
+    """Run one command, tell how it ended to whom it concerns, and return its exit code."""
+    audience = Audience()
+    code, title, text = _run(arguments, audience)
+    if text:
+        # A mail has no screen around it: it has to say by itself what has become of the run.
+        say(text if is_watched() or not title else f"{title}\n{text}")
     try:
-        code = cli.main(arguments, prog_name="bulk-revoke", standalone_mode=False)
+        audience.tell(code, title, text, say)
+    except KeyboardInterrupt:
+        say("warning: who was to be told how it ended may not have been")
+    return code
+
+
+def _run(arguments: list[str], audience: Audience) -> tuple[int, str, str]:
+    """Run one command.
+
+    Returns:
+        Its exit code; a title and text for what went wrong with it, both empty if it has told
+        that by itself.
+    """
+    try:
+        admit_signals()
+        code = cli.main(arguments, prog_name="bulk-revoke", standalone_mode=False, obj=audience)
+        failed = (code, "") if isinstance(code, int) else (0, "")
     except click.ClickException as usage:
-        with suppress(OSError):
-            usage.show()
-        return usage.exit_code
+        shown = io.StringIO()
+        usage.show(shown)
+        failed = usage.exit_code, shown.getvalue().rstrip("\n")
     except BulkRevokeError as error:
-        say(f"error: {error.message}")
-        if error.hint:
-            say(f"hint: {error.hint}")
-        return error.exit_code
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        failed = error.exit_code, f"error: {error.message}{hint}"
     except (click.Abort, KeyboardInterrupt) as ended:
-        return _interrupted(ended)
+        failed = _interrupted(ended.__cause__ or ended, audience)
     except OSError as cause:  # standard output is gone or full
-        say(f"error: {cause.strerror}")
-        return 3
+        failed = 3, f"error: {cause.strerror}"
     except Exception as bug:  # noqa: BLE001 - the last resort of a command line
-        return _bug(bug)
-    return code if isinstance(code, int) else 0
+        failed = _bug(bug, audience)
+    code, text = failed
+    if text and audience.following and code not in {2, 4}:
+        text += f"\nagain:   {audience.following}"
+    return code, audience.title(code) if text else "", audience.redact(text)
 
 
-def _interrupted(ended: BaseException) -> int:
-    if isinstance(ended.__cause__, EOFError):  # click takes any for the end of an answer
-        return _bug(ended.__cause__)
-    say("interrupted: nothing was sent")
-    return 130
+def _interrupted(cause: BaseException, audience: Audience) -> tuple[int, str]:
+    if not isinstance(cause, KeyboardInterrupt):  # click takes any EOFError for one
+        return _bug(cause, audience)
+    if audience.report is not None:
+        return audience.report.summary.exit_code, ""
+    number = number_of(cause)
+    text = f"interrupted by {number.name}: nothing was sent"
+    return 128 + number, f"\n{text}" if is_watched() else text  # behind the ^C
 
 
-def _bug(bug: BaseException) -> int:
+def _bug(bug: BaseException, audience: Audience) -> tuple[int, str]:
     import traceback  # noqa: PLC0415 - a tenth of the time that --help takes
 
-    say("".join(traceback.format_exception(bug)))
-    say(
+    say(audience.redact("".join(traceback.format_exception(bug))))
+    return 3, (
         f"error: a bug in bulk-revoke {__version__}: {type(bug).__name__}: {bug}\n"
         "hint: the results file, if there is one, says what was sent."
     )
-    return 3

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Any
 
 import click
+from click.core import ParameterSource
+
+from batch.cli.audience import Audience
+from batch.errors import BulkRevokeError
 
 
 class GroupedOption(click.Option):
-    """An option that belongs to a group of the help page."""
+    """An option that belongs to a group of the help page.
 
-    def __init__(self, *args: Any, group: str, **kwargs: Any) -> None:  # noqa: ANN401
+    Args:
+        group: Its heading.
+        number: Whether a profile may give it as a whole number as well as in quotes.
+    """
+
+    def __init__(self, *args: Any, group: str, number: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         self.group = group
+        self.number = number
 
     def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
         """Without the range: who leaves it is told."""
@@ -22,7 +34,7 @@ class GroupedOption(click.Option):
 
 
 class Command(click.Command):
-    """A command whose help page shows its options in groups."""
+    """A command whose options are shown in groups, and whose end is told to its audience."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each group, in the order of the table."""
@@ -35,3 +47,66 @@ class Command(click.Command):
         for group, records in sections.items():
             with formatter.section(group):
                 formatter.write_dl(records)
+        with formatter.section("Environment"):
+            formatter.write_dl(self._variables(ctx))
+
+    def _variables(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Which environment variable sets what: a rule, and what it does not hold for."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, GroupedOption)]
+        never = [each.opts[-1] for each in options if not (each.allow_from_autoenv or each.envvar)]
+        excepted = f" (not {', '.join(never)})" if never else ""
+        prefix = ctx.auto_envvar_prefix
+        between = {":": "colon", ";": "semicolon"}[os.pathsep]
+        rule = (
+            f"Each option{excepted}; {prefix}_LOG_FILE sets --log-file. Between several values"
+            f" stands a blank, between several files a {between}."
+        )
+        return [
+            (f"{prefix}_<OPTION>", rule),
+            *((str(each.envvar), f"Sets {each.opts[-1]}.") for each in options if each.envvar),
+            ("CRYPTLEX_ACCESS_TOKEN", "The access token."),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Say of an option that is refused where it comes from, if not from the command line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise click.Abort from interrupt  # of which click makes no empty line
+        except BulkRevokeError as error:
+            if origin := _origin(ctx, error.message):
+                error.hint = f"{error.hint} {origin}".strip()
+            raise
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find out who is to be told how it ends, also where something else is wrong."""
+        audience = ctx.ensure_object(Audience)
+        given = list(args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except (click.UsageError, BulkRevokeError):
+            lenient = click.Context(
+                self,
+                parent=ctx.parent,
+                info_name=ctx.info_name,
+                resilient_parsing=True,
+                ignore_unknown_options=True,
+                allow_extra_args=True,
+            )
+            super().parse_args(lenient, given)
+            audience.gather(lenient)
+            raise
+        audience.gather(ctx)
+        return rest
+
+
+def _origin(context: click.Context, message: str) -> str:
+    """Where the option comes from that a message begins with; empty if that needs no saying."""
+    found = re.match(r"--([a-z-]+)", message)
+    name = found[1].replace("-", "_") if found else ""
+    match context.get_parameter_source(name):
+        case ParameterSource.ENVIRONMENT:
+            return f"It comes from {context.auto_envvar_prefix}_{name.upper()}."
+        case ParameterSource.DEFAULT_MAP:
+            return f"It comes from {context.params['config']}."
+    return ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from batch.cli.grouped import GroupedOption
+from batch.cli.profile import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +18,8 @@ SAAS = "https://api.cryptlex.com/v3"
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
+PATH = click.Path(readable=False)
+"""A file that a shell completes; what is wrong with it is told by whoever opens it."""
 
 _POSITIVE = click.IntRange(min=1)
 _SECONDS = click.FloatRange(min=0, min_open=True, max=3600)
@@ -28,7 +32,7 @@ class Entry(NamedTuple):
     Attributes:
         group: Where the help page shows it.
         names: As on the command line, the long one last.
-        attributes: As click takes them.
+        attributes: As `GroupedOption` takes them.
     """
 
     group: str
@@ -40,174 +44,172 @@ def _option(group: str, *names: str, **attributes: Any) -> Entry:  # noqa: ANN40
     return Entry(group, names, attributes)
 
 
+_input, _output, _safety, _api, _other = (
+    partial(_option, group) for group in ("Input", "Output", "Safety", "API", "Other")
+)
+
 OPTIONS = {
     entry.names[-1].split("/")[0].removeprefix("--"): entry
     for entry in (
-        _option(
-            "Input",
+        _input(
             "-c",
             "--column",
             metavar="NAME",
+            number=True,
             help="Column of the license IDs or keys: its header as written, else its number.",
         ),
-        _option(
-            "Input",
+        _input(
             "--sheet",
             metavar="NAME|NUMBER",
+            number=True,
             help="Worksheet; by default the first visible one.",
         ),
-        _option(
-            "Input",
+        _input(
             "--by",
             type=click.Choice(["id", "key"]),
             default="id",
             show_default=True,
             help="What the column holds: license IDs, or license keys that are looked up.",
         ),
-        _option(
-            "Input",
+        _input(
             "--include-unknown",
             **_FLAG,
             help="Take rows too that the run may have turned; they are read first.",
         ),
-        _option(
-            "Input",
+        _input(
+            "--manifest",
+            **_FLAG,
+            help="INPUT is a results file: are it and the input still what its run saw? The"
+            " server is not asked.",
+        ),
+        _input(
             "--carry",
             metavar="NAME",
             multiple=True,
             help="Copy this input column into the results. Repeatable.",
         ),
-        _option(
-            "Input",
+        _input(
             "--skip-invalid",
             **_FLAG,
             help="Leave out rows whose cell holds no license ID, instead of refusing the input.",
         ),
-        _option(
-            "Input",
-            "--include-hidden",
-            **_FLAG,
-            help="Take hidden and filtered rows like any other.",
-        ),
-        _option(
-            "Output",
+        _input("--include-hidden", **_FLAG, help="Take hidden and filtered rows like any other."),
+        _output(
             "-o",
             "--output",
             metavar="PATH",
+            type=PATH,
             help="Results file; may hold {date}, {time} (UTC) and {run_id}."
             "  [default: INPUT's name with .results.csv, in the working directory]",
         ),
-        _option(
-            "Output",
+        _output(
             "--resume",
             **_FLAG,
             help="Go on with the run whose results stand there; if none do, start.",
         ),
-        _option(
-            "Output",
+        _output(
             "--overwrite",
             **_FLAG,
             allow_from_autoenv=False,
             help="Start again; the old results are kept under another name.",
         ),
-        _option("Output", "--json", **_FLAG, help="Print the summary as one JSON object."),
-        _option("Output", "--log-file", metavar="PATH", help="Append JSON lines to this file."),
-        _option("Output", "-v", "--verbose", **_FLAG, help="Show every attempt."),
-        _option("Output", "-q", "--quiet", **_FLAG, help="Show nothing at exit 0, else one block."),
-        _option(
-            "Safety",
+        _output("--json", **_FLAG, help="Print the summary as one JSON object."),
+        _output("--log-file", metavar="PATH", type=PATH, help="Append JSON lines to this file."),
+        _output("-v", "--verbose", **_FLAG, help="Show every attempt."),
+        _output("-q", "--quiet", **_FLAG, help="Show nothing at exit 0, else one block."),
+        _output(
+            "--notify-file",
+            metavar="PATH",
+            type=PATH,
+            help="Tell the addresses in this file how it ended (Apprise); at exit 0 not with -q.",
+        ),
+        _output(
+            "--metrics-file",
+            metavar="PATH",
+            type=PATH,
+            help="Write how it ended to this file, for Prometheus (name.prom).",
+        ),
+        _safety(
             "--dry-run",
             **_FLAG,
             help="Stop after the plan: read, show and write down, send no PATCH.",
         ),
-        _option(
-            "Safety",
+        _safety(
             "-y",
             "--yes",
             **_FLAG,
             allow_from_autoenv=False,
             help="Do not ask; only together with --max-licenses.",
         ),
-        _option(
-            "Safety",
+        _safety(
             "--max-licenses",
             type=_POSITIVE,
             metavar="N",
             help="Refuse if more than N PATCH requests would be sent.",
         ),
-        _option(
-            "Safety",
+        _safety(
             "--limit",
             type=_POSITIVE,
             metavar="N",
             help="Send N PATCH requests at most and leave the rest to --resume: a pilot.",
         ),
-        _option(
-            "Safety",
+        _safety(
             "--max-failures",
             metavar="N|P%",
+            number=True,
             default="20%",
             show_default=True,
             help="Stop when more licenses than this fail (a share: at least 10), or the first 20.",
         ),
-        _option(
-            "Safety", "--missing-ok", **_FLAG, help="Licenses that do not exist count as done."
-        ),
-        _option(
-            "Safety",
+        _safety("--missing-ok", **_FLAG, help="Licenses that do not exist count as done."),
+        _safety(
             "--exclude",
             metavar="FILE",
+            type=PATH,
             multiple=True,
             help="Never touch the licenses that this file lists; read like INPUT. Repeatable.",
         ),
-        _option(
-            "Safety",
+        _safety(
             "--expect-product",
             metavar="UUID",
             multiple=True,
             help="Refuse if any license is of another product. Repeatable.",
         ),
-        _option(
-            "Safety",
+        _safety(
             "--look/--no-look",
             default=True,
             show_default="look",
             help="Whether to ask first what the server holds.",
         ),
-        _option(
-            "Safety", "--reason", metavar="TEXT", default="", help="Why; kept in the manifest."
-        ),
-        _option(
-            "API",
+        _safety("--reason", metavar="TEXT", default="", help="Why; kept in the manifest."),
+        _api(
             "--base-url",
             metavar="URL",
             default=SAAS,
             show_default=True,
             help="Another installation, version included.",
         ),
-        _option(
-            "API",
+        _api(
             "--token-file",
             metavar="PATH",
+            type=PATH,
             help="File that holds the access token; else CRYPTLEX_ACCESS_TOKEN, else "
             "cryptlex-access-token in $CREDENTIALS_DIRECTORY.",
         ),
-        _option(
-            "API",
+        _api(
             "--ca-file",
             metavar="PATH",
+            type=PATH,
             help="Authorities to trust instead of the system's, as PEM.",
         ),
-        _option(
-            "API",
+        _api(
             "--rate",
             metavar="N/SECONDSs",
             default="45/5s",
             show_default=True,
             help="Requests in any such window, or none for no limit.",
         ),
-        _option(
-            "API",
+        _api(
             "--concurrency",
             type=click.IntRange(1, 1000),
             metavar="N",
@@ -215,8 +217,7 @@ OPTIONS = {
             show_default=True,
             help="Requests in flight at most.",
         ),
-        _option(
-            "API",
+        _api(
             "--timeout",
             type=_SECONDS,
             metavar="S",
@@ -224,8 +225,7 @@ OPTIONS = {
             show_default=True,
             help="Seconds for one attempt.",
         ),
-        _option(
-            "API",
+        _api(
             "--max-attempts",
             type=click.IntRange(1, 100),
             metavar="N",
@@ -233,26 +233,34 @@ OPTIONS = {
             show_default=True,
             help="Attempts for one license, the first included.",
         ),
-        _option(
-            "API",
+        _api(
             "--wait",
             metavar="[DURATION]",
             is_flag=False,
             flag_value="1h",
             help="Wait for another run on this host, --wait=15m or an hour, instead of refusing.",
         ),
-        _option(
-            "API",
+        _api(
             "--lock-dir",
             metavar="PATH",
+            type=PATH,
             help="Where runs on this host lock each other out.  [default: /run/lock, else /tmp]",
         ),
-        _option(
-            "API",
+        _api(
             "--sandbox",
             **_FLAG,
             help="Rehearse: a sandbox in this process that knows the input's licenses; "
             "no token, no question.",
+        ),
+        _other(
+            "--config",
+            metavar="FILE",
+            type=PATH,
+            is_eager=True,
+            callback=load,
+            envvar="BULK_REVOKE_CONFIG",
+            allow_from_autoenv=False,
+            help="Profile (TOML): a table for each command, keys as the options with _ for -.",
         ),
     )
 }
@@ -261,7 +269,7 @@ OPTIONS = {
 
 INPUT = ("column", "sheet", "by", "carry", "skip-invalid", "include-hidden")
 OUTPUT = ("output", "resume", "overwrite")
-TELLING = ("json", "log-file", "verbose", "quiet")
+TELLING = ("json", "log-file", "verbose", "quiet", "notify-file", "metrics-file")
 SENDING = ("dry-run", "yes", "max-licenses", "limit", "max-failures", "exclude", "expect-product")
 API = (
     "base-url",
@@ -274,6 +282,7 @@ API = (
     "wait",
     "lock-dir",
 )
+OTHER = ("config",)
 """Options that several commands have, in the order in which help pages show them."""
 
 

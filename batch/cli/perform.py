@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from batch.errors import BulkRevokeError, ConfigError
+from batch.cli.again import following_command
+from batch.cli.audience import Audience
+from batch.cli.levels import EXCLUSIVE, settled
+from batch.cli.libraries import restrain_libraries
+from batch.errors import BulkRevokeError, ConfigError, StoppedError
+from batch.interrupts import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
     from batch.lock import Holder
     from batch.manifest import Manifest
@@ -23,31 +27,30 @@ if TYPE_CHECKING:
     from batch.settings import Settings
     from batch.summary import Summary
 
-ONCE = frozenset({"source", "output", "resume", "overwrite", "limit", "dry_run"})
-"""Parameters that the command which goes on does not repeat as they were."""
 
-
-def perform(
-    context: click.Context, action: Action, suffix: str, source: str, options: Mapping[str, Any]
-) -> int:
+def perform(context: click.Context, action: Action, suffix: str) -> int:
     """Run a command from its options to its exit code.
 
     Args:
         context: The command's.
         action: What it wants of each license.
         suffix: Of its results file's name.
-        source: Its input.
-        options: Its options by parameter name; what it does not offer is left out.
 
     Raises:
         BulkRevokeError: It was refused, or stopped before the first PATCH.
     """
+    restrain_libraries()
     from batch import logs, manifest, question  # noqa: PLC0415 - keeps --help free of all that
     from batch.phases import Run  # noqa: PLC0415
     from batch.progress import Screen  # noqa: PLC0415
     from batch.token import find_token  # noqa: PLC0415
 
+    options = settled(context)
+    source = options.pop("source")
+    audience = context.ensure_object(Audience)
+    audience.quiet = options["quiet"]
     run_id = manifest.new_run_id()
+    audience.check()
     settings = _settings(source, suffix, options, run_id)
     if settings.resume:
         run_id = manifest.run_id_of(settings.output) or run_id
@@ -58,10 +61,10 @@ def perform(
         if settings.sandbox
         else find_token(options["token_file"], os.environ, question.prompt_for_token)
     )
-    redact = logs.Redactor(token)
+    redact = audience.redact = logs.Redactor(token, *audience.secrets)
     screen = Screen(quiet=options["quiet"], redact=redact)
-    if warning:
-        screen.say(f"warning: {warning}")
+    for each in filter(None, (warning, audience.warning)):
+        screen.say(f"warning: {each}")
     if token:
         _check(token, action)
     logs.start(
@@ -71,25 +74,45 @@ def perform(
         verbose=options["verbose"],
         redact=redact,
     )
-    try:
-        summary = Run(
+    following = following_command(context, action, source, settings.output)
+    audience.following = following if action.sends else ""
+    with _logged(action.command, source) as log_end:
+        audience.report = Run(
             action=action,
             settings=settings,
             token=token,
             screen=screen,
             holder=_holder(run_id, action),
             paper=partial(_paper, settings, action, options, run_id),
-            following=_following(context, action, source, settings.output),
+            following=following,
             redact=redact,
         ).run()
-    except BulkRevokeError as refusal:
-        refusal.message = redact(refusal.message)
-        raise
-    finally:
-        logs.stop()
+        summary = audience.report.summary
+        log_end(summary.exit_code, summary.counts)
     if options["json"]:
         _print(summary, screen.insist)
     return summary.exit_code
+
+
+@contextmanager
+def _logged(command: str, source: str) -> Iterator[Callable[[int, Mapping[str, int]], None]]:
+    """Log how a command begins and how it ends; the block logs an end that is none of these."""
+    from batch import logs  # noqa: PLC0415
+
+    try:
+        logs.started(command, source)
+        yield logs.ended
+    except BulkRevokeError as refusal:
+        logs.ended(refusal.exit_code, cause=refusal)
+        raise
+    except KeyboardInterrupt as interrupt:
+        logs.ended(128 + number_of(interrupt), cause=interrupt)
+        raise
+    except Exception as bug:
+        logs.ended(StoppedError.exit_code, cause=bug)
+        raise
+    finally:
+        logs.stop()
 
 
 def _check(token: str, action: Action) -> None:
@@ -160,11 +183,7 @@ def _refuse_contradictions(options: Mapping[str, Any]) -> None:
             "--yes without --max-licenses: nobody would notice the wrong file",
             hint="say with --max-licenses how many licenses it may be at most.",
         )
-    for one, other in (
-        ("quiet", "verbose"),
-        ("resume", "overwrite"),
-        ("resume", "dry_run"),
-    ):
+    for one, other in EXCLUSIVE:
         if options.get(one) and options.get(other):
             names = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
             raise ConfigError(f"{names} exclude each other")
@@ -190,9 +209,20 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
     """
     from batch.manifest import path_for  # noqa: PLC0415
 
-    paths = (settings.input, *settings.exclude, options["token_file"], settings.ca_file)
-    read = {os.path.realpath(path) for path in paths if path is not None}
-    results = {os.path.realpath(path) for path in (settings.output, path_for(settings.output))}
+    paths = (
+        settings.input,
+        *settings.exclude,
+        settings.ca_file,
+        *(options[name] for name in ("token_file", "notify_file", "config")),
+    )
+    try:
+        read = {os.path.realpath(path) for path in paths if path is not None}
+        results = {os.path.realpath(path) for path in (settings.output, path_for(settings.output))}
+    except OSError as cause:
+        raise ConfigError(
+            f"the working directory cannot be used: {cause.strerror}",
+            hint="change to another one; or name all files, also --output, by their whole path.",
+        ) from cause
     if results & read:
         raise ConfigError(
             f"--output {settings.output}: is a file that is read",
@@ -245,40 +275,3 @@ def _paper(
         },
         results={"path": str(settings.output)},
     )
-
-
-def _following(context: click.Context, action: Action, source: str, results: Path) -> str:
-    """Spell the command that goes on with what is undone, or that does what a dry run says.
-
-    Empty for a command that changes nothing.
-    """
-    import shlex  # noqa: PLC0415
-
-    if not (action.sends or action.is_dry_run):
-        return ""
-    once = ONCE - {"limit"} if action.is_dry_run else ONCE
-    words = ["bulk-revoke", context.command.name or "", _operand(source)]
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if name in once or not given:
-            continue
-        values = context.params[name]
-        for value in values if isinstance(values, tuple) else (values,):
-            words += _spelled(parameter, value)
-    going_on = [] if action.is_dry_run else ["--resume", "-o", _operand(str(results))]
-    return shlex.join([*words, *going_on])
-
-
-def _operand(path: str) -> str:
-    return f"./{path}" if path.startswith("-") and path != "-" else path
-
-
-def _spelled(parameter: click.Parameter, value: object) -> list[str]:
-    if value is True:
-        return [parameter.opts[-1]]
-    if value is False:
-        return [parameter.secondary_opts[-1]]
-    if parameter.name == "wait" or str(value).startswith("-"):
-        return [f"{parameter.opts[-1]}={value}"]
-    return [parameter.opts[-1], str(value)]

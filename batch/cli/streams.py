@@ -24,7 +24,9 @@ def open_closed_streams() -> None:
                 os.close(null)
         if getattr(sys, name) is None:
             mode = "r" if number == 0 else "w"
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+            # Strict, as files are, it would fail where a message names what is no text.
+            stream = open(number, mode, errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def let_go_of_streams() -> None:
@@ -34,6 +36,11 @@ def let_go_of_streams() -> None:
             stream.flush()
         except (OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+def is_watched() -> bool:
+    """Whether a person is looking at what is said."""
+    return sys.stderr.isatty()
 
 
 def say(text: str) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from batch.cli.audience import Audience
 from batch.cli.grouped import Command
-from batch.cli.options import API, INPUT, TELLING, with_options
+from batch.cli.options import API, INPUT, OTHER, PATH, TELLING, with_options
+from batch.cli.streams import say
+from batch.errors import ConfigError
 
 
 @click.command(
@@ -17,16 +23,50 @@ from batch.cli.options import API, INPUT, TELLING, with_options
     epilog="Exit codes: 0 all are revoked, 1 some are not, 2 refused, 3 stopped early, "
     "4 another run is at work, 129/130/143 interrupted.",
 )
-@click.argument("source", metavar="INPUT")
-@with_options(*INPUT, "output", "overwrite", *TELLING, "exclude", "missing-ok", "reason", *API)
+@click.argument("source", metavar="INPUT", type=PATH)
+@with_options(
+    "manifest",
+    *INPUT,
+    "output",
+    "overwrite",
+    *TELLING,
+    "exclude",
+    "missing-ok",
+    "reason",
+    *API,
+    *OTHER,
+)
 @click.pass_context
-def command(context: click.Context, /, source: str, **options: Any) -> int:  # noqa: ANN401
+def command(context: click.Context, /, *, manifest: bool, **_: Any) -> int:  # noqa: ANN401
     """Read every license that INPUT lists: is it revoked?
 
     INPUT is what `bulk-revoke run` takes; of a results file the rows are read that it calls
     revoked, already_revoked or unknown. Nothing is changed.
     """
+    if manifest:
+        return _compare(context)
     from batch.cli.perform import perform  # noqa: PLC0415 - keeps --help short
     from batch.model import VERIFY  # noqa: PLC0415
 
-    return perform(context, VERIFY, ".verify.csv", source, options)
+    return perform(context, VERIFY, ".verify.csv")
+
+
+def _compare(context: click.Context) -> int:
+    """Say whether the files of a run are still those that it saw."""
+    from batch.unchanged import compare  # noqa: PLC0415 - as above
+
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name not in {"source", "manifest", "json", "quiet", "config"}:
+            raise ConfigError(
+                f"--manifest only compares files, {parameter.opts[-1]} has no meaning there",
+                hint="leave out one of them.",
+            )
+    context.ensure_object(Audience).command = ""  # no run ends here
+    options = context.params
+    found = compare(Path(options["source"]))
+    if options["json"]:
+        click.echo(json.dumps(found.as_json()))
+    if found.exit_code or not options["quiet"]:
+        say(str(found))
+    return found.exit_code

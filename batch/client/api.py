@@ -220,7 +220,8 @@ class CryptlexClient:
                 "%s %s: %s",
                 method,
                 target,
-                error.message if error else f"HTTP {status}",
+                # An answer may hold a license key, and a log must not: its code is enough.
+                error.message if error and status is None else f"HTTP {status}",
                 extra={
                     "event": "attempt",
                     "method": method,

@@ -49,7 +49,9 @@ async def send_once(
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as cause:
-        raise _DroppedError(str(cause) or "the server closed the connection") from cause
+        # aiohttp puts a head that broke off into the other one, whatever is in it.
+        told = str(cause) if isinstance(cause, aiohttp.ClientOSError) else ""
+        raise _DroppedError(told or "the server closed the connection") from cause
 
 
 async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:

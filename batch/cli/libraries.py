@@ -1,0 +1,48 @@
+"""What libraries do while they are imported, kept from ending or hampering a run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from threading import Event, Thread
+
+from batch.errors import ConfigError
+
+THREADS = 5
+"""Threads that a run has beside its own: four of libuv, and one that saves."""
+
+
+def restrain_libraries() -> None:
+    """Refuse where libraries could not do their work; call it before they are imported.
+
+    libuv ends the process by SIGABRT where it cannot start the threads that look host names up
+    (libuv/libuv#2296), and OpenBLAS, which comes with numpy, by SIGINT where it cannot start one
+    for each core (secretflow/spu#790); nothing here calculates, so one is enough. portalocker
+    wants a directory for temporary files, which it does not use here: where none can be written
+    its import fails (confident-ai/deepeval#2288).
+
+    Raises:
+        ConfigError: No threads are to be had. Nothing was sent.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        tempfile.tempdir = os.sep
+    over = Event()
+    started: list[Thread] = []
+    try:
+        for _ in range(THREADS):
+            thread = Thread(target=over.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    except RuntimeError as cause:
+        raise ConfigError(
+            f"only {len(started)} threads can be started, a run needs {THREADS}: nothing was sent",
+            hint="allow more processes: ulimit -u, TasksMax= of systemd, --pids-limit of a "
+            "container.",
+        ) from cause
+    finally:
+        over.set()
+        for thread in started:
+            thread.join()
