@@ -1,8 +1,9 @@
-"""What an input lists, without a file."""
+"""What an input lists, without a file; and a disk without room."""
 
 from __future__ import annotations
 
 from array import array
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from batch.model import ID_BYTES, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For properties: a busy machine makes no test fail."""
@@ -56,3 +57,16 @@ def _id_bytes(text: str) -> bytes | None:
     except ValueError:
         return None
     return found.bytes if str(found) == text else None
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process takes another byte."""
+    import resource  # noqa: PLC0415 - there is none on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

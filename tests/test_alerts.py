@@ -366,15 +366,41 @@ def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPa
     assert hook.received == []
 
 
-def test_a_process_that_fails_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import os\nos._exit(7)\n")
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [("import os\nos._exit(7)", 7), ("import sys\nsys.modules['apprise'] = None", 1)],
+)
+def test_a_process_that_fails_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, code: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(program)
     with webhook() as hook:
         alerts = Alerts.read([hook.url], None)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        begun = time.monotonic()
 
-        failed = alerts.send(ending())
+        failed = alerts.send(ending(), seconds=2 * LENIENT)
 
-    assert failed == "1 of 1 alerts was not delivered: json (the process ended with 7)"
+        assert time.monotonic() - begun < LENIENT
+
+    assert failed == f"1 of 1 alerts was not delivered: json (the process ended with {code})"
+
+
+def test_a_service_that_leaves_a_thread_behind_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
+    (tmp_path / "sitecustomize.py").write_text(program)
+    with webhook() as hook:
+        alerts = Alerts.read([hook.url], None)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        begun = time.monotonic()
+
+        failed = alerts.send(ending(), seconds=2 * LENIENT)
+
+        assert time.monotonic() - begun < LENIENT
+
+    assert failed == ""
 
 
 def test_a_service_that_prints_is_neither_seen_nor_taken_for_a_delivery(
@@ -426,6 +452,21 @@ def test_what_stands_in_the_working_directory_is_not_run_and_nothing_is_left_the
 
     assert (len(hook.received), len(box.received)) == (1, 1)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@posix_only
+def test_an_alert_is_sent_from_a_working_directory_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    with webhook() as hook:
+        alerts = Alerts.read([hook.url], None)
+        (tmp_path / "gone").rmdir()
+
+        assert alerts.send(ending()) == ""
+
+    assert len(hook.received) == 1
 
 
 def test_an_alert_needs_no_home_and_the_path_of_modules_stays(
@@ -584,7 +625,7 @@ def test_a_child_whose_parent_was_killed_ends_by_itself() -> None:
 
 @posix_only
 def test_what_has_inherited_the_pipe_does_not_hold_up_the_parent(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, children: list[subprocess.Popen[bytes]]
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         textwrap.dedent(f"""
@@ -605,6 +646,7 @@ def test_what_has_inherited_the_pipe_does_not_hold_up_the_parent(
     os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
     assert failed == ""
     assert len(hook.received) == 1
+    assert_gone(children[0])
 
 
 @posix_only

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -34,7 +34,7 @@ from batch.lock import (
     held,
     results_name,
 )
-from tests.builders import calm
+from tests.builders import calm, full_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -248,19 +248,6 @@ def shared() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o1777)
         yield Path(name)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """No file of this process takes another byte."""
-    import resource  # noqa: PLC0415 - there is none on Windows
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 # Which lock

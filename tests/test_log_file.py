@@ -10,7 +10,6 @@ import logging
 import os
 import pwd
 import re
-import shutil
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -34,6 +33,7 @@ from batch.sandbox.message import Reply
 from tests.end_to_end.conftest import Command, wait_until
 from tests.forkserver import Trouble, forkserver
 from tests.harness import bench, some_ids
+from tests.packages import program
 from tests.served import Served, served, write
 
 if TYPE_CHECKING:
@@ -438,15 +438,6 @@ def test_processes_that_share_a_file_lose_no_line_while_it_is_renamed(tmp_path: 
 # logrotate
 
 
-def logrotate() -> str:
-    found = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
-    if found is None:
-        if os.environ.get("BULK_REVOKE_REQUIRE_SERVERS"):
-            raise AssertionError("logrotate is missing")
-        pytest.skip("logrotate is missing: apt-get install logrotate")
-    return found
-
-
 @dataclass
 class Rotation:
     """A run whose log is rotated as a configuration says."""
@@ -465,7 +456,13 @@ class Rotation:
 
     def rotate(self) -> None:
         subprocess.run(
-            [logrotate(), "--force", "--state", str(self.home / "state"), str(self.home / "conf")],
+            [
+                program("logrotate"),
+                "--force",
+                "--state",
+                str(self.home / "state"),
+                str(self.home / "conf"),
+            ],
             check=True,
             capture_output=True,
         )
@@ -518,7 +515,7 @@ def sample(home: Path) -> str:
 
 
 def test_the_sample_for_logrotate_loses_no_line_of_a_run(tmp_path: Path) -> None:
-    logrotate()
+    program("logrotate")
     with rotating(tmp_path, sample(tmp_path), latency=(0.004, 0.008)) as (run, _):
         for count in (COUNT // 4, COUNT // 2):
             wait_until(partial(run.has_settled, count))
@@ -532,7 +529,7 @@ def test_the_sample_for_logrotate_loses_no_line_of_a_run(tmp_path: Path) -> None
 def test_copytruncate_loses_no_line_while_a_run_is_silent(tmp_path: Path) -> None:
     # Between its copy and its cut logrotate forces the copy to the disk; what is written meanwhile
     # is lost (logrotate(8), "copytruncate"). So the run waits, as a server asks it to.
-    logrotate()
+    program("logrotate")
     assert sample(tmp_path).count("\n    nocreate\n") == 1
     config = sample(tmp_path).replace("nocreate", "copytruncate")
     with rotating(tmp_path, config) as (run, api):

@@ -24,7 +24,7 @@ from batch.ending import Ending
 from batch.errors import ConfigError
 from batch.metrics import LARGEST, check, write
 from batch.model import Outcome
-from tests.builders import calm
+from tests.builders import calm, full_disk
 from tests.test_summary import EXAMPLE
 
 if TYPE_CHECKING:
@@ -154,19 +154,6 @@ def umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """No file of this process takes another byte."""
-    import resource  # noqa: PLC0415 - there is none on Windows
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextmanager

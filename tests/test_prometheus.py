@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import shutil
 import socket
 import subprocess
 import textwrap
@@ -24,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from batch.ending import Ending
 from batch.metrics import write
+from tests.packages import program
 from tests.test_summary import EXAMPLE
 
 if TYPE_CHECKING:
@@ -36,25 +35,10 @@ SAMPLES = ROOT / "samples" / "prometheus"
 RULES = SAMPLES / "bulk-revoke.rules.yml"
 RUNBOOK = ROOT / "docs" / "runbook.md"
 
-PACKAGES = {
-    "promtool": "prometheus",
-    "prometheus": "prometheus",
-    "prometheus-node-exporter": "prometheus-node-exporter",
-}
-
 DAY = 86_400.0
 
 PATIENCE = 60
 """Seconds that a server may take for what it does in one or two on an idle machine."""
-
-
-def program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("BULK_REVOKE_REQUIRE_SERVERS"):
-            raise AssertionError(f"{name} is missing")
-        pytest.skip(f"{name} is missing: apt-get install {PACKAGES[name]}")
-    return path
 
 
 def promtool(*arguments: str, stdin: str = "", where: Path = SAMPLES) -> str:

@@ -44,6 +44,7 @@ from batch.sandbox import TOKEN, Account
 from batch.session import DRAIN
 from batch.token import CREDENTIAL, find_token
 from tests.harness import some_ids
+from tests.packages import missing, program
 from tests.receivers import webhook
 from tests.served import Served, served, settle_in, table, write
 
@@ -545,18 +546,9 @@ def test_the_mail_of_the_cron_job_names_the_command_that_goes_on(host: Host) -> 
 # systemd
 
 
-def missing(what: str, package: str) -> None:
-    """Skip a test that needs a package of Debian; fail where all of them are to be there."""
-    if os.environ.get("BULK_REVOKE_REQUIRE_SERVERS"):
-        raise AssertionError(f"{what} is missing")
-    pytest.skip(f"{what} is missing: apt-get install {package}")
-
-
 def systemd_analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    if shutil.which("systemd-analyze") is None:
-        missing("systemd-analyze", "systemd")
     return subprocess.run(
-        ["systemd-analyze", *map(str, arguments)],
+        [program("systemd-analyze"), *map(str, arguments)],
         env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": "JST-9"},
         capture_output=True,
         text=True,

@@ -7,7 +7,6 @@ import json
 import os
 import pwd
 import re
-import shutil
 import signal
 import stat
 import subprocess
@@ -30,6 +29,7 @@ from tests.end_to_end.test_run import table
 from tests.end_to_end.test_together import patched, side_by_side, unasked
 from tests.end_to_end.test_trouble import command_after, revoked
 from tests.harness import some_ids
+from tests.packages import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -252,18 +252,9 @@ def place() -> Iterator[Command]:
             command.end()
 
 
-def tool(name: str) -> str:
-    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if path is None:
-        if os.environ.get("BULK_REVOKE_REQUIRE_SERVERS"):
-            raise AssertionError(f"{name} is missing")
-        pytest.skip(f"{name} is missing: apt-get install util-linux")
-    return path
-
-
 def becoming(uid: int, *more: str) -> tuple[str, ...]:
     """The command that runs another one as this user, who is in no group of anybody's."""
-    return (tool("setpriv"), f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *more)
+    return (program("setpriv"), f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *more)
 
 
 @cache
@@ -296,9 +287,9 @@ def nameless() -> int:
 @cache
 def remounting() -> tuple[str, ...]:
     """The command that runs another one where all is read-only but what comes next to it."""
-    own_mounts = (tool("unshare"), "--mount", tool("sh"), "-c")
+    own_mounts = (program("unshare"), "--mount", program("sh"), "-c")
     with tempfile.TemporaryDirectory() as here:
-        probe = [*own_mounts, READ_ONLY, here, tool("true")]
+        probe = [*own_mounts, READ_ONLY, here, program("true")]
         if os.geteuid() or subprocess.run(probe, check=False, capture_output=True).returncode:
             pytest.skip("only root can mount a file system here")
     return (*own_mounts, READ_ONLY)
@@ -643,7 +634,7 @@ def test_a_run_that_gets_no_more_threads_stops_and_can_be_gone_on_with(place: Co
         process = run.start(*run.listing(sandbox), *ending.options)
         # The thread that saves is started after a second.
         wait_until(lambda: patched(sandbox))
-        limit = [tool("prlimit"), f"--pid={process.pid}", "--nproc=1:1"]
+        limit = [program("prlimit"), f"--pid={process.pid}", "--nproc=1:1"]
         subprocess.run([*becoming(run.uid), *limit], check=True)
         _, err = ended(process)
         really = revoked(sandbox)

@@ -19,12 +19,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch.model import Outcome
-from tests.end_to_end.conftest import ROOT, TOKEN, Command, overheard
+from tests.end_to_end.conftest import ROOT, TOKEN, Command, overheard, wait_until
 from tests.harness import some_ids
 from tests.receivers import webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from batch.sandbox import Sandbox
     from tests.receivers import Hook
@@ -300,13 +300,6 @@ def test_a_signal_while_nothing_was_sent_yet_is_told_as_well(
 
     assert list(night.api.log) == []
     check(ended, f"{128 + number}-early", code=128 + number, kind="failure")
-
-
-def wait_until(so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_reading(pid: int) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -20,6 +18,7 @@ from batch.source.keys import LONGEST_KEY
 from tests.end_to_end.conftest import TOKEN, Command, serving
 from tests.end_to_end.test_run import write
 from tests.harness import some_ids
+from tests.packages import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,15 +65,6 @@ http {{
   }}
 }}
 """
-
-
-def program(name: str) -> str:
-    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-    if path is None:
-        if os.environ.get("BULK_REVOKE_REQUIRE_SERVERS"):
-            raise AssertionError(f"{name} is missing")
-        pytest.skip(f"{name} is missing: apt-get install haproxy nginx-light")
-    return path
 
 
 @contextmanager
