@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from batch import manifest
 from batch.errors import ResultsError
 from batch.recorded import Recorded
+from batch.replace import replacing
 from batch.results import Journal
 from batch.text import timestamp
 
@@ -37,8 +38,12 @@ class Earlier:
     paper: Manifest
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings, *, resumable: bool = True) -> None:
     """Refuse a place where the results cannot go, before anything is read or asked.
+
+    Args:
+        settings: Where.
+        resumable: Whether the command can go on with what stands there.
 
     Raises:
         ResultsError: Nothing was written.
@@ -58,8 +63,11 @@ def check(settings: Settings) -> None:
     if exists or has_paper:
         raise ResultsError(
             f"{path if exists else manifest.path_for(path)}: exists already",
-            hint="name another file with --output. --resume goes on with a run; --overwrite starts "
-            "again and keeps the old file under another name, which a restore then needs too.",
+            hint="name another file with --output. "
+            + "--resume goes on with a run; " * resumable
+            + "--overwrite starts again and keeps the old file under another name"
+            + ", which a restore then needs too" * resumable
+            + ".",
         )
 
 
@@ -171,6 +179,7 @@ def begin(
         ResultsError: They cannot be written; nothing was sent.
     """
     path = settings.output
+    before = manifest.path_for(path).read_bytes() if found else b""
     journal = Journal(path, plan.listing, plan.was, redact=redact)
     paper.results.pop("sha256", None)
     paper.sessions.append(manifest.SessionRecord(started_at=timestamp(datetime.now(UTC))))
@@ -193,9 +202,12 @@ def begin(
             journal.resume(found.recorded, plan.statuses)
     except BaseException as cause:
         journal.close()
-        if found is None and not path.exists():
-            with suppress(OSError):
+        with suppress(OSError):
+            if found is None and not path.exists():
                 manifest.path_for(path).unlink()
+            elif found is not None:  # what it says of the results is still so
+                with replacing(manifest.path_for(path)) as file:
+                    file.write(before)
         if not isinstance(cause, OSError):
             raise
         raise ResultsError(

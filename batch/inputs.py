@@ -61,7 +61,7 @@ def read_task(action: Action, settings: Settings, *, api: str) -> Task:
                 hint=_elsewhere(paper.api, rehearsal=paper.rehearsal),
             )
     else:
-        _check_manifest(settings)
+        _check_manifest(settings, action, api)
         listing = source.read(
             settings.input,
             by=settings.by,
@@ -106,8 +106,8 @@ def _elsewhere(api: str, *, rehearsal: bool) -> str:
     return f"name that installation: --base-url {api}"
 
 
-def _check_manifest(settings: Settings) -> None:
-    """Refuse results that are of a rehearsal, or of a command that did not revoke anything."""
+def _check_manifest(settings: Settings, action: Action, api: str) -> None:
+    """Refuse results that are of elsewhere, or of what did not revoke anything."""
     try:
         paper = manifest.read(Path(settings.input)) if settings.input != "-" else None
     except ResultsError:
@@ -129,18 +129,28 @@ def _check_manifest(settings: Settings) -> None:
             f"{settings.input}: these are the results of bulk-revoke {paper.command}",
             hint="take the list that it was about, or the results of bulk-revoke run.",
         )
+    if paper.api != api and not settings.sandbox:
+        raise ConfigError(
+            f"{settings.input}: that run was about {paper.api}, this {action.command} is about"
+            f" {api}",
+            hint=_elsewhere(paper.api, rehearsal=False),
+        )
 
 
 def _excluded(listing: Listing, settings: Settings) -> frozenset[int]:
     """The entries whose license some file of ``--exclude`` lists."""
     never: set[str | bytes] = set()
     for path in settings.exclude:
-        others = source.read(
-            path,
-            by=settings.by,
-            include_hidden=settings.include_hidden,
-            outcomes=source.ALL_LICENSES,
-        )
+        try:
+            others = source.read(
+                path,
+                by=settings.by,
+                include_hidden=settings.include_hidden,
+                outcomes=source.ALL_LICENSES,
+            )
+        except InputError as refusal:
+            refusal.message = f"--exclude {refusal.message}"
+            raise
         unread = {name: n for name, n in others.left_out.items() if name != Outcome.INVALID}
         if unread:
             raise InputError(

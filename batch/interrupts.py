@@ -41,6 +41,22 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def outlast_signals() -> None:
+    """Let the first one change nothing any more, and the second one end the process at once.
+
+    For what comes when all is done: it has to be told, and that may take a while.
+    """
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+
+    for number in _signals("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(number, note)
+
+
 def admit_signals() -> None:
     """Unblock the signals that stop a run; call it where an interrupt may be raised.
 
@@ -63,12 +79,20 @@ def _signals(*names: str) -> list[signal.Signals]:
 
 
 @contextmanager
-def stopped_by_signals(sender: Sender, screen: Screen) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP stop the sender while the block runs."""
+def stopped_by_signals(sender: Sender, screen: Screen, *, is_last: bool = False) -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP stop the sender while the block runs.
+
+    Args:
+        sender: What is stopped.
+        screen: Where that is said.
+        is_last: Whether all is done once the block has ended well: a signal then changes nothing
+            any more, as `outlast_signals` says.
+    """
     import asyncio  # noqa: PLC0415 - what is above has to be there before --help is shown
 
     loop = asyncio.get_running_loop()
     received: list[int] = []
+    is_over = False
 
     def stop(number: signal.Signals) -> None:
         sender.stop(InterruptedRunError(number))
@@ -81,7 +105,8 @@ def stopped_by_signals(sender: Sender, screen: Screen) -> Iterator[None]:
             # Every settled row has been handed to the operating system: nothing is lost.
             os._exit(128 + number)
         received.append(number)
-        loop.call_soon_threadsafe(stop, signal.Signals(number))
+        if not is_over:
+            loop.call_soon_threadsafe(stop, signal.Signals(number))
 
     before = {
         number: signal.signal(number, received_one)
@@ -89,6 +114,8 @@ def stopped_by_signals(sender: Sender, screen: Screen) -> Iterator[None]:
     }
     try:
         yield
+        is_over = is_last
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not is_over:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -86,7 +86,7 @@ class Run:
             BulkRevokeError: Refused, or stopped before the first PATCH.
         """
         settings = self.settings
-        destination.check(settings)
+        destination.check(settings, resumable=self.action.sends)
         # Both are used later; what is wrong with them must be known before anything is read.
         tls_context(settings.ca_file)
         proxy_for(settings.base_url)
@@ -178,7 +178,8 @@ class Run:
 
     def _earlier(self, listing: Listing) -> Earlier | None:
         """What earlier sessions of this run have left, if it is gone on with."""
-        destination.check(self.settings)  # it may have changed while the lock was waited for
+        # It may have changed while the lock was waited for.
+        destination.check(self.settings, resumable=self.action.sends)
         earlier = destination.earlier(self.settings)
         if earlier is not None:
             destination.check_same_run(
@@ -274,7 +275,7 @@ class Run:
     async def _act(
         self, session: Session, plan: Plan, journal: Journal, closing: Closing
     ) -> Report:
-        with stopped_by_signals(session.sender, self.screen):
+        with stopped_by_signals(session.sender, self.screen, is_last=True):
             if plan.to_send:
                 await session.act(plan, journal)
             return closing.close(journal, session)

@@ -193,10 +193,19 @@ def output_path(
     """Where the results go: what the user named, or ``<stem><suffix>`` in the working directory.
 
     ``{date}``, ``{time}`` (both UTC) and ``{run_id}`` are filled in.
+
+    Raises:
+        ConfigError: Another word stands in braces; every night would write into that one file.
     """
     if template is None:
         name = "stdin" if source == "-" else Path(source).name
         name = name[:-3] if name.lower().endswith(".gz") else name
         return Path(Path(name).stem + suffix)
     values = {"date": f"{now:%Y-%m-%d}", "time": f"{now:%H%M%S}", "run_id": run_id}
+    for name in re.findall(r"\{(\w+)\}", template):
+        if name not in values:
+            raise ConfigError(
+                f"--output {template}: {{{name}}} stands for nothing",
+                hint="there are {date}, {time} and {run_id}.",
+            )
     return Path(re.sub(r"\{(date|time|run_id)\}", lambda found: values[found[1]], template))

@@ -160,6 +160,8 @@ def block(
     lines.append(f"results: {summary.results}")
     if summary.hint:
         lines.append(f"{'next:    ' if action.is_dry_run else 'again:   '}{summary.hint}")
+    elif summary.exit_code == 1 and Outcome.NOT_FOUND in summary.counts.keys() - done:
+        lines.append("hint:    licenses that do not exist count as done with --missing-ok")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from tests.virtual_time import VirtualTimeLoop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -25,3 +26,14 @@ def at_home(
 ) -> None:
     """A directory to work in, a token, and nothing of the developer's own."""
     settle_in(tmp_path, tmp_path_factory.mktemp("locks"), monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """A command leaves the signals as its process is to end with them; here others come next."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if hasattr(signal, "SIGHUP"):
+        before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

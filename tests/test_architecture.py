@@ -47,7 +47,7 @@ BELOW = {
     "revoked": {"errors", "manifest", "model", "recorded", "text"},
     "inputs": {"errors", "keys", "manifest", "model", "revoked", "settings", "source"},
     "destination": {
-        "errors", "manifest", "plan", "recorded", "results", "settings", "text",
+        "errors", "manifest", "plan", "recorded", "replace", "results", "settings", "text",
     },
     "preview": {"model", "plan", "seen", "settings", "text"},
     "question": {"errors"},

@@ -235,11 +235,33 @@ def test_where_nobody_can_answer_the_question_the_run_is_refused(
 def test_an_environment_variable_sets_an_option_but_never_yes(
     refusal: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BULK_REVOKE_RUN_YES", "1")
     monkeypatch.setenv("BULK_REVOKE_RUN_MAX_LICENSES", "2")
     monkeypatch.setenv("BULK_REVOKE_RUN_RATE", "garbage")
 
     assert "garbage" in refusal("good.csv")
+    monkeypatch.setenv("BULK_REVOKE_RUN_YES", "1")
+    assert "BULK_REVOKE_RUN_YES: sets no option" in refusal("good.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("EXLUDE", "did you mean BULK_REVOKE_RUN_EXCLUDE?"),
+        ("MAX_LICENSE", "did you mean BULK_REVOKE_RUN_MAX_LICENSES?"),
+        ("CONFIG", "--config comes from BULK_REVOKE_CONFIG"),
+        ("OVERWRITE", "--overwrite has to be typed"),
+        ("ZZZZ", "--help says which ones do"),
+    ],
+)
+def test_a_variable_that_sets_nothing_is_refused_with_the_right_one(
+    refusal: Refuse, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str
+) -> None:
+    monkeypatch.setenv(f"BULK_REVOKE_RUN_{name}", "2")
+
+    said = refusal("good.csv")
+
+    assert f"error: BULK_REVOKE_RUN_{name}: sets no option" in said
+    assert remedy in said
 
 
 def test_a_rehearsal_needs_no_token_and_no_answer(

@@ -135,6 +135,12 @@ def agree(printed: list[str], shown: list[str]) -> bool:
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in masked(printed))) is not None
 
 
+OF_THE_STAGE = re.compile(
+    r" --(?:base-url https://api\.cryptlex\.com/v3|concurrency 1|timeout 2\.0)(?= |$)", re.MULTILINE
+)
+"""What the command that comes next repeats of the environment that stands for the real API."""
+
+
 @dataclass
 class Desk:
     """Somebody with a list, a token and a terminal; the API is served on loopback.
@@ -171,7 +177,8 @@ class Desk:
             text = self._revoke(words[1:], command.answer)
         text = text.replace(str(self.home), "/home/ada")
         text = text.replace(self.api.base_url, "https://api.cryptlex.com/v3")
-        return text.replace(f"127.0.0.1:{self.api.sandbox.port}", "api.cryptlex.com").splitlines()
+        text = text.replace(f"127.0.0.1:{self.api.sandbox.port}", "api.cryptlex.com")
+        return OF_THE_STAGE.sub("", text).splitlines()
 
     def _revoke(self, arguments: list[str], answer: str) -> str:
         locks = self.locks or self.home / "locks" / str(next(self._places))

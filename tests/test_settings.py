@@ -151,9 +151,18 @@ def test_results_are_named_after_the_input_and_stand_in_the_working_directory(
         ("/srv/runs/{date}.csv", "/srv/runs/2026-11-24.csv"),
         ("{date}T{time}-{run_id}.csv", "2026-11-24T020509-7f3a0001.csv"),
         ("{date}{date}", "2026-11-242026-11-24"),
-        ("{Date}-{}-{{date}}-{run}.csv", "{Date}-{}-{2026-11-24}-{run}.csv"),
+        ("{}-{{date}}-{a b}.csv", "{}-{2026-11-24}-{a b}.csv"),
         ("plain.csv", "plain.csv"),
     ],
 )
 def test_a_name_may_hold_date_time_and_run(template: str, name: str) -> None:
     assert named(template) == name
+
+
+@pytest.mark.parametrize("template", ["{Date}.csv", "{dat}.csv", "a-{id}-{date}.csv", "{run}"])
+def test_a_name_with_another_word_in_braces_is_refused(template: str) -> None:
+    with pytest.raises(ConfigError, match="stands for nothing") as refused:
+        named(template)
+
+    assert refused.value.message.startswith(f"--output {template}: ")
+    assert "{date}, {time} and {run_id}" in refused.value.hint

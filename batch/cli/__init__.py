@@ -15,7 +15,13 @@ from batch import __version__
 from batch.cli.audience import Audience
 from batch.cli.streams import is_watched, let_go_of_streams, open_closed_streams, say
 from batch.errors import BulkRevokeError
-from batch.interrupts import admit_signals, ignore_signals, number_of, raise_at_signals
+from batch.interrupts import (
+    admit_signals,
+    ignore_signals,
+    number_of,
+    outlast_signals,
+    raise_at_signals,
+)
 
 COMMANDS = {
     "run": "revoke every license that INPUT lists",
@@ -75,14 +81,27 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Run one command, tell how it ended to whom it concerns, and return its exit code."""
     audience = Audience()
-    code, title, text = _run(arguments, audience)
-    if text:
-        # A mail has no screen around it: it has to say by itself what has become of the run.
-        say(text if is_watched() or not title else f"{title}\n{text}")
     try:
-        audience.tell(code, title, text, say)
-    except KeyboardInterrupt:
-        say("warning: who was to be told how it ended may not have been")
+        code, title, text = _run(arguments, audience)
+        outlast_signals()
+    except KeyboardInterrupt as late:  # while it was found out what to say
+        outlast_signals()
+        code = 128 + number_of(late)
+        title, text = audience.title(code), f"interrupted by {number_of(late).name}"
+    warnings: list[str] = []
+    if is_watched():
+        said = [text]
+    else:
+        # A mail has no screen around it: it has to say by itself what has become of the run. And
+        # nobody may read it: then those who are told must not wait for it.
+        said = [title, text]
+        audience.tell(code, title, text, warnings.append)
+    for each in filter(None, said):
+        say(each)
+    if is_watched():
+        audience.tell(code, title, text, warnings.append)
+    for each in warnings:
+        say(each)
     return code
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch.cli.levels import is_trial_of_profile, settled
@@ -12,7 +14,8 @@ from batch.cli.streams import is_watched
 from batch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from os import PathLike
 
     import click
 
@@ -23,6 +26,14 @@ if TYPE_CHECKING:
 NOTIFY = "notify"
 """A profile's key for addresses that are told. No option: others could read it in the process
 list."""
+
+
+SEEN = frozenset({2, 4, 130})
+"""Exit codes of what somebody at a terminal has seen, or done, where no run has begun."""
+
+_CELL = re.compile(
+    r"^(  row [\d,]+ +)(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)\S.*$", re.MULTILINE
+)
 
 
 class Audience:
@@ -63,10 +74,13 @@ class Audience:
         options = settled(context)
         self.notify_file = options.get("notify_file")
         self.metrics_file = options.get("metrics_file")
-        if self.metrics_file and _same(self.metrics_file, _files(options)):
-            # Before anything else: a refusal of it is told as well, and must not end in that file.
-            self._taken, self.metrics_file = self.metrics_file, None
+        self._spare(_files(options))
         self.command = context.command.name or ""
+
+    def _spare(self, paths: Iterable[str]) -> None:
+        """Write no metrics where something else stands: not even those of a refusal of it."""
+        if self.metrics_file and same_file(self.metrics_file, paths):
+            self._taken, self.metrics_file = self.metrics_file, None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -78,12 +92,20 @@ class Audience:
         """What is dangerous about where the addresses stand, or empty."""
         return self._alerts.warning if self._alerts else ""
 
-    def check(self) -> None:
+    def stand_down(self) -> None:
+        """Tell nobody how this command ends."""
+        self.notify, self.notify_file, self.metrics_file = (), None, None
+
+    def check(self, *paths: str | PathLike[str]) -> None:
         """Refuse what cannot be told, before anything else is done.
+
+        Args:
+            paths: Of what is written beside.
 
         Raises:
             ConfigError: An address, or the place of the metrics, cannot be used.
         """
+        self._spare([os.fspath(path) for path in paths])
         if self._taken:
             raise ConfigError(
                 f"--metrics-file {self._taken}: is a file that something else is read from or"
@@ -117,7 +139,7 @@ class Audience:
         """
         if not (self.command and (self.notify or self.notify_file or self.metrics_file)):
             return
-        if self.report is None and is_watched():
+        if self.report is None and code in SEEN and is_watched():
             return  # whoever has typed it sees what was wrong with it
         from batch.ending import Ending  # noqa: PLC0415
 
@@ -127,7 +149,7 @@ class Audience:
             command=self.command,
             exit_code=code,
             title=title,
-            text=text,
+            text=_without_cells(text),
             started_at=self.started_at,
             finished_at=time.time(),
             summary=self.report.summary if self.report else None,
@@ -172,11 +194,21 @@ def _files(options: Mapping[str, Any]) -> list[str]:
     return [path for path in (*single, *(options.get("exclude") or ())) if path]
 
 
-def _same(path: str, others: list[str]) -> bool:
-    try:
-        return os.path.realpath(path) in map(os.path.realpath, others)
-    except OSError:  # without a working directory nothing can be written there
-        return False
+def same_file(path: str, others: Iterable[str]) -> bool:
+    """Whether a path leads to one of some files, by whatever links; the file need not exist yet."""
+    for other in others:
+        with suppress(OSError):  # one of them is not there, or the working directory is not
+            if Path(path).samefile(other):
+                return True
+        with suppress(OSError):
+            if os.path.realpath(path) == os.path.realpath(other):
+                return True
+    return False
+
+
+def _without_cells(text: str) -> str:
+    """Leave out of each row what is no license ID: it may be a key, and this goes to others."""
+    return _CELL.sub(r"\1…", text)
 
 
 def _nobody(_text: str) -> None:

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from batch.cli.audience import Audience
-from batch.errors import BulkRevokeError
+from batch.errors import BulkRevokeError, ConfigError
 
 
 class GroupedOption(click.Option):
@@ -19,12 +19,27 @@ class GroupedOption(click.Option):
     Args:
         group: Its heading.
         number: Whether a profile may give it as a whole number as well as in quotes.
+        only_typed: Whether it is one for the command line alone.
     """
 
-    def __init__(self, *args: Any, group: str, number: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401
+        group: str,
+        number: bool = False,
+        only_typed: bool = False,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        kwargs.setdefault("allow_from_autoenv", not only_typed)
         super().__init__(*args, **kwargs)
         self.group = group
         self.number = number
+        self.only_typed = only_typed
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Take nothing but blanks for nothing: else it would take away what a profile says."""
+        found = super().resolve_envvar_value(ctx)
+        return found if found and found.strip() else None
 
     def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
         """Without the range: who leaves it is told."""
@@ -67,6 +82,29 @@ class Command(click.Command):
             ("CRYPTLEX_ACCESS_TOKEN", "The access token."),
         ]
 
+    def _check_environment(self, ctx: click.Context) -> None:
+        """Refuse a variable that looks like an option and is none: it would be without effect."""
+        if ctx.auto_envvar_prefix is None:
+            return
+        prefix = f"{ctx.auto_envvar_prefix}_"
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        known = {f"{prefix}{each.name}".upper(): each for each in options}
+        for variable in os.environ:
+            option = known.get(variable)
+            if not variable.startswith(prefix) or (option and option.allow_from_autoenv):
+                continue
+            if option is None:
+                from difflib import get_close_matches  # noqa: PLC0415 - --help needs none of it
+
+                names = [each.removeprefix(prefix) for each in known]
+                near = get_close_matches(variable.removeprefix(prefix), names, n=1)
+                hint = f"did you mean {prefix}{near[0]}?" if near else "--help says which ones do."
+            elif option.envvar:
+                hint = f"{option.opts[-1]} comes from {option.envvar}."
+            else:
+                hint = f"{option.opts[-1]} has to be typed; unset the variable."
+            raise ConfigError(f"{variable}: sets no option", hint=hint)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Say of an option that is refused where it comes from, if not from the command line."""
         try:
@@ -84,7 +122,8 @@ class Command(click.Command):
         given = list(args)
         try:
             rest = super().parse_args(ctx, args)
-        except (click.UsageError, BulkRevokeError):
+            self._check_environment(ctx)
+        except (click.UsageError, BulkRevokeError) as error:
             lenient = click.Context(
                 self,
                 parent=ctx.parent,
@@ -92,9 +131,14 @@ class Command(click.Command):
                 resilient_parsing=True,
                 ignore_unknown_options=True,
                 allow_extra_args=True,
+                default_map=ctx.default_map,  # a profile that is a pipe cannot be read again
             )
             super().parse_args(lenient, given)
             audience.gather(lenient)
+            if isinstance(error, click.BadParameter) and error.param is not None:
+                origin = _origin(ctx, error.param.opts[-1])
+                told = f"{error.message} {origin}".strip()
+                raise click.BadParameter(told, error.ctx, error.param) from error
             raise
         audience.gather(ctx)
         return rest

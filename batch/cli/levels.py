@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import click
 
 NEAREST = (
@@ -35,9 +33,11 @@ def settled(context: click.Context) -> dict[str, Any]:
     So ``--verbose`` on the command line makes an end to a profile's ``quiet``, and ``--dry-run``
     leaves alone where that profile puts results, and whom it tells. What is said in one place
     stays as it is, but for metrics: those of a trial would be taken for those of the real run.
+    And nothing that is excluded anywhere is let in by another place.
     """
-    options: Mapping[str, Any] = context.params
-    found = dict(options)
+    found: dict[str, Any] = dict(context.params)
+    if "exclude" in found:
+        found["exclude"] = _excluded(context)
     trial = _nearest_trial(context)
     if trial < len(NEAREST):
         found["metrics_file"] = None
@@ -51,6 +51,17 @@ def settled(context: click.Context) -> dict[str, Any]:
             if _place(context, near) < _place(context, far) and far not in TRIALS:
                 found[far] = False
     return found
+
+
+def _excluded(context: click.Context) -> tuple[str, ...]:
+    """Files with licenses that are never touched, as all places together name them."""
+    [option] = [each for each in context.command.params if each.name == "exclude"]
+    places = (
+        context.params["exclude"],
+        option.value_from_envvar(context),
+        context.lookup_default("exclude"),
+    )
+    return tuple(dict.fromkeys(path for paths in places for path in paths or ()))
 
 
 def is_trial_of_profile(context: click.Context) -> bool:

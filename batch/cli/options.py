@@ -79,6 +79,7 @@ OPTIONS = {
         _input(
             "--manifest",
             **_FLAG,
+            only_typed=True,
             help="INPUT is a results file: are it and the input still what its run saw? The"
             " server is not asked.",
         ),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batch.cli.again import following_command
-from batch.cli.audience import Audience
+from batch.cli.audience import Audience, same_file
 from batch.cli.levels import EXCLUSIVE, settled
 from batch.cli.libraries import restrain_libraries
 from batch.errors import BulkRevokeError, ConfigError, StoppedError
@@ -50,8 +50,8 @@ def perform(context: click.Context, action: Action, suffix: str) -> int:
     audience = context.ensure_object(Audience)
     audience.quiet = options["quiet"]
     run_id = manifest.new_run_id()
-    audience.check()
     settings = _settings(source, suffix, options, run_id)
+    audience.check(settings.output)
     if settings.resume:
         run_id = manifest.run_id_of(settings.output) or run_id
     if settings.dry_run:
@@ -215,21 +215,22 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
         settings.ca_file,
         *(options[name] for name in ("token_file", "notify_file", "config")),
     )
+    given = [os.fspath(path) for path in paths if path is not None]
+    results = [os.fspath(settings.output), os.fspath(path_for(settings.output))]
     try:
-        read = {os.path.realpath(path) for path in paths if path is not None}
-        results = {os.path.realpath(path) for path in (settings.output, path_for(settings.output))}
+        os.path.realpath(settings.output)
     except OSError as cause:
         raise ConfigError(
             f"the working directory cannot be used: {cause.strerror}",
             hint="change to another one; or name all files, also --output, by their whole path.",
         ) from cause
-    if results & read:
+    if any(same_file(each, given) for each in results):
         raise ConfigError(
             f"--output {settings.output}: is a file that is read",
             hint="name another file with --output.",
         )
     log_file = options["log_file"]
-    if log_file is not None and os.path.realpath(log_file) in read | results:
+    if log_file is not None and same_file(log_file, given + results):
         raise ConfigError(
             f"--log-file {log_file}: is a file that is read, or where the results go",
             hint="name another file with --log-file.",

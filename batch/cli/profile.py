@@ -13,6 +13,9 @@ from batch.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LARGEST = 1 << 20
+"""Bytes of a profile that are read; a device would never end."""
+
 _TEXT, _TEXTS, _NUMBER, _WHOLE, _SWITCH = (
     "text",
     "a list of texts",
@@ -32,8 +35,8 @@ def load(context: click.Context, option: click.Parameter, path: str | None) -> s
         ConfigError: It cannot be used. File, table and key are named, never a value: it may be a
             secret that is in the wrong place.
     """
-    if path is None:
-        return None
+    if path is None or (context.resilient_parsing and context.default_map is not None):
+        return path  # or it has been read already
     tables = _read(path)
     own = tables.get(context.command.name or "")
     # Before anything is checked: also of a wrong profile it is known who is to be told.
@@ -58,7 +61,14 @@ def _read(path: str) -> dict[str, Any]:
     from pathlib import Path  # noqa: PLC0415
 
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        with Path(path).open("rb") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise ConfigError(
+                f"{path}: is no profile: it is larger than {LARGEST:,} bytes",
+                hint="name another one with --config.",
+            )
+        return tomllib.loads(text.decode("utf-8-sig"))
     except OSError as cause:
         raise ConfigError(
             f"{path}: the profile cannot be read: {cause.strerror}",
@@ -89,7 +99,7 @@ def _check(where: str, table: dict[str, Any], parameters: Iterable[click.Paramet
     known = {
         each.name: each
         for each in parameters
-        if isinstance(each, GroupedOption) and not each.is_eager and each.name
+        if isinstance(each, GroupedOption) and each.name and not (each.is_eager or each.only_typed)
     }
     for key, value in table.items():
         if key == NOTIFY:
@@ -114,8 +124,13 @@ def _problem(option: GroupedOption, value: object) -> str:
     kind = _kind(option)
     if not _fits(value, kind) and not (option.number and _fits(value, _WHOLE)):
         return f"must be {kind}" + (" or a whole number" if option.number else "")
+    if isinstance(option.type, click.Choice) and value not in option.type.choices:
+        return f"must be {' or '.join(option.type.choices)}"
+    values = value if isinstance(value, list) else [value]
+    if any("\0" in each for each in values if isinstance(each, str)):
+        return "holds a NUL"
     try:
-        for each in value if isinstance(value, list) else [value]:
+        for each in values:
             option.type.convert(each, option, None)
     except click.BadParameter as cause:
         return cause.message.rstrip(".")

@@ -55,6 +55,7 @@ def _compare(context: click.Context) -> int:
     """Say whether the files of a run are still those that it saw."""
     from batch.unchanged import compare  # noqa: PLC0415 - as above
 
+    context.ensure_object(Audience).stand_down()  # no run ends here
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if given and parameter.name not in {"source", "manifest", "json", "quiet", "config"}:
@@ -62,7 +63,6 @@ def _compare(context: click.Context) -> int:
                 f"--manifest only compares files, {parameter.opts[-1]} has no meaning there",
                 hint="leave out one of them.",
             )
-    context.ensure_object(Audience).command = ""  # no run ends here
     options = context.params
     found = compare(Path(options["source"]))
     if options["json"]:
