@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,65 @@ def test_metrics_never_take_the_place_of_a_file_that_is_something_else(
     assert code == 2
     assert "error: --metrics-file x.prom: is a file that" in capsys.readouterr().err
     assert Path("x.prom").read_bytes() == b""
+
+
+@pytest.mark.parametrize(("code", "seen"), [(2, True), (3, False)])
+def test_what_stops_a_run_is_told_although_somebody_is_at_the_terminal(
+    told: list[Ending], api: Served, code: int, seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batch.cli.audience.is_watched", lambda: True)
+    if code == 3:
+        api.fail_all(401)
+    source = "licenses.csv" if code == 3 else "missing.csv"
+
+    assert api.run("run", source, "--notify-file", "told").code == code
+    assert codes(told) == ([] if seen else [code])
+
+
+@pytest.mark.parametrize(
+    ("cell", "more", "code"),
+    [
+        ("AAAA-BBBB-CCCC", (), 2),
+        ("AAAA-BBBB-CCCC", ("--skip-invalid",), 1),
+        ("AAAA,BBBB", (), 2),
+    ],
+)
+def test_no_cell_goes_to_those_who_are_told(
+    told: list[Ending], api: Served, cell: str, more: tuple[str, ...], code: int
+) -> None:
+    write("licenses.csv", [*IDS, cell])
+
+    ended = api.run("run", "licenses.csv", "--notify-file", "told", *more)
+
+    [ending] = told
+    assert ended.code == code
+    assert "BBBB" in ended.err
+    assert "BBBB" not in ending.title + ending.text
+    assert "row 5" in ending.text
+
+
+def test_metrics_never_take_the_place_of_results_whose_name_is_made_now(api: Served) -> None:
+    options = ["--output", "{run_id}.prom", "--metrics-file", "{run_id}.prom"]
+    assert api.run("run", "licenses.csv", *options).code == 2
+    today = f"{datetime.now(UTC):%Y-%m-%d}.prom"
+    Path(today).write_text("precious", encoding="utf-8")
+
+    assert api.run("run", "licenses.csv", "-o", "{date}.prom", "--metrics-file", today).code == 2
+    assert Path(today).read_text(encoding="utf-8") == "precious"
+
+
+def test_a_comparison_that_is_misused_is_told_to_nobody_as_well(
+    told: list[Ending], api: Served
+) -> None:
+    results = api.run("run", "licenses.csv").summary["results"]
+    Path("profile.toml").write_text(
+        f'[verify]\nnotify = ["{ADDRESS}"]\nmetrics_file = "nightly.prom"\n', encoding="utf-8"
+    )
+    more = ["--config", "profile.toml", "--missing-ok"]
+
+    assert run_command(["verify", "--manifest", results, *more]) == 2
+    assert told == []
+    assert not Path("nightly.prom").exists()
 
 
 def test_a_bug_says_no_secret(

@@ -425,6 +425,24 @@ def test_what_has_appeared_meanwhile_is_not_touched(path: Path, kind: str) -> No
     assert {name: (path.parent / name).lstat() for name in names(path)} == before
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
+def test_going_on_that_cannot_be_written_leaves_the_manifest_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    run(path)
+    before = {name: (path.parent / name).read_bytes() for name in names(path)}
+    found = destination.earlier(at(path, resume=True))
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Journal, "resume", broken)
+    with pytest.raises((ResultsError, KeyboardInterrupt)):
+        begin(at(path, resume=True), listing(A, B), found)
+
+    assert {name: (path.parent / name).read_bytes() for name in names(path)} == before
+
+
 @pytest.mark.parametrize("step", ["manifest", "results"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
 def test_a_start_that_cannot_be_written_leaves_nothing(

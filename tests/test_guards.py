@@ -302,6 +302,25 @@ UNASKED = {
         "where the results go",
         A_PILOT,
     ),
+    "to write a log into the input by another name": Case(
+        (*RUN, "--log-file", "hard.jsonl"),
+        "--log-file hard.jsonl",
+        lambda _api, _monkeypatch: Path("hard.jsonl").hardlink_to("list.csv"),
+    ),
+    "an exclude list that is not there": Case(
+        (*RUN, "--exclude", "never.csv"), "--exclude never.csv: no such file"
+    ),
+    "results of elsewhere to verify": Case(
+        ("verify", RESULTS, "--base-url", ELSEWHERE), f"this verify is about {ELSEWHERE}", A_RUN
+    ),
+    "results of elsewhere to go on with": Case(
+        ("run", RESULTS, "--base-url", ELSEWHERE, "-o", "other.csv"),
+        f"this run is about {ELSEWHERE}",
+        A_RUN,
+    ),
+    "a results name with a word that stands for nothing": Case(
+        (*RUN, "-o", "{{day}}.csv"), "{{day}} stands for nothing"
+    ),
     "to write metrics into the log": Case(
         (*RUN, "--log-file", "a.prom", "--metrics-file", "./a.prom"), "--metrics-file ./a.prom"
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +17,8 @@ from batch.cli.audience import Audience
 from batch.cli.grouped import Command, GroupedOption
 from batch.cli.levels import settled
 from batch.sandbox import Account
-from tests.served import served, settle_in, write
+from tests.harness import some_ids
+from tests.served import YES, served, settle_in, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -354,15 +357,17 @@ def test_a_trial_of_a_profile_takes_the_place_of_nothing_that_is_for_the_real_ru
     trial: str,
 ) -> None:
     source = write("licenses.csv", [LICENSE])
-    path = profile("[run]", *CRON, 'notify = ["json://127.0.0.1:9/"]')
+    Path("told").write_text("json://127.0.0.1:9/file\n", encoding="utf-8")
+    path = profile("[run]", *CRON[:-3], *CRON[-2:], 'notify_file = "told"',
+                   'notify = ["json://127.0.0.1:9/list"]')  # fmt: skip
 
     with served(Account.holding([LICENSE])) as api:
         ended = api.ask("run", source, "--config", path, trial)
 
         assert ended.code == 0
-        assert ended.err == ""  # nobody was told in vain
+        assert "not delivered" not in ended.err  # nobody was told in vain
         assert api.patches() == []
-    made = {each.name for each in Path().iterdir()} - {source, path}
+    made = {each.name for each in Path().iterdir()} - {source, path, "told"}
     stem = {"--dry-run": "licenses.dry-run.csv", "--sandbox": "licenses.rehearsal.csv"}[trial]
     assert made == {stem, f"{stem}.run.json"}
 
@@ -436,3 +441,116 @@ def test_two_in_one_profile_that_exclude_each_other_are_refused(
 
     assert run_command(["run", "licenses.csv", "--config", path]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+def test_what_is_excluded_in_one_place_is_not_let_in_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = some_ids(3)
+    source = write("licenses.csv", [LICENSE, *kept])
+    files = [write(f"never {at}.csv", [each]) for at, each in enumerate(kept)]
+    path = profile("[run]", f'exclude = ["{files[0]}"]')
+    monkeypatch.setenv("BULK_REVOKE_RUN_EXCLUDE", files[1])
+
+    with served(Account.holding([LICENSE, *kept])) as api:
+        ended = api.run("run", source, "--config", path, "--exclude", files[2])
+
+        assert ended.code == 0
+        assert api.revoked() == {LICENSE}
+    assert ended.counts == {"revoked": 1, "excluded": 3}
+
+
+@pytest.mark.usefixtures("home")
+def test_the_command_that_goes_on_repeats_what_the_environment_has_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = some_ids(2)
+    source = write("licenses.csv", [LICENSE, *kept])
+    monkeypatch.setenv("BULK_REVOKE_RUN_EXCLUDE", write("never.csv", kept[:1]))
+    monkeypatch.setenv("BULK_REVOKE_RUN_MAX_ATTEMPTS", "3")
+    monkeypatch.setenv("BULK_REVOKE_RUN_MISSING_OK", "true")
+    monkeypatch.setenv("BULK_REVOKE_RUN_SKIP_INVALID", "false")
+    monkeypatch.setenv("BULK_REVOKE_RUN_LOG_FILE", "../log.jsonl")
+
+    with served(Account.holding([LICENSE, *kept])) as api:
+        monkeypatch.setenv("BULK_REVOKE_RUN_BASE_URL", api.base_url)
+        first = api.again(["run", source, "--rate", "none", "--limit", "1", *YES])
+        hint = shlex.split(first.summary["hint"])
+        for name in ("EXCLUDE", "MAX_ATTEMPTS", "MISSING_OK", "SKIP_INVALID", "BASE_URL"):
+            monkeypatch.delenv(f"BULK_REVOKE_RUN_{name}")
+        second = api.again(hint[1:])
+
+        assert (first.code, second.code) == (0, 0)
+        assert api.revoked() == {LICENSE, kept[1]}
+    assert "--log-file" not in hint  # that is a matter of the place
+    assert "--missing-ok" in hint
+    assert "--skip-invalid" not in hint
+
+
+@pytest.mark.usefixtures("home")
+def test_a_variable_that_holds_nothing_takes_nothing_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = profile("[run]", 'expect_product = ["63dfd63e-ed71-4f84-9236-02ee0ddb062c"]')
+    monkeypatch.setenv("BULK_REVOKE_RUN_EXPECT_PRODUCT", " ")
+
+    found = given("run", "expect_product", "--config", path)
+
+    assert found.source is ParameterSource.DEFAULT_MAP
+
+
+@pytest.mark.parametrize(
+    "key", ["output", "log_file", "token_file", "ca_file", "metrics_file", "lock_dir", "reason"]
+)
+@pytest.mark.usefixtures("home")
+def test_a_nul_is_in_no_setting(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = profile("[run]", f'{key} = "a\\u0000b"')
+
+    assert run_command(["run", "licenses.csv", "--config", path]) == 2
+    assert f"error: {path}: [run] {key}: holds a NUL" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+def test_a_profile_without_end_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["run", "licenses.csv", "--config", "/dev/zero"]) == 2
+    assert "error: /dev/zero: is no profile" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+def test_a_profile_that_comes_through_a_pipe_is_read_once() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b'[run]\nmetrics_file = "nightly.prom"\n')
+    os.close(writer)
+    try:
+        code = run_command(
+            ["run", "x.csv", "--config", f"/dev/fd/{reader}", "--max-licenses", "many"]
+        )
+    finally:
+        os.close(reader)
+
+    assert code == 2
+    assert "exit_code" in Path("nightly.prom").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_comparison_of_files_has_to_be_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = profile("[verify]", "manifest = true")
+
+    assert run_command(["verify", "licenses.csv", "--config", path]) == 2
+    assert "[verify] manifest: no such key" in capsys.readouterr().err
+    monkeypatch.setenv("BULK_REVOKE_VERIFY_MANIFEST", "true")
+    assert run_command(["verify", "licenses.csv"]) == 2
+    assert "--manifest has to be typed" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("home")
+def test_a_value_that_click_refuses_names_where_it_comes_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BULK_REVOKE_RUN_LIMIT", "many")
+
+    assert run_command(["run", "licenses.csv"]) == 2
+    assert "It comes from BULK_REVOKE_RUN_LIMIT." in capsys.readouterr().err

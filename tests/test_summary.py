@@ -324,3 +324,22 @@ def test_the_object_for_scripts_has_the_fields_of_the_contract() -> None:
     assert written["counts"] == {
         "revoked": 18, "already_revoked": 10_000, "unknown": 1, "not_found": 1
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("counts", "missing_ok", "advised"),
+    [
+        ({"revoked": 1, "not_found": 1}, False, True),
+        ({"revoked": 1, "not_found": 1}, True, False),
+        ({"revoked": 1, "invalid": 1}, False, False),
+    ],
+)
+def test_where_only_missing_licenses_are_left_the_option_for_that_is_named(
+    counts: dict[str, int], missing_ok: bool, advised: bool
+) -> None:
+    code = int(not missing_ok or "invalid" in counts)
+    summary = replace(EXAMPLE, rows=2, licenses=2, counts=counts, hint="", exit_code=code)
+
+    lines = shown(summary, missing_ok=missing_ok)
+
+    assert any("--missing-ok" in line for line in lines) is advised

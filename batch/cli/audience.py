@@ -34,6 +34,8 @@ SEEN = frozenset({2, 4, 130})
 _CELL = re.compile(
     r"^(  row [\d,]+ +)(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)\S.*$", re.MULTILINE
 )
+_SEEN_CELLS = re.compile(r"^  (?!row ).*$", re.MULTILINE)
+"""Below its first line a refusal of an input says what was seen there."""
 
 
 class Audience:
@@ -149,7 +151,7 @@ class Audience:
             command=self.command,
             exit_code=code,
             title=title,
-            text=_without_cells(text),
+            text=_without_cells(text, is_refusal=self.report is None),
             started_at=self.started_at,
             finished_at=time.time(),
             summary=self.report.summary if self.report else None,
@@ -206,9 +208,10 @@ def same_file(path: str, others: Iterable[str]) -> bool:
     return False
 
 
-def _without_cells(text: str) -> str:
-    """Leave out of each row what is no license ID: it may be a key, and this goes to others."""
-    return _CELL.sub(r"\1…", text)
+def _without_cells(text: str, *, is_refusal: bool) -> str:
+    """Leave out what stood in cells and is no license ID: it may be a key, and goes to others."""
+    rows = _CELL.sub(r"\1…", text)
+    return _SEEN_CELLS.sub("  …", rows) if is_refusal else rows
 
 
 def _nobody(_text: str) -> None:

@@ -6,11 +6,14 @@ The mails stand in tests/mails as they are sent, but for what differs from run t
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +34,32 @@ if TYPE_CHECKING:
 
 IDS = some_ids(3)
 MAILS = ROOT / "tests" / "mails"
+
+LATE = {
+    "when it is told": """
+from batch.cli.audience import Audience as place
+name = "tell"
+""",
+    "when its results are in order": """
+from batch.closing import Closing as place
+name = "close"
+""",
+    "when its lock is given back": """
+from batch.session import Session as place
+name = "leave"
+""",
+}
+"""Moments after the end of a run, as the method that is just being called then."""
+
+SIGNAL = """
+import os, signal
+now = getattr(place, name)
+def then(*arguments):
+    found = now(*arguments) if name == "close" else None
+    os.kill(os.getpid(), signal.SIGTERM)
+    return found if name == "close" else now(*arguments)
+setattr(place, name, then)
+"""
 
 BUG = """
 from batch.job import Job
@@ -212,7 +241,7 @@ def test_exit_2_the_list_is_missing(night: Night) -> None:
     ended = night.run(source="missing.csv")
 
     check(ended, "2", code=2, kind="failure")
-    assert all(count != count for count in counted(ended).values())  # noqa: PLR0124 - NaN
+    assert all(math.isnan(ended.metrics[outcome]) for outcome in Outcome)
 
 
 def test_exit_2_the_list_is_too_long(night: Night) -> None:
@@ -339,6 +368,49 @@ def test_metrics_that_cannot_be_written_change_nothing(night: Night, quiet: bool
     warned = "warning: --metrics-file metrics/nightly.prom: no such directory" in mail
     assert warned is not quiet
     assert quiet is (mail == "")
+
+
+@pytest.mark.parametrize("moment", LATE)
+def test_a_signal_after_the_end_changes_nothing(night: Night, moment: str) -> None:
+    night.api.fail(IDS[1], 409, on="PATCH")
+
+    ended = night.run(before=LATE[moment] + SIGNAL)
+
+    check(ended, "1", code=1, kind="warning")
+
+
+def test_a_second_signal_after_the_end_ends_at_once(night: Night) -> None:
+    with webhook(manner="silent") as nobody:
+        night.set(notify=[nobody.url], quiet=False)
+        night.start()
+        assert nobody.called.wait(30)
+        for _ in range(2):
+            night.process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+
+        mail, _ = night.process.communicate(timeout=10)
+
+    assert night.process.returncode == 143
+    assert "all 3 licenses are revoked (exit 0)" in mail
+
+
+def test_who_is_told_does_not_wait_for_a_reader_of_standard_error(night: Night) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b" " * 4096)
+    os.set_blocking(writer, True)
+    with open(writer, "w") as stuck:  # noqa: PTH123
+        night.process = night.command.start(
+            "run", "missing.csv", "--config", "cron.toml", stderr=stuck
+        )
+    try:
+        wait_until(lambda: night.hook.received)
+        assert (night.command.home / "nightly.prom").exists()
+    finally:
+        os.close(reader)
+    night.process.communicate(timeout=30)
 
 
 def test_the_docs_show_a_mail_for_every_exit_code_as_it_is() -> None:
