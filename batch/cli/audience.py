@@ -27,14 +27,13 @@ NOTIFY = "notify"
 """A profile's key for addresses that are told. No option: others could read it in the process
 list."""
 
-
 SEEN = frozenset({2, 4, 130})
 """Exit codes of what somebody at a terminal has seen, or done, where no run has begun."""
 
 _CELL = re.compile(
     r"^(  row [\d,]+ +)(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)\S.*$", re.MULTILINE
 )
-_SEEN_CELLS = re.compile(r"^  (?!row ).*$", re.MULTILINE)
+_DETAILS = re.compile(r"^  (?!row ).*$", re.MULTILINE)
 """Below its first line a refusal of an input says what was seen there."""
 
 
@@ -211,7 +210,7 @@ def same_file(path: str, others: Iterable[str]) -> bool:
 def _without_cells(text: str, *, is_refusal: bool) -> str:
     """Leave out what stood in cells and is no license ID: it may be a key, and goes to others."""
     rows = _CELL.sub(r"\1…", text)
-    return _SEEN_CELLS.sub("  …", rows) if is_refusal else rows
+    return _DETAILS.sub("  …", rows) if is_refusal else rows
 
 
 def _nobody(_text: str) -> None:

@@ -152,5 +152,5 @@ def _origin(context: click.Context, message: str) -> str:
         case ParameterSource.ENVIRONMENT:
             return f"It comes from {context.auto_envvar_prefix}_{name.upper()}."
         case ParameterSource.DEFAULT_MAP:
-            return f"It comes from {context.params['config']}."
+            return f"It comes from {context.params.get('config')}."
     return ""

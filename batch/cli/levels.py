@@ -56,10 +56,11 @@ def settled(context: click.Context) -> dict[str, Any]:
 def _excluded(context: click.Context) -> tuple[str, ...]:
     """Files with licenses that are never touched, as all places together name them."""
     [option] = [each for each in context.command.params if each.name == "exclude"]
+    in_profile = context.lookup_default("exclude")
     places = (
         context.params["exclude"],
         option.value_from_envvar(context),
-        context.lookup_default("exclude"),
+        in_profile if isinstance(in_profile, list) else (),  # what else stands there is refused
     )
     return tuple(dict.fromkeys(path for paths in places for path in paths or ()))
 

@@ -1,4 +1,4 @@
-"""What libraries do while they are imported, kept from ending or hampering a run."""
+"""What a run needs of its process, threads and open files, seen to before libraries fail at it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,36 @@ from batch.errors import ConfigError
 
 THREADS = 5
 """Threads that a run has beside its own: four of libuv, and one that saves."""
+
+
+FILES = 24
+"""Files that a run has open beside its connections: input, results, logs, locks, the loop's own."""
+
+
+def make_room_for(connections: int) -> None:
+    """See to it that so many connections can be open at a time.
+
+    A connection for which there is no descriptor fails like one that the server refuses, and would
+    be taken for an outage.
+
+    Raises:
+        ConfigError: The system does not allow it. Nothing was sent.
+    """
+    try:
+        import resource  # noqa: PLC0415 - there is none on Windows, and no such limit
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited, needed = resource.RLIM_INFINITY, connections + FILES
+    if soft == unlimited or soft >= needed:
+        return
+    if hard != unlimited and hard < needed:
+        raise ConfigError(
+            f"--concurrency {connections}: needs {needed} open files, and {hard} are allowed",
+            hint=f"lower it to {max(1, hard - FILES)}, or allow more: ulimit -n, LimitNOFILE= of "
+            "systemd.",
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def restrain_libraries() -> None:

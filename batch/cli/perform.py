@@ -14,7 +14,7 @@ import click
 from batch.cli.again import following_command
 from batch.cli.audience import Audience, same_file
 from batch.cli.levels import EXCLUSIVE, settled
-from batch.cli.libraries import restrain_libraries
+from batch.cli.libraries import make_room_for, restrain_libraries
 from batch.errors import BulkRevokeError, ConfigError, StoppedError
 from batch.interrupts import number_of
 
@@ -52,6 +52,7 @@ def perform(context: click.Context, action: Action, suffix: str) -> int:
     run_id = manifest.new_run_id()
     settings = _settings(source, suffix, options, run_id)
     audience.check(settings.output)
+    make_room_for(settings.concurrency)
     if settings.resume:
         run_id = manifest.run_id_of(settings.output) or run_id
     if settings.dry_run:

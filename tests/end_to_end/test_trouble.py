@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch import lock
-from tests.end_to_end.conftest import Command, overheard, wait_until
+from tests.end_to_end.conftest import Command, overheard, serving, wait_until
 from tests.end_to_end.test_run import table, write
 from tests.end_to_end.test_together import LATENCY, at, patched, said, side_by_side, unasked
 from tests.harness import some_ids
@@ -316,3 +316,24 @@ def test_results_that_somebody_takes_away_stop_the_run_and_nothing_is_lost(
         assert "stopped: the results cannot be saved: the file is gone from its place" in each
     assert "another file was put there meanwhile; it is now out.csv.other-" in replaced
     assert "out.csv.other-" not in deleted
+
+
+@pytest.mark.parametrize(("soft", "hard", "code"), [(30, 30, 2), (30, 56, 0)])
+def test_connections_for_which_there_is_no_room_are_a_refusal_and_no_outage(
+    bulk_revoke: Command, soft: int, hard: int, code: int
+) -> None:
+    listed = write(bulk_revoke.home / "licenses.csv", some_ids(60))
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))"
+    with serving(
+        bulk_revoke.home, "--licenses", listed, "--latency", "200ms", "--rate", "none"
+    ) as api:
+        options = ("--base-url", api.base_url, "--rate", "none", "--yes", "--max-licenses", "60")
+        process = bulk_revoke.start("run", listed, *options, before=limit)
+        _, err = process.communicate(timeout=60)
+
+        assert process.returncode == code
+        assert len(api.revoked()) == (60 if code == 0 else 0)
+    assert "the server is down" not in err
+    if code:
+        assert "error: --concurrency 32: needs 56 open files, and 30 are allowed" in err
+        assert "hint: lower it to 6, or allow more" in err
