@@ -6,7 +6,6 @@ import os
 import re
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch.cli.levels import is_trial_of_profile, settled
@@ -30,11 +29,10 @@ list."""
 SEEN = frozenset({2, 4, 130})
 """Exit codes of what somebody at a terminal has seen, or done, where no run has begun."""
 
-_CELL = re.compile(
-    r"^(  row [\d,]+ +)(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)\S.*$", re.MULTILINE
-)
-_DETAILS = re.compile(r"^  (?!row ).*$", re.MULTILINE)
-"""Below its first line a refusal of an input says what was seen there."""
+_CELL = r"(?m)^(  row [\d,]+ +)(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)\S.*$"
+_DETAILS = r"(?m)^  (?!row ).*$"
+"""Below its first line a refusal of an input says what was seen there. (Not compiled: --help needs
+none of this.)"""
 
 
 class Audience:
@@ -199,7 +197,7 @@ def same_file(path: str, others: Iterable[str]) -> bool:
     """Whether a path leads to one of some files, by whatever links; the file need not exist yet."""
     for other in others:
         with suppress(OSError):  # one of them is not there, or the working directory is not
-            if Path(path).samefile(other):
+            if os.path.samefile(path, other):  # noqa: PTH121 - pathlib costs --help a tenth
                 return True
         with suppress(OSError):
             if os.path.realpath(path) == os.path.realpath(other):
@@ -209,8 +207,8 @@ def same_file(path: str, others: Iterable[str]) -> bool:
 
 def _without_cells(text: str, *, is_refusal: bool) -> str:
     """Leave out what stood in cells and is no license ID: it may be a key, and goes to others."""
-    rows = _CELL.sub(r"\1…", text)
-    return _DETAILS.sub("  …", rows) if is_refusal else rows
+    rows = re.sub(_CELL, r"\1…", text)
+    return re.sub(_DETAILS, "  …", rows) if is_refusal else rows
 
 
 def _nobody(_text: str) -> None:

@@ -219,7 +219,8 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
     given = [os.fspath(path) for path in paths if path is not None]
     results = [os.fspath(settings.output), os.fspath(path_for(settings.output))]
     try:
-        os.path.realpath(settings.output)
+        for path in given + results:
+            os.path.realpath(path)
     except OSError as cause:
         raise ConfigError(
             f"the working directory cannot be used: {cause.strerror}",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -53,7 +51,10 @@ def command(context: click.Context, /, *, manifest: bool, **_: Any) -> int:  # n
 
 def _compare(context: click.Context) -> int:
     """Say whether the files of a run are still those that it saw."""
-    from batch.unchanged import compare  # noqa: PLC0415 - as above
+    import json  # noqa: PLC0415 - as above
+    from pathlib import Path  # noqa: PLC0415
+
+    from batch.unchanged import compare  # noqa: PLC0415
 
     context.ensure_object(Audience).stand_down()  # no run ends here
     for parameter in context.command.params:
