@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from batch import manifest
 from batch.errors import ResultsError
 from batch.recorded import Recorded
-from batch.replace import replacing
+from batch.replace import replacing, try_out
 from batch.results import Journal
 from batch.text import timestamp
 
@@ -81,10 +80,7 @@ def _check_path(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise ResultsError(f"{path}: no such directory: {path.parent}", hint="make it first.")
-    # Tried, not asked for: what a directory admits shows only when a file is made in it.
-    draft = path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
-    draft.open("xb").close()
-    draft.unlink()
+    try_out(path)
 
 
 def earlier(settings: Settings) -> Earlier | None:

@@ -14,6 +14,7 @@ from batch.revoked import read_revoked
 from batch.source.refusals import shown
 
 if TYPE_CHECKING:
+    from batch.manifest import Manifest
     from batch.model import Action, Listing
     from batch.settings import Settings
 
@@ -55,11 +56,7 @@ def read_task(action: Action, settings: Settings, *, api: str) -> Task:
         listing, doubtful, paper = read_revoked(
             Path(settings.input), include_unknown=settings.include_unknown
         )
-        if paper.api != api and not settings.sandbox:
-            raise ConfigError(
-                f"{settings.input}: that run was about {paper.api}, this restore is about {api}",
-                hint=_elsewhere(paper.api, rehearsal=paper.rehearsal),
-            )
+        _check_api(settings, action, paper, api)
     else:
         _check_manifest(settings, action, api)
         listing = source.read(
@@ -100,10 +97,17 @@ def is_stale(task: Task, settings: Settings) -> bool:
         return True
 
 
-def _elsewhere(api: str, *, rehearsal: bool) -> str:
-    if rehearsal:
-        return "it was a rehearsal: nothing was revoked, and only --sandbox can restore it."
-    return f"name that installation: --base-url {api}"
+def _check_api(settings: Settings, action: Action, paper: Manifest, api: str) -> None:
+    """Refuse results of a run that was about another installation, whose licenses are others."""
+    if paper.api == api or settings.sandbox:
+        return
+    hint = f"name that installation: --base-url {paper.api}"
+    if paper.rehearsal:
+        hint = "it was a rehearsal: nothing was revoked, and only --sandbox can restore it."
+    raise ConfigError(
+        f"{settings.input}: that run was about {paper.api}, this {action.command} is about {api}",
+        hint=hint,
+    )
 
 
 def _check_manifest(settings: Settings, action: Action, api: str) -> None:
@@ -129,12 +133,7 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
             f"{settings.input}: these are the results of bulk-revoke {paper.command}",
             hint="take the list that it was about, or the results of bulk-revoke run.",
         )
-    if paper.api != api and not settings.sandbox:
-        raise ConfigError(
-            f"{settings.input}: that run was about {paper.api}, this {action.command} is about"
-            f" {api}",
-            hint=_elsewhere(paper.api, rehearsal=False),
-        )
+    _check_api(settings, action, paper, api)
 
 
 def _excluded(listing: Listing, settings: Settings) -> frozenset[int]:

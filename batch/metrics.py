@@ -39,7 +39,6 @@ missed every day from then on.
 from __future__ import annotations
 
 import math
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +47,7 @@ from typing import TYPE_CHECKING
 from batch import __version__
 from batch.errors import ConfigError
 from batch.model import Outcome
-from batch.replace import replacing
+from batch.replace import replacing, try_out
 from batch.text import escaped
 
 if TYPE_CHECKING:
@@ -111,10 +110,7 @@ def _problem(place: Path) -> tuple[str, str]:
         return f"no such directory: {place.parent}", hint
     with suppress(FileNotFoundError):
         place.lstat()  # fails for a name that is too long
-    # Tried, not asked for: what a directory admits shows only when a file is made in it.
-    draft = place.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
-    draft.open("xb").close()
-    draft.unlink()
+    try_out(place)
     return "", ""
 
 

@@ -42,10 +42,21 @@ def creating(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def try_out(path: Path) -> None:
+    """Make a file beside a path and take it away: only that shows what a directory admits.
+
+    Raises:
+        OSError: No file can be made there.
+    """
+    draft = _draft_of(path)
+    draft.open("xb").close()
+    draft.unlink()
+
+
 @contextmanager
 def _drafted(path: Path, place: Callable[[Path], object]) -> Iterator[BinaryIO]:
     """Write beside a path, and put it in place once all of it is on the disk."""
-    draft = path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
+    draft = _draft_of(path)
     try:
         with draft.open("xb") as file:
             yield cast("BinaryIO", file)
@@ -56,6 +67,10 @@ def _drafted(path: Path, place: Callable[[Path], object]) -> Iterator[BinaryIO]:
         with suppress(OSError):
             draft.unlink()
     _sync_directory(path.parent)
+
+
+def _draft_of(path: Path) -> Path:
+    return path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
 
 
 def _replace_nothing(draft: Path, path: Path) -> None:

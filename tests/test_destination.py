@@ -22,6 +22,7 @@ from batch.settings import Settings
 from tests.builders import listing
 from tests.harness import some_ids
 from tests.written import column, look, started
+from tests.written import paper as paper_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,17 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def paper(**more: object) -> Manifest:
-    fields: dict[str, object] = {
-        "run_id": "0badcafe",
-        "command": "run",
-        "api": "https://api.cryptlex.com/v3",
-        "reason": "",
-        "rehearsal": False,
-        "options": {},
-        "input": {"path": "licenses.csv", "sha256": "0" * 64},
-        "results": {"path": "results.csv"},
-    }
-    return Manifest(**fields | more)  # type: ignore[arg-type]
+    return paper_of("results.csv", **more)
 
 
 def at(path: Path, **more: object) -> Settings:

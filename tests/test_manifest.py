@@ -12,20 +12,16 @@ from batch import __version__, manifest
 from batch.errors import ResultsError
 from batch.manifest import Manifest, SessionRecord, new_run_id, path_for
 from batch.text import timestamp
+from tests.written import paper as paper_of
 
 
 def paper(**more: object) -> Manifest:
     fields: dict[str, object] = {
-        "run_id": "0badcafe",
-        "command": "run",
-        "api": "https://api.cryptlex.com/v3",
         "reason": "OPS-1: Zoë's request",
-        "rehearsal": False,
         "options": {"rate": "45/5s", "carry": ["Customer"], "sheet": None},
         "input": {"path": "licenses.csv", "sha256": "0" * 64, "rows": 3, "licenses": 2},
-        "results": {"path": "licenses.results.csv"},
     }
-    return Manifest(**fields | more)  # type: ignore[arg-type]
+    return paper_of("licenses.results.csv", **fields | more)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import io
 import os
 import tracemalloc
 from array import array
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -22,16 +21,15 @@ from batch.results import Journal
 from batch.seen import Seen
 from tests.builders import calm, listing
 from tests.harness import some_ids
-from tests.written import column, started, table
+from tests.written import Open, column, started, starting, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 A, B, C, D = some_ids(4)
 REVOKED = Status(Outcome.REVOKED, True, 200, attempts=1)
 FAILED = Status(Outcome.FAILED, False, 409, "CONFLICT", "HTTP 409: not now", attempts=2)
-
-Open = Callable[[Listing], Journal]
 
 
 @pytest.fixture
@@ -41,16 +39,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(path: Path) -> Iterator[Open]:
-    """Open a journal with its plan written into it."""
-    opened: list[Journal] = []
-
-    def start(listed: Listing) -> Journal:
-        opened.append(started(path, listed))
-        return opened[-1]
-
-    yield start
-    for journal in opened:
-        journal.close()
+    with starting(path) as start:
+        yield start
 
 
 def test_the_columns_are_those_of_the_contract() -> None:

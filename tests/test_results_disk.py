@@ -7,23 +7,23 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import pytest
 
-from batch.model import Listing, Outcome, Status
+from batch.model import Outcome, Status
 from batch.results import Journal
 from tests.builders import listing
 from tests.harness import some_ids
-from tests.written import column, started
+from tests.written import Open, column, started, starting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 A, B = some_ids(2)
 REVOKED = Status(Outcome.REVOKED, True, 200, attempts=1)
 FAILED = Status(Outcome.FAILED, False, 409, "CONFLICT", "HTTP 409: not now", attempts=2)
-
-Open = Callable[[Listing], Journal]
 
 
 @pytest.fixture
@@ -33,16 +33,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(path: Path) -> Iterator[Open]:
-    """Open a journal with its plan written into it."""
-    opened: list[Journal] = []
-
-    def start(listed: Listing) -> Journal:
-        opened.append(started(path, listed))
-        return opened[-1]
-
-    yield start
-    for journal in opened:
-        journal.close()
+    with starting(path) as start:
+        yield start
 
 
 class Disk:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from batch import manifest
 from batch.columns import BOOLEANS, COLUMNS
 from batch.errors import InputError, ResultsError
-from batch.manifest import Manifest
 from batch.model import Outcome, Status
 from batch.recorded import Recorded
 from batch.revoked import read_revoked
 from tests.builders import calm, listing
 from tests.harness import some_ids
 from tests.written import HEADER, keyed, look, resumed, started
+from tests.written import paper as paper_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,17 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 def paper(path: Path, **more: object) -> None:
     """The manifest of a run with these results."""
-    fields: dict[str, object] = {
-        "run_id": "0badcafe",
-        "command": "run",
-        "api": "https://api.cryptlex.com/v3",
-        "reason": "",
-        "rehearsal": False,
-        "options": {},
-        "input": {"path": "licenses.csv", "sha256": "0" * 64},
-        "results": {"path": str(path)},
-    }
-    Manifest(**fields | more).write(manifest.path_for(path))  # type: ignore[arg-type]
+    paper_of(str(path), **more).write(manifest.path_for(path))
 
 
 def rows(path: Path, *lines: tuple[str, Outcome, bool | None]) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 from array import array
+from collections.abc import Callable
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from batch.columns import COLUMNS
+from batch.manifest import Manifest
 from batch.model import ID_BYTES, REVOKE, Listing
 from batch.plan import make_plan
 from batch.results import Journal
@@ -18,7 +21,7 @@ from batch.source.keys import parse_key
 from batch.source.repeats import first_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from batch.plan import Plan
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 HEADER = ",".join(COLUMNS) + "\n"
+
+Open = Callable[[Listing], Journal]
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -83,3 +88,32 @@ def resumed(recorded: Recorded, listing: Listing, seen: Seen | None = None) -> t
     journal = Journal(recorded.path, plan.listing, plan.was, now=lambda: NOON)
     journal.resume(recorded, plan.statuses)
     return journal, plan
+
+
+@contextmanager
+def starting(path: Path) -> Iterator[Open]:
+    """Open journals with their plans written into them, until the end of the block."""
+    opened: list[Journal] = []
+
+    def start(listed: Listing) -> Journal:
+        opened.append(started(path, listed))
+        return opened[-1]
+
+    yield start
+    for journal in opened:
+        journal.close()
+
+
+def paper(results: str, /, **more: object) -> Manifest:
+    """The manifest of a run that has written these results."""
+    fields: dict[str, object] = {
+        "run_id": "0badcafe",
+        "command": "run",
+        "api": "https://api.cryptlex.com/v3",
+        "reason": "",
+        "rehearsal": False,
+        "options": {},
+        "input": {"path": "licenses.csv", "sha256": "0" * 64},
+        "results": {"path": results},
+    }
+    return Manifest(**fields | more)  # type: ignore[arg-type]
