@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from batch.errors import (
     AccessError,
@@ -57,27 +57,22 @@ def license_from(status: int, headers: Mapping[str, str], body: bytes, license_i
         RejectedError: The API refused this license, or does not know it (404).
         AccessError: Token, base URL or proxy are wrong.
     """
-    if not 200 <= status < 300:
-        _refuse(status, headers, body)
-    return _license(status, body, license_id)
+    return _described(_license(status, headers, body, license_id))
 
 
 def confirmed(
     status: int, headers: Mapping[str, str], body: bytes, license_id: str, *, wanted: bool
-) -> License:
-    """The license that the answer to a PATCH describes, if it has the value that was sent.
+) -> None:
+    """Return if the answer to a PATCH describes the license with the value that was sent.
 
     Raises:
         UnconfirmedError: It has the other one; and what `license_from` raises.
     """
-    found = license_from(status, headers, body, license_id)
-    if found.revoked is not wanted:
+    revoked = _license(status, headers, body, license_id)["revoked"]
+    if revoked is not wanted:
         raise UnconfirmedError(
-            f"the answer says revoked: {str(found.revoked).lower()}",
-            status=status,
-            code="not_confirmed",
+            f"the answer says revoked: {str(revoked).lower()}", status=status, code="not_confirmed"
         )
-    return found
 
 
 def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
@@ -95,9 +90,9 @@ def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
         data: Any = loads(body)
     except (ValueError, RecursionError):
         data = None
-    found = [_described(each) for each in data] if isinstance(data, list) else [None]
-    licenses = [each for each in found if each is not None and LICENSE_ID.fullmatch(each.id)]
-    if len(licenses) != len(found):
+    found = data if isinstance(data, list) else [None]
+    licenses = [_described(each) for each in found if _is_license(each)]
+    if len(licenses) != len(found) or not all(LICENSE_ID.fullmatch(each.id) for each in licenses):
         raise TransientError(
             f"HTTP {status} with {_kind(body)} instead of a list of licenses",
             status=status,
@@ -140,39 +135,47 @@ def _date(text: str) -> datetime | None:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def _license(status: int, body: bytes, license_id: str) -> License:
+def _license(
+    status: int, headers: Mapping[str, str], body: bytes, license_id: str
+) -> dict[str, Any]:
+    """The object that describes the license that was asked for."""
+    if not 200 <= status < 300:
+        _refuse(status, headers, body)
     if status == 204:
         raise UnconfirmedError("HTTP 204 without a body", status=status, code="not_confirmed")
     try:
-        found = _described(loads(body))
+        data = loads(body)
     except (ValueError, RecursionError):
-        found = None
-    if found is None:
+        data = None
+    if not _is_license(data):
         raise TransientError(
             f"HTTP {status} with {_kind(body)} instead of the license",
             status=status,
             code="bad_body",
         )
-    if found.id != license_id:
+    if data["id"].lower() != license_id:
         raise UnconfirmedError(
-            f"the answer is about another license: {escaped(found.id)}",
+            f"the answer is about another license: {escaped(data['id'].lower())}",
             status=status,
             code="wrong_id",
         )
-    return found
+    return data
 
 
-def _described(data: Any) -> License | None:  # noqa: ANN401 - JSON
-    """A license object, as far as it can be used; None if it is none."""
-    if not isinstance(data, dict):
-        return None
-    named, revoked = data.get("id"), data.get("revoked")
-    if not isinstance(named, str) or not isinstance(revoked, bool):
-        return None
+def _is_license(data: Any) -> TypeGuard[dict[str, Any]]:  # noqa: ANN401 - JSON
+    return (
+        isinstance(data, dict)
+        and isinstance(data.get("id"), str)
+        and isinstance(data.get("revoked"), bool)
+    )
+
+
+def _described(data: dict[str, Any]) -> License:
+    """What an object says of a license."""
     activations = data.get("totalActivations")
     return License(
-        id=named.lower(),
-        revoked=revoked,
+        id=data["id"].lower(),
+        revoked=data["revoked"],
         key=_text(data, "key"),
         product=_text(data, "productId").lower(),
         type=_text(data, "type"),

@@ -201,7 +201,9 @@ def begin(
         with suppress(OSError):
             if found is None and not path.exists():
                 manifest.path_for(path).unlink()
-            elif found is not None:  # what it says of the results is still so
+            elif found is not None:  # what it says of the results is to be so again
+                if path.exists() and path.stat().st_size != found.recorded.size:
+                    os.truncate(path, found.recorded.size)
                 with replacing(manifest.path_for(path)) as file:
                     file.write(before)
         if not isinstance(cause, OSError):

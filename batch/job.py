@@ -1,8 +1,9 @@
 """The order of work: licenses in, one recorded status for each out.
 
 A fixed number of workers takes licenses from one shared iterator, so memory stays flat. A status
-is on disk before it is counted. A stop lets what is in flight end, and then reads back whatever
-may have been applied without an answer; what was never sent stays as it was planned.
+is on disk before it is counted; those that came together get there together. A stop lets what is
+in flight end, and then reads back whatever may have been applied without an answer; what was never
+sent stays as it was planned.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ READ_BACKS = 3
 """Requests at most to read a license back. With the five attempts before it that is fewer than
 open the breaker: one sick license at the end of a run is not taken for an outage."""
 
+_FAILURES = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
+
 
 @dataclass(slots=True)
 class Job:
@@ -43,7 +46,7 @@ class Job:
     Attributes:
         action: What is wanted of each license.
         license_id: Entry to license ID.
-        record: Has the status of an entry on disk when it returns; raises OSError if it cannot.
+        record: Has the statuses of entries on disk when it returns; raises OSError if it cannot.
         sender: What everything is sent through; its ``stopped`` says why the run ended early.
         planned: Licenses that the plan sends, for the failure limit.
         in_doubt: Entries that an earlier session may have sent: one that is refused is read back.
@@ -54,13 +57,15 @@ class Job:
 
     action: Action
     license_id: Callable[[int], str]
-    record: Callable[[int, Status], None]
+    record: Callable[..., None]
     sender: Sender
     planned: int
     in_doubt: Collection[int] = ()
     failure_limit: FailureLimit = field(default_factory=FailureLimit)
     concurrency: int = 32
     drain: float = 45.0
+    _noted: list[tuple[int, Status]] = field(default_factory=list)
+    _something_noted: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: int = 0
     _failures: int = 0
     _unsettled: list[tuple[int, Tries]] = field(default_factory=list)
@@ -68,9 +73,15 @@ class Job:
     async def run(self, entries: Iterable[int]) -> None:
         """Settle the licenses of these entries, each once, until all are done or it is stopped."""
         todo = iter(entries)
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self.concurrency):
-                workers.create_task(self._work(todo))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                recording = tasks.create_task(self._record_together())
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(self.concurrency):
+                        workers.create_task(self._work(todo))
+                recording.cancel()
+        finally:
+            self._record()
         if self._unsettled:
             await self._settle_rest()
 
@@ -167,6 +178,7 @@ class Job:
                 self._note(entry, answer)
             else:
                 self._note(entry, verdict.unread(tries, self._why_unread()))
+        self._record()
 
     def _why_unread(self) -> ApiError:
         if self.sender.health.is_down:
@@ -174,21 +186,42 @@ class Job:
         return ApiError("the run was stopped before that")
 
     def _note(self, entry: int, status: Status) -> None:
+        """Have a status recorded: a failure now, since it may stop the run; others together.
+
+        Answers that come in the same moment cost a line each, but one write to the file.
+        """
+        self._noted.append((entry, status))
+        if status.outcome is not self.action.done:
+            self._record()
+        else:
+            self._something_noted.set()
+
+    async def _record_together(self) -> None:
+        """Record what was noted in one pass of the event loop in the next one."""
+        while True:
+            await self._something_noted.wait()
+            self._something_noted.clear()
+            self._record()
+
+    def _record(self) -> None:
+        """Record what is noted; only then it counts."""
+        noted, self._noted = self._noted, []
+        if not noted:
+            return
         try:
-            self.record(entry, status)
-        except OSError as cause:
-            self.sender.stop(
-                StoppedError(
-                    f"the results cannot be written: {cause.strerror or cause}",
-                    hint="what is not recorded is sent again, which is harmless.",
-                )
-            )
+            self.record(*noted)
+        except Exception as error:  # noqa: BLE001 - as in `_settle`
+            self._unrecorded(error)
+            if len(noted) > 1:
+                for each in noted:  # some of them may go
+                    self._noted = [each]
+                    self._record()
             return
-        except Exception as bug:  # noqa: BLE001 - as in `_settle`
-            self._stop_for(bug)
+        self._settled += len(noted)
+        failures = sum(status.outcome in _FAILURES for _, status in noted)
+        if not failures:
             return
-        self._settled += 1
-        self._failures += status.outcome in {Outcome.FAILED, Outcome.UNKNOWN}
+        self._failures += failures
         if self.failure_limit.exceeded(
             planned=self.planned, sent=self._settled, failures=self._failures
         ):
@@ -198,6 +231,17 @@ class Job:
                     hint="the results say why; --max-failures sets the limit.",
                 )
             )
+
+    def _unrecorded(self, error: Exception) -> None:
+        if not isinstance(error, OSError):
+            self._stop_for(error)
+            return
+        self.sender.stop(
+            StoppedError(
+                f"the results cannot be written: {error.strerror or error}",
+                hint="what is not recorded is sent again, which is harmless.",
+            )
+        )
 
     def _stop_for(self, bug: Exception) -> None:
         log.error("unexpected error", exc_info=bug, extra={"event": "bug"})

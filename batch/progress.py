@@ -127,15 +127,14 @@ class Progress:
             self._bar.total = self._total
             self._bar.refresh()
 
-    def step(self, *, failed: bool = False) -> None:
-        """Count one."""
-        self._done += 1
-        if failed:
-            self._failed += 1
-            if self._bar is not None:
-                self._bar.set_postfix_str(f"failed {self._failed:,}", refresh=False)
+    def step(self, done: int = 1, *, failed: int = 0) -> None:
+        """Count so many, of which so many have failed."""
+        self._done += done
+        self._failed += failed
         if self._bar is not None:
-            self._bar.update()
+            if failed:
+                self._bar.set_postfix_str(f"failed {self._failed:,}", refresh=False)
+            self._bar.update(done)
 
     def tick(self) -> None:
         """Keep the bar's clock going, or print a line when one is due; call it once a second."""

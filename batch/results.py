@@ -38,6 +38,13 @@ _REPEATED = COLUMNS.index("duplicate_of") - 1
 """Cells after the row number that a row has in common with those that repeat it."""
 
 
+class _Encoded:
+    """What `csv.writer` writes to, so that its ``writerow`` returns the line in UTF-8."""
+
+    def write(self, text: str) -> bytes:
+        return text.encode()
+
+
 class Journal:
     """Writes the results file of one run; `create` or `resume` comes first.
 
@@ -72,8 +79,8 @@ class Journal:
         self._before: dict[int, tuple[int, int]] = {}
         self._owed: dict[int, tuple[int, bytes]] = {}
         self._repeats = listing.repeated()
-        self._line = io.StringIO()
-        self._csv = csv.writer(self._line, lineterminator="\n")
+        lines = csv.writer(_Encoded(), lineterminator="\n")
+        self._text: Callable[[Iterable[str]], bytes] = lines.writerow
         self._file: BinaryIO = io.BytesIO()
         self._size = 0
 
@@ -117,7 +124,7 @@ class Journal:
             elif status.outcome is Outcome.PLANNED:
                 self._plan_again(entry, status)
             elif status.outcome not in _WAITING:
-                self.record(entry, status)
+                self.record((entry, status))
         self.sync()
 
     def _take_over(self) -> None:
@@ -139,40 +146,45 @@ class Journal:
     def _plan_again(self, entry: int, status: Status) -> None:
         """Say that a license will be sent, so that after a kill it is known to be in doubt."""
         if status.error:  # it is in doubt already, and is so still if it is not sent
-            self.record(entry, replace(status, outcome=Outcome.UNKNOWN))
+            self.record((entry, replace(status, outcome=Outcome.UNKNOWN)))
         if OUTCOMES[self._outcomes[entry]] not in _WAITING:
             for each in (entry, *self._repeats.get(entry, ())):
                 self._before[each] = self._outcomes[each], self._offsets[each]
         if self._outcomes[entry] != CODES[Outcome.PLANNED]:
-            self.record(entry, status)
+            self.record((entry, status))
 
     def _open(self) -> None:
         self._file = self.path.open("r+b", buffering=0)
         self._file.seek(self._size)
 
-    def record(self, entry: int, status: Status) -> None:
-        """Write how a license stands, for its row and for the rows that repeat it.
+    def record(self, *statuses: tuple[int, Status]) -> None:
+        """Write how entries stand, each for its row and for the rows that repeat it.
 
         Raises:
             OSError: No line of it is in the file; it will be in the one that `finish` writes.
         """
         finished = timestamp(self._now())
-        if self._attempts:
-            status = replace(status, attempts=status.attempts + self._attempts[entry])
-        entries = (entry, *self._repeats.get(entry, ()))
-        lines = [self._row(each, status, finished) for each in entries]
-        code = CODES[status.outcome]
+        lines: list[tuple[int, int, bytes]] = []
+        for entry, status in statuses:
+            if self._attempts and (before := self._attempts[entry]):
+                status = replace(status, attempts=status.attempts + before)  # noqa: PLW2901
+            code = CODES[status.outcome]
+            lines.append((entry, code, self._row(entry, status, finished)))
+            lines += [
+                (each, code, self._row(each, status, finished))
+                for each in self._repeats.get(entry, ())
+            ]
         start = self._size
         try:
-            self._write(b"".join(lines))
+            self._write(b"".join([line for _, _, line in lines]))
         except OSError:
-            for each, line in zip(entries, lines, strict=True):
-                self._owed[each] = code, line
+            for entry, code, line in lines:
+                self._owed[entry] = code, line
             raise
-        for each, line in zip(entries, lines, strict=True):
-            self._offsets[each] = start
-            self._outcomes[each] = code
-            self._owed.pop(each, None)
+        for entry, code, line in lines:
+            self._offsets[entry] = start
+            self._outcomes[entry] = code
+            self._owed.pop(entry, None)
             start += len(line)
 
     def sync(self) -> None:
@@ -254,11 +266,10 @@ class Journal:
 
     def _row(self, entry: int, status: Status, finished: str) -> bytes:
         listing = self._listing
-        repeats = listing.repeats(entry)
         cells = [
             str(listing.rows[entry]),
             *self._named(entry),
-            str(status.outcome),
+            status.outcome,
             BOOLEANS[status.revoked],
             BOOLEANS[_WAS[self._was[entry]]],
             "" if status.http_status is None else str(status.http_status),
@@ -266,7 +277,7 @@ class Journal:
             self._outside(status.error),
             "" if status.attempts == 0 else str(status.attempts),
             "" if status.outcome in _WAITING else finished,
-            str(listing.rows[listing.first[entry]]) if repeats else "",
+            str(listing.rows[listing.first[entry]]) if listing.repeats(entry) else "",
         ]
         if listing.carried:
             cells.extend(map(self._outside, listing.carried[entry]))
@@ -286,11 +297,4 @@ class Journal:
 
     def _outside(self, text: str) -> str:
         """Text from outside as a cell; a cut must not leave half of a secret."""
-        return cell(self._redact(text))
-
-    def _text(self, cells: list[str]) -> bytes:
-        self._csv.writerow(cells)
-        text = self._line.getvalue()
-        self._line.seek(0)
-        self._line.truncate()
-        return text.encode()
+        return cell(self._redact(text)) if text else ""

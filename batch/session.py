@@ -207,28 +207,32 @@ def _unsaved(reason: str) -> StoppedError:
     return StoppedError(f"the results cannot be saved: {reason}")
 
 
-def _recorder(
-    listing: Listing, journal: Journal, progress: Progress
-) -> Callable[[int, Status], None]:
-    def record(entry: int, status: Status) -> None:
-        journal.record(entry, status)
-        progress.step(failed=status.outcome in _FAILED)
+def _recorder(listing: Listing, journal: Journal, progress: Progress) -> Callable[..., None]:
+    def record(*statuses: tuple[int, Status]) -> None:
+        journal.record(*statuses)
+        failed = sum(status.outcome in _FAILED for _, status in statuses)
+        progress.step(len(statuses), failed=failed)
         if log.isEnabledFor(logging.INFO):
-            license_id, row = listing.license_id(entry), listing.rows[entry]
-            log.info(
-                "row %d %s: %s",
-                row,
-                license_id,
-                status.outcome,
-                extra={
-                    "event": "settled",
-                    "license_id": license_id,
-                    "row": row,
-                    "outcome": str(status.outcome),
-                    "attempt": status.attempts,
-                    "http_status": status.http_status,
-                    "error_code": status.error_code,
-                },
-            )
+            for entry, status in statuses:
+                _log_settled(listing, entry, status)
 
     return record
+
+
+def _log_settled(listing: Listing, entry: int, status: Status) -> None:
+    license_id, row = listing.license_id(entry), listing.rows[entry]
+    log.info(
+        "row %d %s: %s",
+        row,
+        license_id,
+        status.outcome,
+        extra={
+            "event": "settled",
+            "license_id": license_id,
+            "row": row,
+            "outcome": str(status.outcome),
+            "attempt": status.attempts,
+            "http_status": status.http_status,
+            "error_code": status.error_code,
+        },
+    )

@@ -19,7 +19,9 @@ _FORMULA = re.compile(r"'*[=+\-@]")
 
 def timestamp(moment: datetime) -> str:
     """Spell a moment: UTC, ISO 8601, milliseconds, ``Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def duration(seconds: float) -> str:

@@ -106,9 +106,10 @@ async def bench(
     sender = sending(sandbox, token, rate, concurrency, patience, max_attempts, seed)
     statuses: dict[str, Status] = {}
 
-    def record(entry: int, status: Status) -> None:
-        assert ids[entry] not in statuses, "a license is settled once"
-        statuses[ids[entry]] = status
+    def record(*noted: tuple[int, Status]) -> None:
+        for entry, status in noted:
+            assert ids[entry] not in statuses, "a license is settled once"
+            statuses[ids[entry]] = status
 
     job = Job(
         action=REVOKE,

@@ -40,7 +40,7 @@ from batch.sandbox.listing import FIELDS, OPERATORS, PARAMETER, select
 from batch.sandbox.wire import drop as reset
 from tests.builders import calm
 from tests.harness import holding, some_ids, state_of
-from tests.virtual_time import virtual_clock
+from tests.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,10 +50,6 @@ HOST = "api.example.test"
 """No name server knows it: only a proxy can reach it."""
 
 Answer = bytes | Callable[[asyncio.Transport], None]
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 # A server that answers byte for byte what it is told
@@ -314,7 +310,7 @@ async def test_the_opposite_change_says_the_opposite() -> None:
         RawServer(http(describing(revoked=False))) as server,
         client(server.base_url) as api,
     ):
-        assert state_of(await api.set_revoked(ID, False)) == (ID, False)
+        await api.set_revoked(ID, False)
 
     assert server.requests[0].endswith(b'\r\n\r\n{"revoked": false}')
 
@@ -370,11 +366,11 @@ async def test_no_more_connections_are_open_than_were_set() -> None:
 
 async def test_the_license_is_changed_and_read_at_the_server() -> None:
     async with holding([ID, OTHER]) as sandbox, client(sandbox.base_url) as api:
-        assert state_of(await api.set_revoked(ID, True)) == (ID, True)
+        await api.set_revoked(ID, True)
         assert sandbox.revoked == {ID: True, OTHER: False}
 
         assert state_of(await api.get(ID)) == (ID, True)
-        assert state_of(await api.set_revoked(ID, False)) == (ID, False)
+        await api.set_revoked(ID, False)
         assert sandbox.revoked == {ID: False, OTHER: False}
 
         assert api.patches == 2
@@ -447,7 +443,7 @@ async def test_after_a_lost_connection_the_next_request_makes_a_new_one() -> Non
 async def test_a_connection_that_was_closed_while_it_was_idle_costs_nothing() -> None:
     async with RawServer(last(OK)) as server, client(server.base_url) as api:
         for _ in range(3):
-            assert state_of(await api.set_revoked(ID, True)) == REVOKED
+            await api.set_revoked(ID, True)
             await asyncio.sleep(1)
 
     assert (len(server.requests), server.connections) == (3, 3)
@@ -500,7 +496,7 @@ async def test_a_private_authority_is_trusted_where_it_is_named(trust: Trust) ->
         RawServer(OK, tls=trust.server()) as server,
         client(server.base_url, ca_file=trust.file) as api,
     ):
-        assert state_of(await api.set_revoked(ID, True)) == REVOKED
+        await api.set_revoked(ID, True)
         assert state_of(await api.get(ID)) == REVOKED
 
     assert (len(server.requests), server.connections) == (2, 1)
@@ -512,7 +508,7 @@ async def test_the_authorities_of_the_system_are_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(trust.file))
 
     async with RawServer(OK, tls=trust.server()) as server, client(server.base_url) as api:
-        assert state_of(await api.set_revoked(ID, True)) == REVOKED
+        await api.set_revoked(ID, True)
 
 
 async def test_a_named_authority_is_trusted_instead_of_the_systems(
@@ -644,7 +640,7 @@ async def test_other_hosts_are_reached_through_the_proxy_which_sees_no_token(
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         async with client(f"https://{HOST}/v3", ca_file=trust.file) as api:
             for _ in range(3):
-                assert state_of(await api.set_revoked(ID, True)) == REVOKED
+                await api.set_revoked(ID, True)
 
     (asked,) = proxy.asked
     assert asked.startswith(f"CONNECT {HOST}:443 HTTP/1.1\r\n".encode())
@@ -870,7 +866,7 @@ async def test_the_time_for_an_answer_includes_all_of_its_body() -> None:
 )  # fmt: skip
 async def test_a_license_may_come_in_every_way_that_http_knows(answer: Answer) -> None:
     async with RawServer(answer) as server, client(server.base_url) as api:
-        assert state_of(await api.set_revoked(ID, True)) == REVOKED
+        await api.set_revoked(ID, True)
 
 
 @pytest.mark.parametrize(
@@ -947,7 +943,8 @@ async def test_a_header_cannot_smuggle_a_body_in() -> None:
 
     with suppress(ApiError):
         async with RawServer(last(smuggled)) as server, client(server.base_url) as api:
-            pytest.fail(f"confirmed by {await api.set_revoked(ID, True)}")
+            await api.set_revoked(ID, True)
+            pytest.fail("confirmed")
 
 
 @pytest.mark.parametrize(
@@ -1033,12 +1030,10 @@ async def test_whatever_comes_is_a_license_or_an_error_of_the_api(
 ) -> None:
     answer = b"\r\n".join([b"HTTP/1.1 " + status + b" OK", *head, b"", body])
     async with RawServer(last(answer)) as server, client(server.base_url) as api:
-        try:
-            found = state_of(await api.set_revoked(ID, True))
-        except ApiError:
-            found = None
+        with suppress(ApiError):
+            await api.set_revoked(ID, True)
+            assert describing() in body
 
-    assert found in {None, REVOKED}
     assert len(server.requests) == 1
 
 
@@ -1250,7 +1245,7 @@ async def test_a_slot_is_given_back_by_who_is_cancelled_in_flight() -> None:
 
         assert request.cancelled()
         assert (gate.requests, gate.released) == (1, 1)
-        assert state_of(await api.set_revoked(ID, True)) == REVOKED
+        await api.set_revoked(ID, True)
         assert server.connections == 2
 
 

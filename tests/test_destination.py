@@ -68,7 +68,7 @@ def run(path: Path, *, ended: bool = True) -> None:
     listed = listing(A, B)
     own = paper(sessions=[SessionRecord(START)])
     with closing(started(path, listed, look(listed))) as journal:
-        journal.record(0, REVOKED)
+        journal.record((0, REVOKED))
         if ended:
             journal.finish()
             own.results["sha256"] = manifest.sha256(path)
@@ -295,7 +295,7 @@ def test_going_on_adds_a_session_and_keeps_the_results(path: Path) -> None:
     found = destination.earlier(at(path, resume=True))
 
     with closing(begin(at(path, resume=True), listing(A, B), found)) as journal:
-        journal.record(1, REVOKED)
+        journal.record((1, REVOKED))
 
     own = manifest.read(path)
     assert own is not None
@@ -470,6 +470,35 @@ def test_going_on_that_cannot_be_written_leaves_results_and_manifest(
 
     assert path.read_bytes() == before
     assert manifest.run_id_of(path) == "0badcafe"
+
+
+def test_going_on_that_fails_halfway_can_be_gone_on_with_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = listing(A, B)
+    own = paper(sessions=[SessionRecord(START)])
+    with closing(started(path, listed, look(listed))) as journal:
+        for entry in (0, 1):
+            journal.record((entry, Status(Outcome.FAILED, http_status=500)))
+        journal.finish()
+    own.results["sha256"] = manifest.sha256(path)
+    own.write(manifest.path_for(path))
+    before = {name: (path.parent / name).read_bytes() for name in names(path)}
+    found = destination.earlier(at(path, resume=True))
+    write = Journal._write
+
+    def full(journal: Journal, data: bytes) -> None:
+        if journal._size > len(before["results.csv"]):
+            raise OSError(28, "No space left")
+        write(journal, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_write", full)
+        with pytest.raises(ResultsError, match="No space left"):
+            begin(at(path, resume=True), listed, found)
+
+    assert {name: (path.parent / name).read_bytes() for name in names(path)} == before
+    assert destination.earlier(at(path, resume=True)) is not None
 
 
 def test_a_results_file_that_vanishes_before_it_is_gone_on_with_keeps_its_manifest(

@@ -10,7 +10,7 @@ from batch.gate import MARGIN, Gate, least_seconds
 from batch.sandbox import FixedWindow, Limiter
 from tests.limiters import LeakyBucket, SlidingCounter, SlidingLog, TokenBucket
 from tests.simulation import Network, simulate
-from tests.virtual_time import virtual_clock
+from tests.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,6 @@ SERVERS: dict[str, Callable[[], Limiter]] = {
 
 def gate(limit: int | None = 50, period: float = 5.0, jitter: float = 0.0) -> Gate:
     return Gate(limit, period, virtual_clock(), jitter=lambda: jitter)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @pytest.mark.parametrize("server", SERVERS)

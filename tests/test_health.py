@@ -21,17 +21,13 @@ from batch.health import (
     Health,
 )
 from batch.retry import Tries
-from tests.virtual_time import virtual_clock
+from tests.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
 FAR = 10**6
 """More attempts than any license has."""
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def no_answer(status: int | None = None) -> TransientError:

@@ -7,17 +7,14 @@ from collections import Counter
 import pytest
 
 from batch.errors import StoppedError, ThrottledError
-from batch.model import License, Outcome, Status
+from batch.model import Outcome, Status
 from batch.retry import FailureLimit, RetryPolicy, Tries
 from batch.sandbox import FAULTS
 from tests.harness import bench, holding, some_ids
+from tests.virtual_time import now
 
 ONE = some_ids(1)
 ID = ONE[0]
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 async def settle_one(
@@ -445,7 +442,7 @@ async def test_a_bug_after_a_license_was_sent_is_read_back() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
         send = work.client.set_revoked
 
-        async def broken(license_id: str, revoked: bool) -> License:
+        async def broken(license_id: str, revoked: bool) -> None:
             await send(license_id, revoked)
             raise ZeroDivisionError("unforeseen")
 
@@ -456,15 +453,51 @@ async def test_a_bug_after_a_license_was_sent_is_read_back() -> None:
     assert statuses[ID].outcome is Outcome.REVOKED
 
 
+async def test_answers_of_the_same_moment_are_recorded_together_before_the_next_ones_come() -> None:
+    ids = some_ids(64)
+    async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
+        started, recorded, batches = now(), work.job.record, []
+
+        def watched(*noted: tuple[int, Status]) -> None:
+            batches.append((len(noted), now() - started))
+            recorded(*noted)
+
+        work.job.record = watched
+        statuses = await work.run()
+
+    assert len(statuses) == 64
+    assert [count for count, _ in batches] == [32, 32]
+    assert [moment for _, moment in batches] == pytest.approx([0.2, 0.4], abs=0.1)
+
+
+async def test_a_failure_is_recorded_before_the_next_request_leaves() -> None:
+    ids = some_ids(10)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        sandbox.fail(ids[3], 409)
+        recorded = work.job.record
+
+        def watched(*noted: tuple[int, Status]) -> None:
+            if 3 in dict(noted):
+                assert len(sandbox.log) == 4
+                work.job.sender.stop(StoppedError("enough"))
+            recorded(*noted)
+
+        work.job.record = watched
+        statuses = await work.run()
+
+        assert len(sandbox.log) == 4
+        assert set(statuses) == set(ids[:4])
+
+
 async def test_a_bug_in_recording_lets_the_others_record() -> None:
     ids = some_ids(64)
     async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
         recorded = work.job.record
 
-        def broken(entry: int, status: Status) -> None:
-            if entry == 5:
+        def broken(*noted: tuple[int, Status]) -> None:
+            if 5 in dict(noted):
                 raise ZeroDivisionError("unforeseen")
-            recorded(entry, status)
+            recorded(*noted)
 
         work.job.record = broken
         statuses = await work.run()
@@ -566,10 +599,10 @@ async def test_results_that_cannot_be_written_stop_the_run() -> None:
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
         recorded = work.job.record
 
-        def full(entry: int, status: Status) -> None:
-            if len(work.statuses) == 10:
+        def full(*noted: tuple[int, Status]) -> None:
+            if len(work.statuses) + len(noted) > 10:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            recorded(entry, status)
+            recorded(*noted)
 
         work.job.record = full
         statuses = await work.run()

@@ -25,15 +25,12 @@ from batch.source.keys import LONGEST_KEY, parse_key
 from batch.source.repeats import first_keys
 from tests.builders import calm
 from tests.harness import Watch, kinds, looking, some_ids
+from tests.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 PAGE = 100
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def keyed(*keys: str) -> Listing:

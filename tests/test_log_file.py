@@ -823,8 +823,8 @@ def test_a_bug_is_logged_without_what_it_was_about(
 ) -> None:
     record = Journal.record
 
-    def record_and_fail(journal: Journal, entry: int, status: Status) -> None:
-        record(journal, entry, status)
+    def record_and_fail(journal: Journal, *statuses: tuple[int, Status]) -> None:
+        record(journal, *statuses)
         raise KeyError(SPOKEN)
 
     monkeypatch.setattr(Journal, "record", record_and_fail)

@@ -17,6 +17,7 @@ from batch.sandbox.listing import select
 from batch.seen import Seen, State
 from tests.builders import listing
 from tests.harness import Watch, kinds, looking, some_ids
+from tests.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
 STRANGERS = some_ids(500, seed=9)
 """IDs of licenses that no account here holds."""
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class Watched(Account):

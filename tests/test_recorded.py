@@ -59,8 +59,8 @@ def said(recorded: Recorded) -> list[tuple[int, str, str, bool | None, int]]:
 
 def test_the_last_line_of_a_row_counts(path: Path) -> None:
     with closing(started(path, listing(A, B, C), look(listing(A, B, C), revoked=[1]))) as journal:
-        journal.record(2, FAILED)
-        journal.record(0, REVOKED)
+        journal.record((2, FAILED))
+        journal.record((0, REVOKED))
 
     recorded = Recorded.read(path)
 
@@ -76,8 +76,8 @@ def test_the_last_line_of_a_row_counts(path: Path) -> None:
 
 def test_every_row_knows_where_its_last_line_begins(path: Path) -> None:
     with closing(started(path, listing(A, B, A))) as journal:
-        journal.record(1, FAILED)
-        journal.record(0, REVOKED)
+        journal.record((1, FAILED))
+        journal.record((0, REVOKED))
 
     recorded = Recorded.read(path)
 
@@ -89,7 +89,7 @@ def test_every_row_knows_where_its_last_line_begins(path: Path) -> None:
 
 def test_a_run_has_not_ended_as_long_as_a_row_is_planned(path: Path) -> None:
     with closing(started(path, listing(A, B))) as journal:
-        journal.record(0, REVOKED)
+        journal.record((0, REVOKED))
         before = Recorded.read(path)
         journal.finish()
     after = Recorded.read(path)
@@ -124,7 +124,7 @@ def test_what_is_written_is_read_back(
 
     with closing(started(path, listed, look(listed, revoked=revoked, ids=found))) as journal:
         for entry in data.draw(st.permutations(sorted({*entries} - revoked))):
-            journal.record(entry, data.draw(STATUSES))
+            journal.record((entry, data.draw(STATUSES)))
         if data.draw(st.booleans()):
             journal.finish()
     recorded = Recorded.read(path)
@@ -171,8 +171,8 @@ def saved_again(path: Path, how: str) -> None:
 def test_a_file_that_a_spreadsheet_has_saved_says_the_same(path: Path, how: str) -> None:
     cells = [A, "no id", B, C, A, D]
     with closing(started(path, listing(*cells), look(listing(*cells), revoked=[2]))) as journal:
-        journal.record(0, REVOKED)
-        journal.record(3, FAILED)
+        journal.record((0, REVOKED))
+        journal.record((3, FAILED))
         journal.finish()
     before = said(Recorded.read(path))
 
@@ -190,7 +190,7 @@ def test_a_run_goes_on_in_a_file_that_a_spreadsheet_has_saved(path: Path) -> Non
 
     journal, _ = resumed(Recorded.read(path), listing(A, B, C), look(listing(A, B, C)))
     with closing(journal):
-        journal.record(1, REVOKED)
+        journal.record((1, REVOKED))
         journal.finish()
 
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -376,7 +376,7 @@ def test_a_block_of_zeros_never_makes_a_row_say_what_it_did_not(
     listed = listing(A, B, C, A, D)
     with closing(started(path, listed, look(listed, revoked=[2]))) as journal:
         for entry in data.draw(st.permutations([0, 1, 4])):
-            journal.record(entry, data.draw(STATUSES))
+            journal.record((entry, data.draw(STATUSES)))
     content = bytearray(path.read_bytes())
     start = data.draw(st.integers(len(HEADER), len(content)))
     end = data.draw(st.integers(start, len(content)))
@@ -458,8 +458,8 @@ def test_the_id_of_a_key_may_be_found_by_a_later_session_and_is_not_lost_again(
     started(path, listed, look(listed, unseen=[0, 1], ids={2: C})).close()
     journal, _ = resumed(Recorded.read(path), listed, look(listed, ids={0: name}))
     with closing(journal):
-        journal.record(0, UNKNOWN)
-        journal.record(2, FAILED)
+        journal.record((0, UNKNOWN))
+        journal.record((2, FAILED))
 
     recorded = Recorded.read(path)
 
@@ -515,8 +515,8 @@ def test_it_does_not_matter_how_much_is_read_at_a_time(
     path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     with closing(started(path, listing(A, B, "no id", C, A))) as journal:
-        journal.record(3, FAILED)
-        journal.record(0, REVOKED)
+        journal.record((3, FAILED))
+        journal.record((0, REVOKED))
     before = Recorded.read(path)
 
     monkeypatch.setattr("batch.recorded._CHUNK", size)

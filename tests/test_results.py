@@ -68,8 +68,8 @@ def test_while_a_run_goes_on_lines_are_appended_as_rows_are_settled(
     journal = start(listing(A, B))
     planned = path.read_bytes()
 
-    journal.record(1, FAILED)
-    journal.record(0, REVOKED)
+    journal.record((1, FAILED))
+    journal.record((0, REVOKED))
 
     added = path.read_bytes().removeprefix(planned).decode().splitlines()
     assert added == [
@@ -83,7 +83,7 @@ def test_at_its_end_the_file_has_one_line_for_each_row_in_input_order(
 ) -> None:
     journal = start(listing(A, B, C))
     for entry in (2, 0, 1):
-        journal.record(entry, REVOKED)
+        journal.record((entry, REVOKED))
 
     journal.finish()
 
@@ -94,8 +94,8 @@ def test_at_its_end_the_file_has_one_line_for_each_row_in_input_order(
 
 def test_the_last_line_of_a_row_counts(path: Path, start: Open) -> None:
     journal = start(listing(A, B))
-    journal.record(0, FAILED)
-    journal.record(0, REVOKED)
+    journal.record((0, FAILED))
+    journal.record((0, REVOKED))
 
     journal.finish()
 
@@ -108,7 +108,7 @@ def test_a_repeated_row_takes_over_the_first_ones_outcome_and_names_it(
     path: Path, start: Open
 ) -> None:
     journal = start(listing(A, B, A, A, first_row=7))
-    journal.record(0, FAILED)
+    journal.record((0, FAILED))
 
     journal.finish()
 
@@ -119,7 +119,7 @@ def test_a_repeated_row_takes_over_the_first_ones_outcome_and_names_it(
 
 def test_an_invalid_row_keeps_its_cell(path: Path, start: Open) -> None:
     journal = start(listing("=cmd()", A, "two\nlines", "=cmd()"))
-    journal.record(1, REVOKED)
+    journal.record((1, REVOKED))
 
     journal.finish()
 
@@ -130,7 +130,7 @@ def test_an_invalid_row_keeps_its_cell(path: Path, start: Open) -> None:
 
 def test_what_was_not_reached_is_not_attempted_at_the_end(path: Path, start: Open) -> None:
     journal = start(listing(A, B, B))
-    journal.record(0, REVOKED)
+    journal.record((0, REVOKED))
     assert journal.counts() == {Outcome.REVOKED: 1, Outcome.PLANNED: 2}
 
     journal.finish()
@@ -171,7 +171,7 @@ def test_rows_in_are_rows_out_and_every_outcome_is_counted(
     with closing(Journal(path, listed, plan.was)) as journal:
         journal.create(plan.statuses)
         for entry, status in zip(order, settled, strict=False):
-            journal.record(entry, status)
+            journal.record((entry, status))
         journal.finish()
 
     rows = table(path)
@@ -186,7 +186,7 @@ def test_rows_in_are_rows_out_and_every_outcome_is_counted(
 def test_the_ledger_is_what_the_file_says_and_not_what_was_meant(path: Path, start: Open) -> None:
     journal = start(listing(A, B, C, "no id"))
     for entry in (2, 1, 0):
-        journal.record(entry, FAILED if entry != 1 else REVOKED)
+        journal.record((entry, FAILED if entry != 1 else REVOKED))
     journal.finish()
 
     ledger = Ledger.read(path, {Outcome.REVOKED}, most=2)
@@ -204,7 +204,7 @@ def test_whatever_is_put_into_its_place_the_final_file_holds_what_was_recorded(
     path: Path, start: Open, meanwhile: str
 ) -> None:
     journal = start(listing(A, B))
-    journal.record(0, REVOKED)
+    journal.record((0, REVOKED))
     path.unlink()
     if meanwhile == "replaced":
         path.write_text("something else\n")
@@ -225,7 +225,7 @@ def test_carried_columns_follow_with_formulas_and_line_breaks_made_harmless(
             carried=[("@SUM(1)", "a,b"), ("''-1", 'say "hi"\r\n')],
         )
     )
-    journal.record(0, REVOKED)
+    journal.record((0, REVOKED))
 
     journal.finish()
 
@@ -255,7 +255,7 @@ def test_the_token_never_appears_even_where_the_cut_goes_through_it(
     listed = listing(A, echo, carry=[echo], carried=[(echo,), (echo,)])
     journal = Journal(path, listed, bytearray(2), redact=Redactor(TOKEN))
     journal.create([Status(Outcome.PLANNED), Status(Outcome.INVALID)])
-    journal.record(0, Status(Outcome.FAILED, False, 409, error_code=echo, error=echo))
+    journal.record((0, Status(Outcome.FAILED, False, 409, error_code=echo, error=echo)))
     journal.close()
 
     assert TOKEN[:8] not in path.read_text()
@@ -278,8 +278,8 @@ def test_the_file_mode_follows_the_umask(path: Path, start: Open, umask: int, mo
 
 def test_killed_at_any_byte_every_complete_line_is_a_whole_row(path: Path, start: Open) -> None:
     journal = start(listing(A, 'a "b",\n', B, A, carry=["Kundin"], carried=[("Zoë, 木",)] * 4))
-    journal.record(0, FAILED)
-    journal.record(2, Status(Outcome.UNKNOWN, error='said "no",\nand left'))
+    journal.record((0, FAILED))
+    journal.record((2, Status(Outcome.UNKNOWN, error='said "no",\nand left')))
     content = path.read_bytes()
 
     for length in range(len(content) + 1):

@@ -72,14 +72,14 @@ def test_a_line_that_a_full_disk_cut_is_taken_back(path: Path, start: Open, room
     disk = journal._file = Disk(journal._file, room)  # type: ignore[assignment]
 
     with pytest.raises(OSError, match="No space left"):
-        journal.record(0, FAILED)
+        journal.record((0, FAILED))
 
     assert path.read_bytes() == before
     assert journal.counts() == {Outcome.PLANNED: 3}
 
     disk.room = 10_000
-    journal.record(0, REVOKED)
-    journal.record(1, FAILED)
+    journal.record((0, REVOKED))
+    journal.record((1, FAILED))
     assert column(path, "outcome") == ["planned"] * 3 + ["revoked", "revoked", "failed"]
     journal.finish()
     assert column(path, "outcome") == ["revoked", "failed", "revoked"]
@@ -87,11 +87,11 @@ def test_a_line_that_a_full_disk_cut_is_taken_back(path: Path, start: Open, room
 
 def test_what_a_full_disk_did_not_take_is_in_the_final_file(path: Path, start: Open) -> None:
     journal = start(listing(A, B))
-    journal.record(0, FAILED)
+    journal.record((0, FAILED))
     journal._file = Disk(journal._file, 20)  # type: ignore[assignment]
 
     with pytest.raises(OSError, match="No space left"):
-        journal.record(0, REVOKED)
+        journal.record((0, REVOKED))
     assert journal.counts() == {Outcome.FAILED: 1, Outcome.PLANNED: 1}
     journal.finish()
 
@@ -107,8 +107,8 @@ def test_a_write_that_takes_only_a_part_is_continued(path: Path, start: Open) ->
     journal = start(listing(A, B))
     journal._file = Slow(journal._file, 0)  # type: ignore[assignment]
 
-    journal.record(0, REVOKED)
-    journal.record(1, FAILED)
+    journal.record((0, REVOKED))
+    journal.record((1, FAILED))
 
     assert column(path, "outcome")[2:] == ["revoked", "failed"]
     assert column(path, "license_id")[2:] == [A, B]
@@ -128,7 +128,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 250, resource.R
 failed = []
 for entry in range(40):
     try:
-        journal.record(entry, Status(Outcome.REVOKED, True, 200, attempts=1))
+        journal.record((entry, Status(Outcome.REVOKED, True, 200, attempts=1)))
     except OSError:
         failed.append(entry)
 before = path.read_bytes()
@@ -146,7 +146,7 @@ said = {
 }
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 for entry in failed[:3]:
-    journal.record(entry, Status(Outcome.REVOKED, True, 200, attempts=1))
+    journal.record((entry, Status(Outcome.REVOKED, True, 200, attempts=1)))
 journal.finish()
 print(json.dumps(said))
 """
@@ -199,7 +199,7 @@ def test_a_final_step_that_fails_leaves_the_journal_as_it_was(
     error: BaseException,
 ) -> None:
     journal = start(listing(A, B, A))
-    journal.record(0, FAILED)
+    journal.record((0, FAILED))
     before, counts = path.read_bytes(), journal.counts()
 
     with monkeypatch.context() as patch:
@@ -275,9 +275,9 @@ def test_a_plan_that_does_not_fit_on_the_disk_leaves_no_file(
 def test_a_plan_of_many_rows_is_written_whole(path: Path, start: Open) -> None:
     ids = some_ids(5000)
     journal = start(listing(*ids))
-    journal.record(4999, REVOKED)
-    journal.record(4095, FAILED)
-    journal.record(4096, REVOKED)
+    journal.record((4999, REVOKED))
+    journal.record((4095, FAILED))
+    journal.record((4096, REVOKED))
 
     journal.finish()
 
@@ -316,7 +316,7 @@ def test_a_journal_that_somebody_has_cut_off_is_noticed_and_not_brought_to_an_en
     path: Path, start: Open
 ) -> None:
     journal = start(listing(A, B))
-    journal.record(0, REVOKED)
+    journal.record((0, REVOKED))
     os.truncate(path, 0)
 
     assert not journal.is_in_place()

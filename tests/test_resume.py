@@ -41,7 +41,7 @@ def ended(path: Path, listed: Listing, *settled: tuple[int, Status]) -> None:
     """A session that came to an orderly end."""
     with closing(started(path, listed, look(listed))) as journal:
         for entry, status in settled:
-            journal.record(entry, status)
+            journal.record((entry, status))
         journal.finish()
 
 
@@ -58,7 +58,7 @@ def test_only_what_is_new_is_written(path: Path) -> None:
 
     journal, plan = resumed(Recorded.read(path), listed)
     with closing(journal):
-        journal.record(2, REVOKED)
+        journal.record((2, REVOKED))
 
     assert list(plan.to_send) == [1, 2]
     assert path.read_bytes().startswith(before)
@@ -112,7 +112,7 @@ def test_what_a_killed_session_may_have_sent_is_unknown_until_it_is_read(path: P
 
     journal, _ = resumed(Recorded.read(path), listed)
     with closing(journal):
-        journal.record(1, REVOKED)
+        journal.record((1, REVOKED))
         journal.finish()
 
     assert column(path, "outcome") == ["unknown", "revoked", "unknown"]
@@ -125,7 +125,7 @@ def test_attempts_add_up_over_sessions(path: Path) -> None:
     for _ in range(2):
         journal, _plan = resumed(Recorded.read(path), listed)
         with closing(journal):
-            journal.record(0, FAILED)
+            journal.record((0, FAILED))
             journal.finish()
 
     assert column(path, "attempts") == ["6", "3", "6"]
@@ -163,7 +163,7 @@ def test_what_a_limit_leaves_keeps_the_line_it_has(path: Path) -> None:
 
     with closing(Journal(path, listed, plan.was)) as journal:
         journal.resume(recorded, plan.statuses)
-        journal.record(0, REVOKED)
+        journal.record((0, REVOKED))
         journal.finish()
 
     assert lines(path) == [["2", "revoked", "3"], ["3", "failed", "2"], ["4", "not_attempted", ""]]
@@ -178,7 +178,7 @@ def test_a_torn_line_is_cut_off_before_anything_is_written(path: Path) -> None:
     journal, _ = resumed(Recorded.read(path), listed, look(listed))
     with closing(journal):
         assert path.read_bytes() == whole
-        journal.record(1, REVOKED)
+        journal.record((1, REVOKED))
 
     assert lines(path)[2:] == [["3", "revoked", "1"]]
 
@@ -187,13 +187,13 @@ def test_rows_that_a_cut_has_left_behind_take_over_what_became_of_the_first(path
     listed = listing(A, B, A, A, carry=["Kundin"], carried=[("=a",), ("b",), ('"c"\n',), ("d,",)])
     with closing(started(path, listed)) as journal:
         start = path.stat().st_size
-        journal.record(0, Status(Outcome.REVOKED, True, 200, "X", "a,b", 4))
+        journal.record((0, Status(Outcome.REVOKED, True, 200, "X", "a,b", 4)))
     content = path.read_bytes()
     path.write_bytes(content[: content.index(b"\n", start) + 1])
 
     journal, plan = resumed(Recorded.read(path), listed)
     with closing(journal):
-        journal.record(1, FAILED)
+        journal.record((1, FAILED))
         journal.finish()
 
     assert list(plan.to_send) == [1]
@@ -225,8 +225,8 @@ def test_what_follows_the_line_that_they_take_it_over_from_is_not_written_over(p
     listed = listing(A, A, B)
     with closing(started(path, listed)) as journal:
         start = path.stat().st_size
-        journal.record(0, REVOKED)
-        journal.record(2, FAILED)
+        journal.record((0, REVOKED))
+        journal.record((2, FAILED))
     content = path.read_bytes()
     repeat = content[content.index(b"\n", start) + 1 :].split(b"\n")[0]
     content = content.replace(repeat, bytes(len(repeat)))
@@ -253,7 +253,7 @@ def test_the_rows_of_a_key_that_repeats_all_name_its_license(path: Path) -> None
     listed = keyed("K1", "K2", "K1")
 
     with closing(started(path, listed, look(listed, ids={0: A, 1: B}))) as journal:
-        journal.record(0, REVOKED)
+        journal.record((0, REVOKED))
         journal.finish()
 
     assert column(path, "license_id") == [A, B, A]
@@ -275,7 +275,7 @@ def test_where_the_rest_cannot_be_written_the_line_that_is_owed_counts(path: Pat
     journal._file = Full()  # type: ignore[assignment]
     with closing(journal):
         with pytest.raises(OSError, match="No space left"):
-            journal.record(0, REVOKED)
+            journal.record((0, REVOKED))
         journal.finish()
 
     assert lines(path) == [["2", "revoked", "3"], ["3", "not_attempted", ""]]
@@ -342,7 +342,7 @@ def settle(journal: Journal, to_send: Sequence[int], data: st.DataObject) -> dic
     for entry in data.draw(st.permutations(to_send)):
         if data.draw(st.booleans()):
             settled[entry] = data.draw(STATUSES)
-            journal.record(entry, settled[entry])
+            journal.record((entry, settled[entry]))
     return settled
 
 

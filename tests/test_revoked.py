@@ -147,7 +147,7 @@ def ended(path: Path, listed: Listing, *settled: tuple[int, Status], ids: bool =
     found = {0: A, 1: B} if ids else None
     with closing(started(path, listed, look(listed, ids=found))) as journal:
         for entry, status in settled:
-            journal.record(entry, status)
+            journal.record((entry, status))
         journal.finish()
     paper(path, results={"path": str(path), "sha256": manifest.sha256(path)})
 
@@ -214,7 +214,7 @@ def test_a_single_row_that_is_left_out_is_said_too(path: Path) -> None:
 def test_the_journal_of_a_run_that_has_not_ended_needs_consent(path: Path) -> None:
     listed = listing(A, B, C, D)
     with closing(started(path, listed, look(listed, revoked=[3]))) as journal:
-        journal.record(0, REVOKED)
+        journal.record((0, REVOKED))
     paper(path)
 
     error = refused(path)

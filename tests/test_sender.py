@@ -21,7 +21,7 @@ from batch.gate import Gate
 from batch.health import Health
 from batch.retry import RetryPolicy, Tries
 from batch.sender import HaltedError, Sender
-from tests.virtual_time import virtual_clock
+from tests.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +30,6 @@ SICK = TransientError("HTTP 500", status=500, code="http_500")
 DOWN = TransientError("no answer in time", code="timeout")
 BUSY = ThrottledError("HTTP 429", status=429, code="http_429", retry_after=2)
 MAINTENANCE = ThrottledError("HTTP 503", status=503, code="http_503", retry_after=7)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def a_sender() -> Sender:

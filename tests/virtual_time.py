@@ -43,6 +43,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return 1000.0 + self._jumps.offset
 
 
+def now() -> float:
+    """Seconds on the clock of the running loop."""
+    return asyncio.get_running_loop().time()
+
+
 def virtual_clock() -> Clock:
     """The clock of the running loop."""
-    return Clock(now=asyncio.get_running_loop().time)
+    return Clock(now=now)

@@ -6,6 +6,7 @@ request. Facts: Cryptlex Web API v3 documentation.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from functools import partial
@@ -18,7 +19,16 @@ from yarl import URL
 from batch import __version__
 from batch.address import proxy_for
 from batch.answers import LICENSE_ID, confirmed, license_from, page_from
-from batch.client.exchange import Attempt, failure_of, mark_left, read_body, send_once, tls_context
+from batch.client.deadlines import Deadlines
+from batch.client.exchange import (
+    Attempt,
+    MarkingConnector,
+    failure_of,
+    read_body,
+    send_once,
+    tls_context,
+    under_way,
+)
 from batch.errors import ApiError
 
 if TYPE_CHECKING:
@@ -49,7 +59,10 @@ class _Parse(Protocol[_T_co]):
     def __call__(self, status: int, headers: Mapping[str, str], body: bytes, /) -> _T_co: ...
 
 
-_BODIES = {True: b'{"revoked": true}', False: b'{"revoked": false}'}
+_BODIES = {
+    wanted: aiohttp.BytesPayload(body, content_type="application/json")
+    for wanted, body in ((True, b'{"revoked": true}'), (False, b'{"revoked": false}'))
+}
 
 
 class CryptlexClient:
@@ -81,28 +94,28 @@ class CryptlexClient:
         ca_file: str | None = None,
     ) -> None:
         self.patches = 0
-        self._licenses = f"{base_url}/licenses"
+        self._licenses = URL(f"{base_url}/licenses", encoded=True)
         self._gate = gate
-        self._timeout = aiohttp.ClientTimeout(total=timeout, ceil_threshold=float("inf"))
+        self._timeout = timeout
         self._connections = connections
         self._tls = tls_context(ca_file)
         self._proxy = proxy_for(base_url)
-        self._read_headers = {"Authorization": f"Bearer {token}"}
-        self._change_headers = self._read_headers | {"Content-Type": "application/json"}
+        secret = {"Authorization": f"Bearer {token}"}
+        public = {"Accept": "application/json", "User-Agent": f"bulk-revoke/{__version__}"}
+        # A proxy is sent the headers of the session as well, so the token is not among them then.
+        self._headers = public if self._proxy else public | secret
+        self._own_headers = secret if self._proxy else None
 
     async def __aenter__(self) -> Self:
-        leaving = aiohttp.TraceConfig()
-        leaving.on_request_headers_sent.append(mark_left)
+        self._deadlines = Deadlines(self._timeout)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls),
-            # A proxy is sent these as well, so the token is not among them.
-            headers={"Accept": "application/json", "User-Agent": f"bulk-revoke/{__version__}"},
+            connector=MarkingConnector(limit=self._connections, ssl=self._tls),
+            headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=self._timeout,
+            timeout=aiohttp.ClientTimeout(),  # none of its own
             proxy=self._proxy,
             trust_env=False,  # it would read ~/.netrc, and send loopback through a proxy
             middlewares=(send_once,),
-            trace_configs=[leaving],
         )
         return self
 
@@ -112,10 +125,11 @@ class CryptlexClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._deadlines.close()
         await self._session.close()
 
-    async def set_revoked(self, license_id: str, revoked: bool) -> License:
-        """Set ``revoked`` and return the license as the server then describes it.
+    async def set_revoked(self, license_id: str, revoked: bool) -> None:
+        """Set ``revoked``, and return once the server has described the license so.
 
         Safe to repeat: setting the same value twice changes nothing.
 
@@ -125,9 +139,9 @@ class CryptlexClient:
             RejectedError: The server refused this license; asking again is pointless.
             AccessError: The token is not accepted; so will every other request be.
         """
-        return await self._request(
+        await self._request(
             "PATCH",
-            self._path(license_id),
+            self._url(license_id),
             license_id,
             partial(confirmed, license_id=license_id, wanted=revoked),
             body=_BODIES[revoked],
@@ -136,7 +150,7 @@ class CryptlexClient:
     async def get(self, license_id: str) -> License:
         """Read one license; errors as in `set_revoked`, nothing is changed."""
         parse = partial(license_from, license_id=license_id)
-        return await self._request("GET", self._path(license_id), license_id, parse)
+        return await self._request("GET", self._url(license_id), license_id, parse)
 
     async def list(self, filters: Mapping[str, Sequence[str]], *, page: int = 1) -> Page:
         """Read one page of the licenses that meet all filters, `PAGE_SIZE` at most.
@@ -155,54 +169,68 @@ class CryptlexClient:
         """
         return await self._request(
             "GET",
-            f"{self._licenses}?page={page}&limit={PAGE_SIZE}{filter_query(filters)}",
+            URL(
+                f"{self._licenses}?page={page}&limit={PAGE_SIZE}{filter_query(filters)}",
+                encoded=True,
+            ),
             "list of licenses",
             page_from,
             most=LARGEST_PAGE,
         )
 
-    def _path(self, license_id: str) -> str:
+    def _url(self, license_id: str) -> URL:
         if not LICENSE_ID.fullmatch(license_id):
             # Anything else could leave its path segment: the URL type folds ".." by itself.
             raise ValueError(f"not a license ID: {license_id!r}")
-        return f"{self._licenses}/{license_id}"
+        # Parsing a whole URL takes twice as long.
+        return self._licenses.with_path(f"{self._licenses.raw_path}/{license_id}", encoded=True)
 
     async def _request(
         self,
         method: str,
-        url: str,
+        url: URL,
         target: str,
         parse: _Parse[_T],
         *,
-        body: bytes | None = None,
+        body: aiohttp.BytesPayload | None = None,
         most: int = LARGEST_BODY,
     ) -> _T:
         sent = await self._gate.acquire()
         self.patches += method == "PATCH"
         started = time.perf_counter()
         attempt = Attempt()
+        under_way.set(attempt)
+        self._deadlines.begin()
         try:
-            async with self._session.request(
+            response = await self._session.request(
                 method,
-                URL(url, encoded=True),
+                url,
                 data=body,
-                headers=self._read_headers if body is None else self._change_headers,
+                headers=self._own_headers,
                 allow_redirects=False,
-                trace_request_ctx=attempt,
-            ) as response:
+            )
+            try:
                 attempt.status = response.status
                 answer = await read_body(response, most)
-                found = parse(response.status, response.headers, answer)
+            except BaseException:
+                response.close()
+                raise
+            found = parse(response.status, response.headers, answer)
         except ApiError as error:
             error.sent = sent
             self._log(method, target, started, attempt.status, error)
             raise
-        except (aiohttp.ClientError, TimeoutError, OSError) as cause:
+        except (aiohttp.ClientError, OSError, asyncio.CancelledError) as cause:
+            if isinstance(cause, asyncio.CancelledError):
+                if not self._deadlines.is_over():
+                    raise
+                cause = TimeoutError()
             failure = failure_of(cause, attempt)
             failure.sent = sent
             self._log(method, target, started, attempt.status, failure)
             raise failure from None  # the cause may name the proxy with its password
         finally:
+            self._deadlines.end()
             self._gate.release()
         self._log(method, target, started, attempt.status, None)
         return found

@@ -1,0 +1,131 @@
+"""When an attempt has taken too long, on a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from batch.client.deadlines import Deadlines
+from tests.virtual_time import now
+
+
+async def attempt(deadlines: Deadlines, seconds: float) -> str:
+    """Make an attempt of so many seconds, and say how it ended."""
+    deadlines.begin()
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        return "over" if deadlines.is_over() else "cancelled"
+    finally:
+        deadlines.end()
+    return "done"
+
+
+async def test_each_attempt_may_take_its_whole_time_and_no_more() -> None:
+    deadlines = Deadlines(5)
+    ended: dict[str, tuple[str, float]] = {}
+
+    async def begin(name: str, wait: float, seconds: float) -> None:
+        await asyncio.sleep(wait)
+        how = await attempt(deadlines, seconds)
+        ended[name] = how, now()
+
+    started = now()
+    async with asyncio.TaskGroup() as tasks:
+        for each in (("quick", 0, 4.9), ("slow", 0, 60), ("later", 3, 60), ("last", 4, 4.9)):
+            tasks.create_task(begin(*each))
+
+    assert {name: how for name, (how, _) in ended.items()} == {
+        "quick": "done", "slow": "over", "later": "over", "last": "done"
+    }  # fmt: skip
+    assert {name: moment - started for name, (_, moment) in ended.items()} == pytest.approx(
+        {"quick": 4.9, "slow": 5, "later": 8, "last": 8.9}
+    )
+
+
+async def test_an_attempt_after_a_pause_is_watched_again() -> None:
+    deadlines = Deadlines(5)
+
+    assert await attempt(deadlines, 1) == "done"
+    await asyncio.sleep(60)
+    started = now()
+
+    assert await attempt(deadlines, 60) == "over"
+    assert now() - started == pytest.approx(5)
+
+
+async def test_a_task_whose_time_was_over_is_not_cancelled_any_more() -> None:
+    deadlines = Deadlines(5)
+
+    for _ in range(3):
+        assert await attempt(deadlines, 60) == "over"
+        await asyncio.sleep(0)
+
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_cancellation_from_elsewhere_is_none_of_time() -> None:
+    deadlines = Deadlines(5)
+    task = asyncio.create_task(attempt(deadlines, 60))
+    await asyncio.sleep(1)
+
+    task.cancel()
+
+    assert await task == "cancelled"
+
+
+async def test_a_cancellation_from_elsewhere_in_the_same_moment_wins() -> None:
+    deadlines = Deadlines(5)
+    task = asyncio.create_task(attempt(deadlines, 60))
+    asyncio.get_running_loop().call_later(5, task.cancel)
+
+    assert await task == "cancelled"
+
+
+async def test_what_was_cancelled_before_may_still_run_out_of_time() -> None:
+    deadlines = Deadlines(5)
+
+    async def cancelled_once() -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return await attempt(deadlines, 60)
+        return "never"
+
+    task = asyncio.create_task(cancelled_once())
+    await asyncio.sleep(1)
+    task.cancel()
+
+    assert await task == "over"
+
+
+async def test_an_attempt_that_does_not_heed_its_end_is_cancelled_once() -> None:
+    deadlines = Deadlines(5)
+    cancelled = 0
+
+    async def stubborn() -> None:
+        nonlocal cancelled
+        deadlines.begin()
+        for _ in range(4):
+            try:
+                await asyncio.sleep(4)
+            except asyncio.CancelledError:
+                cancelled += 1
+        deadlines.end()
+
+    await asyncio.gather(stubborn(), attempt(deadlines, 60), attempt(deadlines, 60))
+
+    assert cancelled == 1
+
+
+async def test_nothing_is_watched_once_it_is_closed() -> None:
+    deadlines = Deadlines(5)
+    task = asyncio.create_task(attempt(deadlines, 60))
+    await asyncio.sleep(1)
+
+    deadlines.close()
+
+    assert await task == "done"
