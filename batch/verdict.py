@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from batch.model import Outcome, Status
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 def done(tries: Tries, action: Action) -> Status:
     """The server confirmed what was wanted."""
-    return Status(action.done, action.wanted, 200, attempts=tries.sent)
+    return _done(action.done, action.wanted, tries.sent)
+
+
+@lru_cache(maxsize=256)
+def _done(outcome: Outcome, wanted: bool, sent: int) -> Status:  # most licenses end like this
+    return Status(outcome, wanted, 200, attempts=sent)
 
 
 def refused(tries: Tries, error: ApiError) -> Status:

@@ -7,17 +7,18 @@ import shutil
 import struct
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import openpyxl
 import pytest
 import xlsxwriter
 
 from batch.errors import InputError
-from batch.tables import archive, calamine, open_table, sheets
+from batch.tables import archive, calamine, open_table, sheets, workbook
+from batch.tables.calamine import Survey, read_columns
 from batch.tables.numbers import date_of, is_date_format
 from batch.tables.sheets import text_of
-from batch.tables.table import SIZE_LIMIT
+from batch.tables.table import SIZE_LIMIT, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -416,6 +417,158 @@ def test_an_archive_whose_directory_lies_about_sizes_is_refused(tmp_path: Path) 
     path.write_bytes(data.replace(real, told))
 
     assert f"{SHEET} is larger than it says" in refusal(path).message
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "shift_jis"])
+def test_a_part_in_an_encoding_that_cannot_be_read_is_refused(
+    tmp_path: Path, encoding: str
+) -> None:
+    xml = f'<?xml version="1.0" encoding="{encoding}"?>{HEAD}<sheetData/></worksheet>'
+
+    assert "is damaged" in refusal(with_sheet(tmp_path / "l.xlsx", xml)).message
+
+
+@pytest.mark.parametrize(
+    ("source", "lies"),
+    [
+        ("libreoffice.xlsx", "xl/styles.xml"),
+        ("libreoffice.xlsx", "xl/worksheets/sheet2.xml"),
+        ("sheetjs.xlsb", "docProps/app.xml"),
+        ("libreoffice.ods", "settings.xml"),
+    ],
+)
+def test_no_part_of_an_archive_may_be_larger_than_it_says(
+    tmp_path: Path, source: str, lies: str
+) -> None:
+    path = altered(
+        FIXTURES / source, tmp_path / f"l{Path(source).suffix}", {lies: bytes(3_999_999)}
+    )
+    data = path.read_bytes()
+    real, told = struct.pack("<I", 3_999_999), struct.pack("<I", 100)
+    assert data.count(real) == 2
+    path.write_bytes(data.replace(real, told))
+
+    assert f"{lies} is larger than it says" in refusal(path).message
+
+
+ROW = '<row r="%d">%s</row>'
+TEXT_CELL = '<c r="%s%d" t="inlineStr"><is><t xml:space="preserve">%s</t></is></c>'
+
+
+def list_of(cells: dict[int, str]) -> str:
+    """A sheet with a cell in column B of some rows."""
+    rows = (ROW % (n, TEXT_CELL % ("B", n, text)) for n, text in cells.items())
+    return f"{HEAD}<sheetData>{''.join(rows)}</sheetData></worksheet>"
+
+
+@pytest.fixture
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calamine, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(workbook, "BLOCK_ROWS", 2)
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_a_sheet_of_many_blocks_is_read_to_its_last_row_with_content(tmp_path: Path) -> None:
+    xml = list_of({2: "id", 3: "a", 6: " ", 7: "b", 8: " ", 9: "\t", 12: " "})
+    styled = ROW % (13, '<c r="A13" s="1"/>')
+    xml = xml.replace("</sheetData>", f"{styled}</sheetData>")
+    path = with_sheet(tmp_path / "l.xlsx", xml)
+
+    rows = read(path)
+
+    assert [row[1] for row in rows] == ["", "id", "a", "", "", "", "b"]
+    with open_table(str(path)) as table:
+        assert [row.number for row in table.head] == [2, 3, 7]
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_the_head_of_a_table_is_taken_from_as_many_blocks_as_it_needs(tmp_path: Path) -> None:
+    path = with_sheet(tmp_path / "l.xlsx", list_of({n: f"x{n}" for n in range(1, 41)}))
+
+    with open_table(str(path)) as table:
+        assert [row.cells for row in table.head] == [["", f"x{n}"] for n in range(1, 21)]
+        assert [row[1] for row in rows_of(table)] == [f"x{n}" for n in range(1, 41)]
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_errors_stand_where_they_are_in_any_block(tmp_path: Path) -> None:
+    rows = "".join(ROW % (n, f'<c r="C{n}" t="e"><v>#REF!</v></c>') for n in (1, 4, 5))
+    xml = f"{HEAD}<sheetData>{rows}</sheetData></worksheet>"
+
+    assert [row[2] for row in read(with_sheet(tmp_path / "l.xlsx", xml))] == [
+        "#REF!", "", "", "#REF!", "#REF!",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("_small_blocks")
+@pytest.mark.parametrize(
+    ("misread", "said"),
+    [
+        ({"x5": " "}, "row 5: 1 cells hold something, but 0 could be read"),
+        ({"": "x"}, "row 4: 0 cells hold something, but 1 could be read"),
+    ],
+)
+def test_a_row_of_any_block_with_other_cells_than_it_has_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, misread: dict[str, str], said: str
+) -> None:
+    monkeypatch.setattr(calamine, "text_of", lambda value: misread.get(value, value))
+    xml = list_of({n: f"x{n}" for n in (1, 2, 3, 5, 6)})
+
+    assert said in refusal(with_sheet(tmp_path / "l.xlsx", xml)).message
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_a_cell_too_long_is_told_by_its_row_in_any_block(tmp_path: Path) -> None:
+    cells = {n: "x" * (32_768 if n == 6 else 32_767) for n in (1, 2, 5, 6, 7)}
+
+    message = refusal(with_sheet(tmp_path / "l.xlsx", list_of(cells))).message
+
+    assert "row 6: a cell is longer than 32,767 characters" in message
+
+
+def test_what_calamine_leaves_out_is_missed_unless_it_may_be_blank(tmp_path: Path) -> None:
+    path = with_sheet(tmp_path / "l.xlsx", list_of({1: "x"}))
+    survey = Survey()
+    survey.add(1, 2)
+    survey.add(1, 5, error="#REF!")
+    survey.add(9, 1, maybe_blank=True)
+
+    with path.open("rb") as handle:
+        (block,) = read_columns(handle, "l.xlsx", "July", survey).blocks
+        survey.add(9, 1)
+        with pytest.raises(InputError, match="row 9: 2 cells hold something, but 0 could be read"):
+            list(read_columns(handle, "l.xlsx", "July", survey).blocks)
+
+    assert block.columns == [[""], ["x"], [""], [""], ["#REF!"]]
+
+
+def test_rows_out_of_order_are_a_refusal_and_blank_ones_are_gaps() -> None:
+    rows = [Row(2, ["a"]), Row(3, [" "]), Row(5, ["b", "c"]), Row(6, [" "])]
+
+    assert list(workbook._without_gaps(rows, 2, "l.xlsb")) == [
+        ["", ""], ["a", ""], ["", ""], ["", ""], ["b", "c"],
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="row 5 follows row 5"):
+        list(workbook._without_gaps([Row(5, ["a"]), Row(5, ["b"])], 1, "l.xlsb"))
+
+
+def test_a_large_part_is_inflated_once_before_calamine_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    opening = zipfile.ZipFile.open
+
+    def noted(self: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+        opened.append(info.filename)
+        return opening(self, info)
+
+    path = shutil.copy(FIXTURES / "libreoffice.xlsx", tmp_path)
+    monkeypatch.setattr(zipfile.ZipFile, "open", noted)
+
+    read(Path(path))
+
+    assert opened.count(SHEET) == opened.count("xl/sharedStrings.xml") == 1
+    assert "xl/worksheets/sheet2.xml" in opened
 
 
 def test_an_encrypted_zip_archive_needs_a_password(tmp_path: Path) -> None:

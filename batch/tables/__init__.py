@@ -11,6 +11,8 @@ workbook   workbooks: which sheet, and its rows in blocks
 sheets     what every kind of workbook is reduced to
 calamine   xlsx and xls: the rows, by calamine, and the proof that none is missing
 xlsx, xls  what the sheets of those hold, as far as the proof needs it
+skim       xlsx: what is plain in large parts is counted as text, the rest is parsed
+plain      xlsx: what plain rows and shared strings look like
 xlsb, ods  the rows of those, where calamine cannot be relied on
 archive    zip archives and their limits
 parts      where the parts of xlsx and xlsb are

@@ -5,14 +5,18 @@ from __future__ import annotations
 import zipfile
 import zlib
 from contextlib import contextmanager
+from copy import copy
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal
 from xml.etree import ElementTree as ET
 
 from batch.errors import InputError
+from batch.tables.skim import Skimmer
 from batch.tables.table import SIZE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from batch.tables.skim import Counter
 
 _CHUNK = 256 * 1024
 _AGAIN = "copy or download it again, or save it as xlsx or CSV."
@@ -26,40 +30,60 @@ class Archive:
         title: The file, for messages.
 
     Raises:
-        InputError: It is damaged, has a password, or holds more than `SIZE_LIMIT` bytes,
-            whatever its directory says.
+        InputError: It is damaged, has a password, or says that it holds more than `SIZE_LIMIT`
+            bytes.
     """
 
     def __init__(self, handle: BinaryIO, title: str) -> None:
         self.title = title
         with self._damaged():
             self._zip = zipfile.ZipFile(handle)
-            self._parts = {info.filename.lower(): info for info in self._zip.infolist()}
-            self._refuse_large()
-
-    def _refuse_large(self) -> None:
         infos = self._zip.infolist()
+        self._parts = {info.filename.lower(): info for info in infos}
+        self._unproven = {id(info): info for info in infos}
         if any(info.flag_bits & 1 for info in infos):
-            raise password_needed(self.title)
+            raise password_needed(title)
         if sum(info.file_size for info in infos) > SIZE_LIMIT:
             raise InputError(
-                f"{self.title} holds more than {SIZE_LIMIT // 1024**2} MB once inflated.",
+                f"{title} holds more than {SIZE_LIMIT // 1024**2} MB once inflated.",
                 hint="delete what is not needed, or save the list as CSV.",
             )
-        for info in infos:
-            self._check_size(info)
 
-    def _check_size(self, info: zipfile.ZipInfo) -> None:
-        """Inflate a part to its end: the directory may lie about its size."""
-        declared = info.file_size
-        info.file_size += 2 * _CHUNK
+    def prove(self) -> None:
+        """Inflate what was not inflated to its end, before others do: the directory may lie.
+
+        Raises:
+            InputError: A part is larger than it says, or damaged.
+        """
+        with self._damaged():
+            for info in list(self._unproven.values()):
+                for _ in self._inflated(info):
+                    pass
+
+    def skim(self, name: str, counter: Counter) -> None:
+        """Count the elements of an XML part; its name in any case.
+
+        Raises:
+            InputError: The part is larger than it says, or damaged.
+        """
+        skimmer = Skimmer(counter)
+        with self._damaged():
+            for data in self._inflated(self._parts[name.lower()]):
+                skimmer.feed(data)
+            skimmer.close()
+
+    def _inflated(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        """The bytes of a part to its end, which proves it."""
+        beyond = copy(info)
+        beyond.file_size += 2 * _CHUNK
         size = 0
-        with self._zip.open(info) as part:
+        with self._zip.open(beyond) as part:
             while data := part.read(_CHUNK):
                 size += len(data)
-                if size > declared:
+                if size > info.file_size:
                     raise damaged(self.title, f"{info.filename} is larger than it says")
-        info.file_size = declared
+                yield data
+        self._unproven.pop(id(info), None)
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._parts
@@ -97,9 +121,11 @@ class Archive:
             zlib.error,
             EOFError,
             OSError,
-            KeyError,
             NotImplementedError,
             ET.ParseError,
+            # A part that is missing, or an encoding that is unknown or not supported.
+            LookupError,
+            ValueError,
         ) as error:
             raise damaged(self.title, str(error)) from None
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
 import python_calamine
 
 from batch.errors import InputError
 from batch.tables.archive import damaged, password_needed
-from batch.tables.sheets import Contents, check_area, text_of
-from batch.tables.table import Row
+from batch.tables.sheets import BLOCK_ROWS, Columns, Contents, check_area, rows_of, text_of
+from batch.tables.table import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from batch.tables.sheets import Value
 
 
 @dataclass(slots=True)
@@ -54,7 +60,7 @@ def sheet_names(handle: BinaryIO, title: str) -> list[str]:
 
 
 def read_sheet(handle: BinaryIO, title: str, name: str, survey: Survey) -> Contents:
-    """What a sheet holds.
+    """What a sheet holds, as rows that can be read more than once.
 
     Args:
         handle: The workbook.
@@ -65,12 +71,19 @@ def read_sheet(handle: BinaryIO, title: str, name: str, survey: Survey) -> Conte
     Raises:
         InputError: It cannot be read, or not in full.
     """
-    sheet_title = f'{title}, sheet "{name}"'
-    check_area(sheet_title, max(survey.filled, default=0), survey.width)
-    with _opened(handle, title) as book:
-        rows = list(_complete(_rows(book.get_sheet_by_name(name), survey), sheet_title, survey))
+    columns = read_columns(handle, title, name, survey)
+    return Contents(list(rows_of(columns.blocks)), columns.width, columns.hidden)
+
+
+def read_columns(handle: BinaryIO, title: str, name: str, survey: Survey) -> Columns:
+    """What a sheet holds, read as its blocks are; arguments as for `read_sheet`.
+
+    Raises:
+        InputError: It is too large; while blocks are read also: it cannot be read in full.
+    """
+    check_area(f'{title}, sheet "{name}"', max(survey.filled, default=0), survey.width)
     hidden = None if survey.hidden is None else tuple(sorted(survey.hidden))
-    return Contents(rows, survey.width, hidden)
+    return Columns(_blocks(handle, title, name, survey), survey.width, hidden)
 
 
 @contextmanager
@@ -90,31 +103,65 @@ def _opened(handle: BinaryIO, title: str) -> Iterator[python_calamine.CalamineWo
         raise
 
 
-def _rows(sheet: python_calamine.CalamineSheet, survey: Survey) -> Iterator[Row]:
-    """The rows from row 1 on; calamine leaves out empty columns on the left, not rows above."""
-    if sheet.start is None:
-        return
-    margin = [""] * sheet.start[1]
-    for number, values in enumerate(sheet.iter_rows(), 1):
-        cells = margin + [text_of(value) for value in values]
-        for column in survey.errors.get(number, {}):
-            cells.extend([""] * (column - len(cells)))
-            cells[column - 1] = survey.errors[number][column]
-        yield Row(number, cells)
-
-
-def _complete(rows: Iterator[Row], title: str, survey: Survey) -> Iterator[Row]:
-    """The rows, as long as each has as many cells with content as it must have."""
-    expected = dict(survey.filled)
-    for row in rows:
-        held = expected.pop(row.number, 0)
-        found = sum(1 for cell in row.cells if cell.strip())
-        if not held - survey.doubtful.get(row.number, 0) <= found <= held:
-            raise _incomplete(title, row.number, held, found)
-        yield row
-    for number, held in expected.items():
-        if held > survey.doubtful.get(number, 0):
+def _blocks(handle: BinaryIO, title: str, name: str, survey: Survey) -> Iterator[Block]:
+    """The rows up to the last one with content, each with as many cells as it must have."""
+    last = max(survey.filled, default=0)
+    read = 0
+    with _opened(handle, title) as book:
+        sheet = book.get_sheet_by_name(name)
+        margin = sheet.start[1] if sheet.start else 0
+        rows = iter(_rows(sheet))
+        title = f'{title}, sheet "{name}"'
+        while values := list(islice(rows, BLOCK_ROWS)):
+            block = Block(read + 1, _columns(values, margin, survey.width))
+            _put_errors(block, survey)
+            _prove(block, survey, title)
+            read += len(values)
+            if read > last:
+                block = Block(block.row, [column[: last - read] for column in block.columns])
+            if len(block):
+                yield block
+    for number, held in survey.filled.items():
+        if not 1 <= number <= read and held > survey.doubtful.get(number, 0):
             raise _incomplete(title, number, held, 0)
+
+
+def _rows(sheet: python_calamine.CalamineSheet) -> Iterable[list[Value]]:
+    """The rows from row 1 on; calamine leaves out empty columns on the left, not rows above."""
+    return sheet.iter_rows() if sheet.start else ()
+
+
+def _columns(rows: list[list[Value]], margin: int, width: int) -> list[list[str]]:
+    """The columns of some rows, from the sheet's first one to the last one with content."""
+    columns = [[""] * len(rows) for _ in range(margin)]
+    columns += [list(map(text_of, column)) for column in zip(*rows, strict=True)]
+    columns += [[""] * len(rows) for _ in range(width - len(columns))]
+    return columns
+
+
+def _put_errors(block: Block, survey: Survey) -> None:
+    for number in survey.errors.keys() & range(block.row, block.row + len(block)):
+        for column, error in survey.errors[number].items():
+            block.columns[column - 1][number - block.row] = error
+
+
+def _prove(block: Block, survey: Survey, title: str) -> None:
+    """Refuse a block with rows that have lost cells, and empty all cells of its blank rows."""
+    numbers = range(block.row, block.row + len(block))
+    found = np.zeros(len(block), np.int64)
+    for column in block.columns:
+        found += np.fromiter(map(bool, map(str.strip, column)), bool, len(block))
+    most = _counts(survey.filled, numbers)
+    least = most - _counts(survey.doubtful, numbers)
+    for index in np.flatnonzero((found < least) | (found > most)):
+        raise _incomplete(title, numbers[index], int(most[index]), int(found[index]))
+    for index in np.flatnonzero(found == 0):
+        for column in block.columns:
+            column[index] = ""
+
+
+def _counts(counts: dict[int, int], numbers: range) -> NDArray[np.int64]:
+    return np.fromiter(map(counts.get, numbers, repeat(0)), np.int64, len(numbers))
 
 
 def _incomplete(title: str, row: int, held: int, found: int) -> InputError:

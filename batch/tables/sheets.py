@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch.errors import InputError
+from batch.tables.table import Row, is_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from batch.tables.table import Row
+    from batch.tables.table import Block
+
+BLOCK_ROWS = 16_384
+"""Rows in a block of a workbook."""
 
 ROW_LIMIT, COLUMN_LIMIT = 2**20, 2**14
 """Most rows and columns of a sheet ("Excel specifications and limits")."""
@@ -39,6 +43,23 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """What a sheet of very many rows holds: a million `Row` would cost more than reading them.
+
+    Attributes:
+        blocks: All rows from the first one to the last one with content, in order; cells of
+            blank rows are empty. To be read once; raises `InputError` where the sheet cannot
+            be read in full.
+        width: Columns up to the last one with content, counted from the sheet's first.
+        hidden: As in `Contents`.
+    """
+
+    blocks: Iterator[Block]
+    width: int
+    hidden: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
     """A worksheet that can be read.
 
@@ -50,7 +71,16 @@ class Sheet:
 
     name: str
     visible: bool
-    read: Callable[[], Contents]
+    read: Callable[[], Contents | Columns]
+
+
+def rows_of(blocks: Iterable[Block]) -> Iterator[Row]:
+    """The rows with content."""
+    for block in blocks:
+        for number, row in enumerate(zip(*block.columns, strict=True), block.row):
+            cells = list(row)
+            if not is_blank(cells):
+                yield Row(number, cells)
 
 
 def text_of(value: Value) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice, repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, BinaryIO
 
 from batch.errors import InputError
 from batch.tables.archive import Archive, damaged
 from batch.tables.ods import ods_sheets
+from batch.tables.sheets import BLOCK_ROWS, Contents, rows_of
 from batch.tables.stored import OLE, TEXT, ZIP
-from batch.tables.table import CELL_LIMIT, HEAD_ROWS, Block, Row, Table, block_of, is_blank
+from batch.tables.table import CELL_LIMIT, HEAD_ROWS, Table, block_of, is_blank
 from batch.tables.xls import xls_sheets
 from batch.tables.xlsb import xlsb_sheets
 from batch.tables.xlsx import xlsx_sheets
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from batch.tables.sheets import Sheet
+    from batch.tables.table import Block, Row
 
-_BLOCK_ROWS = 16_384
 _HIDDEN_UNKNOWN = "the file does not say which rows are hidden; all were taken."
 _AS_XLSX = "open it in a spreadsheet program and save it as xlsx, or as CSV."
 
@@ -38,20 +39,24 @@ def read_workbook(
             None for the first visible one.
 
     Raises:
-        InputError: It is no workbook, there is no such sheet, or not all of it can be read.
+        InputError: It is no workbook, there is no such sheet, or not all of it can be read; the
+            last also while blocks are read.
     """
     sheet = _chosen(_sheets(handle, title, content), wanted, title)
     title = f'{title}, sheet "{sheet.name}"'
     contents = sheet.read()
-    rows = _checked(contents.rows, title)
-    head = list(islice(rows, HEAD_ROWS))
-    width = max(contents.width, 1)
-    padded = [Row(row.number, row.cells + [""] * (width - len(row.cells))) for row in head]
+    if isinstance(contents, Contents):
+        blocks = _blocks(contents.rows, max(contents.width, 1), title)
+    else:
+        blocks = contents.blocks
+    checked = _checked(blocks, title)
+    seen: list[Block] = []
+    head = list(islice(rows_of(_noted(checked, seen)), HEAD_ROWS))
     return Table(
         title=title,
         sha256=sha256,
-        head=padded,
-        blocks=_blocks(chain(head, rows), width),
+        head=head,
+        blocks=_from_start(seen, checked),
         hidden=contents.hidden or (),
         warnings=() if contents.hidden is not None else (f"{title}: {_HIDDEN_UNKNOWN}",),
     )
@@ -64,6 +69,7 @@ def _sheets(handle: BinaryIO, title: str, content: str) -> list[Sheet]:
         archive = Archive(handle, title)
         if "xl/workbook.xml" in archive:
             return xlsx_sheets(archive, handle)
+        archive.prove()
         if "xl/workbook.bin" in archive:
             return xlsb_sheets(archive)
         if "content.xml" in archive:
@@ -96,34 +102,47 @@ def _chosen(sheets: list[Sheet], wanted: str | None, title: str) -> Sheet:
     )
 
 
-def _checked(rows: Iterable[Row], title: str) -> Iterator[Row]:
-    previous = 0
-    for row in rows:
-        if row.number <= previous:
-            raise damaged(title, f"row {row.number} follows row {previous}")
-        previous = row.number
-        if any(len(cell) > CELL_LIMIT for cell in row.cells):
-            raise InputError(
-                f"{title}, row {row.number:,}: a cell is longer than {CELL_LIMIT:,} characters.",
-                hint="shorten it.",
-            )
-        if not is_blank(row.cells):
-            yield row
+def _noted(blocks: Iterable[Block], seen: list[Block]) -> Iterator[Block]:
+    for block in blocks:
+        seen.append(block)
+        yield block
 
 
-def _blocks(rows: Iterable[Row], width: int) -> Generator[Block]:
-    cells = _without_gaps(rows, width)
+def _from_start(seen: list[Block], rest: Iterable[Block]) -> Generator[Block]:
+    yield from seen
+    yield from rest
+
+
+def _checked(blocks: Iterable[Block], title: str) -> Iterator[Block]:
+    for block in blocks:
+        for column in block.columns:
+            if max(map(len, column)) > CELL_LIMIT:
+                index = next(i for i, cell in enumerate(column) if len(cell) > CELL_LIMIT)
+                raise InputError(
+                    f"{title}, row {block.row + index:,}: a cell is longer than"
+                    f" {CELL_LIMIT:,} characters.",
+                    hint="shorten it.",
+                )
+        yield block
+
+
+def _blocks(rows: Iterable[Row], width: int, title: str) -> Iterator[Block]:
+    cells = _without_gaps(rows, width, title)
     start = 1
-    while block := list(islice(cells, _BLOCK_ROWS)):
+    while block := list(islice(cells, BLOCK_ROWS)):
         yield block_of(start, block)
         start += len(block)
 
 
-def _without_gaps(rows: Iterable[Row], width: int) -> Iterator[list[str]]:
-    """The cells of all rows from row 1 on, blank ones included."""
+def _without_gaps(rows: Iterable[Row], width: int, title: str) -> Iterator[list[str]]:
+    """The cells of all rows from row 1 to the last one with content."""
     blank = [""] * width
-    following = 1
+    previous = following = 0
     for row in rows:
-        yield from repeat(blank, row.number - following)
-        yield row.cells + blank[len(row.cells) :]
-        following = row.number + 1
+        if row.number <= previous:
+            raise damaged(title, f"row {row.number} follows row {previous}")
+        previous = row.number
+        if not is_blank(row.cells):
+            yield from repeat(blank, row.number - following - 1)
+            yield row.cells + blank[len(row.cells) :]
+            following = row.number

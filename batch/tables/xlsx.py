@@ -10,9 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from batch.tables.archive import damaged, local_name
-from batch.tables.calamine import Survey, read_sheet
+from batch.tables.calamine import Survey, read_columns
 from batch.tables.parts import Parts
-from batch.tables.sheets import Contents, Sheet, not_computed
+from batch.tables.plain import PlainRows, plain_string
+from batch.tables.sheets import Columns, Sheet, not_computed
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _WORKBOOK = "xl/workbook.xml"
 _TRUE = ("1", "true")
+_MOST_ATTRIBUTES = 10_000
+"""Texts of a row's attributes that are kept."""
+
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
 
@@ -44,24 +48,52 @@ def xlsx_sheets(archive: Archive, handle: BinaryIO) -> list[Sheet]:
     return sheets
 
 
-def _read(archive: Archive, handle: BinaryIO, name: str, part: str, strings: str) -> Contents:
+def _read(archive: Archive, handle: BinaryIO, name: str, part: str, strings: str) -> Columns:
     title = f'{archive.title}, sheet "{name}"'
     survey = _survey(archive, part, _blank_strings(archive, strings), title)
-    return read_sheet(handle, archive.title, name, survey)
+    archive.prove()
+    return read_columns(handle, archive.title, name, survey)
 
 
 def _blank_strings(archive: Archive, part: str) -> set[str]:
     """Indexes of the shared strings that hold white space at most."""
-    blank = set()
-    index = 0
+    strings = _Strings()
     if part:
-        for element in archive.elements(part):
-            if element.tag.endswith("}si"):
-                if not _has_text(element):
-                    blank.add(str(index))
-                index += 1
-                element.clear()
-    return blank
+        archive.skim(part, strings)
+    return strings.blank
+
+
+class _Strings:
+    """Finds the blank ones among the shared strings.
+
+    The first one is left to the parser, which says whether its name is one of a namespace.
+    """
+
+    name = "si"
+
+    def __init__(self) -> None:
+        self.blank: set[str] = set()
+        self._index = 0
+        self._plain = re.compile("(?!)")
+
+    def begin(self, prefix: str, gap: str) -> None:
+        self._plain = plain_string(prefix, gap)
+
+    def skip(self, text: str, at: int) -> int:
+        if not self._index:
+            return at
+        match = self._plain.match
+        while found := match(text, at):
+            self._index += 1
+            at = found.end()
+        return at
+
+    def take(self, element: Element) -> None:
+        if element.tag.endswith("}si"):
+            if not _has_text(element):
+                self.blank.add(str(self._index))
+            self._index += 1
+            element.clear()
 
 
 def _has_text(string: Element) -> bool:
@@ -71,21 +103,93 @@ def _has_text(string: Element) -> bool:
 
 
 def _survey(archive: Archive, part: str, blank_strings: set[str], title: str) -> Survey:
-    survey = Survey()
-    hidden = []
-    number = 0
-    hidden_by_default = False
-    for element in archive.elements(part):
+    rows = _Rows(archive.title, title, blank_strings)
+    archive.skim(part, rows)
+    return rows.survey
+
+
+class _Rows:
+    """Surveys the rows of a sheet.
+
+    A row is plain only with attributes that the parser has seen in a row before. So it is the
+    parser that says of each such text whether it is well-formed, and hides the row.
+
+    Args:
+        file: The file, for messages.
+        title: File and sheet, for messages.
+        blank_strings: Indexes of the shared strings that hold white space at most.
+    """
+
+    name = "row"
+
+    def __init__(self, file: str, title: str, blank_strings: set[str]) -> None:
+        self.survey = Survey()
+        self._hidden: list[int] = []
+        self.survey.hidden = self._hidden
+        self._file = file
+        self._title = title
+        self._blank_strings = blank_strings
+        self._number = 0
+        self._hidden_by_default = False
+        self._prefix = self._gap = ""
+        self._width = 0
+        self._plain = PlainRows("", "", 0)
+        self._hides: dict[str, bool] = {}
+        self._unknown: str | None = None
+
+    def begin(self, prefix: str, gap: str) -> None:
+        self._prefix, self._gap = prefix, gap
+        self._plain = PlainRows(prefix, gap, self._width)
+
+    def skip(self, text: str, at: int) -> int:
+        # Not whenever the sheet turns out to be wider: there may be thousands of such rows.
+        if at == 0 and self._width != self.survey.width:
+            self._width = self.survey.width
+            self._plain = PlainRows(self._prefix, self._gap, self._width)
+        self._unknown = None
+        number, filled, end_of_cell = self._number, self.survey.filled, self._plain.end
+        match, hides_row, count = self._plain.row.match, self._hides.get, text.count
+        while found := match(text, at):
+            digits, attributes, blank = found.groups()
+            hides = hides_row(attributes)
+            if hides is None:
+                self._unknown = attributes
+                break
+            end = found.end()
+            cells = count(end_of_cell, at, end)
+            if blank or self._blank_strings:
+                cells -= self._blank_cells(text, at, end)
+            number = int(digits)
+            if cells:
+                filled[number] = filled.get(number, 0) + cells
+            if hides and number in filled:
+                self._hidden.append(number)
+            at = end
+        self._number = number
+        return at
+
+    def _blank_cells(self, text: str, at: int, end: int) -> int:
+        """Cells of a plain row that end as a cell with content does, and have none."""
+        blank = len(self._plain.blank.findall(text, at, end))
+        if self._blank_strings:
+            indexes = self._plain.index.findall(text, at, end)
+            blank += sum(map(self._blank_strings.__contains__, indexes))
+        return blank
+
+    def take(self, element: Element) -> None:
         if element.tag.endswith("}sheetFormatPr"):
-            hidden_by_default = element.get("zeroHeight") in _TRUE
+            self._hidden_by_default = element.get("zeroHeight") in _TRUE
+            self._hides.clear()
         elif element.tag.endswith("}row"):
-            number = _number(element.get("r"), number, archive.title)
-            _survey_row(survey, element, number, blank_strings, title)
-            if number in survey.filled and _is_hidden(element, hidden_by_default):
-                hidden.append(number)
+            self._number = _number(element.get("r"), self._number, self._file)
+            _survey_row(self.survey, element, self._number, self._blank_strings, self._title)
+            hides = _is_hidden(element, self._hidden_by_default)
+            if hides and self._number in self.survey.filled:
+                self._hidden.append(self._number)
+            if self._unknown is not None and len(self._hides) < _MOST_ATTRIBUTES:
+                self._hides[self._unknown] = hides
+            self._unknown = None
             element.clear()
-    survey.hidden = hidden
-    return survey
 
 
 def _number(reference: str | None, previous: int, title: str) -> int:
