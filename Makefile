@@ -8,12 +8,13 @@ DEMO   := build/demo
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test soak lint types check wheel samples clean
+.PHONY: help demo test soak bench lint types wheel samples clean
 
 help:
 	@echo "make demo    revoke the licenses of samples/licenses.csv in a local sandbox"
 	@echo "make test    lint, types and the whole test suite"
 	@echo "make soak    a thousand runs that are killed, gone on with and restored (about 20 minutes)"
+	@echo "make bench   measure everything that docs/performance.md says (about an hour)"
 	@echo "make lint    ruff"
 	@echo "make types   mypy, strict"
 	@echo "make wheel   build the package into dist/"
@@ -50,6 +51,10 @@ test: lint types
 
 soak: $(VENV)/.installed-dev
 	BULK_REVOKE_KILLED=1000 $(BIN)/pytest tests/end_to_end/test_killed.py $(PYTEST)
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m benchmarks
 
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --outdir dist

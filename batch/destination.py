@@ -197,15 +197,14 @@ def begin(
         else:
             journal.resume(found.recorded, plan.statuses)
     except BaseException as cause:
-        journal.close()
         with suppress(OSError):
             if found is None and not path.exists():
                 manifest.path_for(path).unlink()
             elif found is not None:  # what it says of the results is to be so again
-                if path.exists() and path.stat().st_size != found.recorded.size:
-                    os.truncate(path, found.recorded.size)
+                journal.cut_back(found.recorded.size)
                 with replacing(manifest.path_for(path)) as file:
                     file.write(before)
+        journal.close()
         if not isinstance(cause, OSError):
             raise
         raise ResultsError(

@@ -138,6 +138,8 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
 
 def _excluded(listing: Listing, settings: Settings) -> frozenset[int]:
     """The entries whose license some file of ``--exclude`` lists."""
+    if not settings.exclude:
+        return frozenset()
     never: set[str | bytes] = set()
     for path in settings.exclude:
         try:

@@ -28,7 +28,7 @@ from batch.retry import FailureLimit, Tries
 from batch.sender import HaltedError, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Job:
 
     action: Action
     license_id: Callable[[int], str]
-    record: Callable[..., None]
+    record: Callable[[Sequence[tuple[int, Status]]], None]
     sender: Sender
     planned: int
     in_doubt: Collection[int] = ()
@@ -109,6 +109,7 @@ class Job:
             self._stop_for(bug)
         if status is not None:
             self._note(entry, status)
+            await asyncio.sleep(0)  # it is recorded before this worker sends again
         elif tries.unsettled and tries.sent:
             self._unsettled.append((entry, tries))
 
@@ -209,7 +210,7 @@ class Job:
         if not noted:
             return
         try:
-            self.record(*noted)
+            self.record(noted)
         except Exception as error:  # noqa: BLE001 - as in `_settle`
             self._unrecorded(error)
             if len(noted) > 1:

@@ -14,11 +14,12 @@ import mmap
 import os
 from array import array
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from batch.columns import BOOLEANS, CODES, COLUMNS, OUTCOMES
+from batch.columns import BOOLEANS, CODES, COLUMNS, OUTCOMES, line_of
 from batch.model import ID_BYTES, Outcome, Status
 from batch.replace import creating, replacing
 from batch.text import cell, timestamp
@@ -36,13 +37,6 @@ _WAITING = frozenset({Outcome.PLANNED, Outcome.NOT_ATTEMPTED})
 
 _REPEATED = COLUMNS.index("duplicate_of") - 1
 """Cells after the row number that a row has in common with those that repeat it."""
-
-
-class _Encoded:
-    """What `csv.writer` writes to, so that its ``writerow`` returns the line in UTF-8."""
-
-    def write(self, text: str) -> bytes:
-        return text.encode()
 
 
 class Journal:
@@ -79,8 +73,6 @@ class Journal:
         self._before: dict[int, tuple[int, int]] = {}
         self._owed: dict[int, tuple[int, bytes]] = {}
         self._repeats = listing.repeated()
-        lines = csv.writer(_Encoded(), lineterminator="\n")
-        self._text: Callable[[Iterable[str]], bytes] = lines.writerow
         self._file: BinaryIO = io.BytesIO()
         self._size = 0
 
@@ -93,7 +85,7 @@ class Journal:
             OSError: There is no file; or there is one already that has not been touched.
         """
         with creating(self.path) as file:
-            header = self._text([*COLUMNS, *map(self._outside, self._listing.carry)])
+            header = line_of([*COLUMNS, *map(self._outside, self._listing.carry)])
             self._size = file.write(header)
             finished = timestamp(self._now())
             for entry, status in enumerate(statuses):
@@ -141,7 +133,7 @@ class Journal:
             for each in behind:
                 own = map(self._outside, carried[each]) if carried else ()
                 self._offsets[each], self._outcomes[each] = self._size, self._outcomes[entry]
-                self._write(self._text([str(rows[each]), *cells, str(rows[entry]), *own]))
+                self._write(line_of([str(rows[each]), *cells, str(rows[entry]), *own]))
 
     def _plan_again(self, entry: int, status: Status) -> None:
         """Say that a license will be sent, so that after a kill it is known to be in doubt."""
@@ -169,11 +161,8 @@ class Journal:
             if self._attempts and (before := self._attempts[entry]):
                 status = replace(status, attempts=status.attempts + before)  # noqa: PLW2901
             code = CODES[status.outcome]
-            lines.append((entry, code, self._row(entry, status, finished)))
-            lines += [
-                (each, code, self._row(each, status, finished))
-                for each in self._repeats.get(entry, ())
-            ]
+            entries = (entry, *self._repeats.get(entry, ()))
+            lines += [(each, code, self._row(each, status, finished)) for each in entries]
         start = self._size
         try:
             self._write(b"".join([line for _, _, line in lines]))
@@ -226,6 +215,11 @@ class Journal:
             is_left = code == CODES[Outcome.PLANNED]
             self._outcomes[entry] = CODES[Outcome.NOT_ATTEMPTED] if is_left else code
 
+    def cut_back(self, size: int) -> None:
+        """Take back what was written beyond so many bytes, where that is possible."""
+        with suppress(OSError):
+            self._file.truncate(min(size, self._file.seek(0, os.SEEK_END)))
+
     def close(self) -> None:
         """Close the file; what is in it stays."""
         self._file.close()
@@ -238,6 +232,8 @@ class Journal:
         with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as lines:
             final.write(lines[: lines.find(b"\n") + 1])
             for entry in range(len(self._outcomes)):
+                if entry % 16_384 == 0 and hasattr(mmap, "MADV_DONTNEED"):
+                    lines.madvise(mmap.MADV_DONTNEED)  # or all of the file counts as our memory
                 code, start = self._end_of(entry)
                 if entry in self._owed:
                     final.write(self._owed[entry][1])
@@ -281,7 +277,7 @@ class Journal:
         ]
         if listing.carried:
             cells.extend(map(self._outside, listing.carried[entry]))
-        return self._text(cells)
+        return line_of(cells)
 
     def _named(self, entry: int) -> tuple[str, str]:
         """The cells ``license_id`` and ``license_key``; one holds what is neither."""

@@ -207,8 +207,10 @@ def _unsaved(reason: str) -> StoppedError:
     return StoppedError(f"the results cannot be saved: {reason}")
 
 
-def _recorder(listing: Listing, journal: Journal, progress: Progress) -> Callable[..., None]:
-    def record(*statuses: tuple[int, Status]) -> None:
+def _recorder(
+    listing: Listing, journal: Journal, progress: Progress
+) -> Callable[[Sequence[tuple[int, Status]]], None]:
+    def record(statuses: Sequence[tuple[int, Status]]) -> None:
         journal.record(*statuses)
         failed = sum(status.outcome in _FAILED for _, status in statuses)
         progress.step(len(statuses), failed=failed)

@@ -106,7 +106,7 @@ async def bench(
     sender = sending(sandbox, token, rate, concurrency, patience, max_attempts, seed)
     statuses: dict[str, Status] = {}
 
-    def record(*noted: tuple[int, Status]) -> None:
+    def record(noted: Sequence[tuple[int, Status]]) -> None:
         for entry, status in noted:
             assert ids[entry] not in statuses, "a license is settled once"
             statuses[ids[entry]] = status

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from batch import answers
-from batch.answers import LICENSE_ID, api_error, license_from, page_from, retry_after
+from batch.answers import (
+    LICENSE_ID,
+    api_error,
+    confirmed,
+    license_from,
+    page_from,
+    retry_after,
+)
 from batch.errors import (
     AccessError,
     ApiError,
@@ -91,6 +98,24 @@ def test_an_answer_about_another_license_confirms_nothing() -> None:
 
     assert type(error) is UnconfirmedError
     assert (error.status, error.code) == (200, "wrong_id")
+
+
+def test_the_id_of_another_license_is_told_in_one_line() -> None:
+    error = refusal(200, describing(id="X\n\x1b[31mY"))
+
+    assert error.message == r"the answer is about another license: x\n\x1b[31my"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_only_the_value_that_was_sent_confirms_it(wanted: bool) -> None:
+    confirmed(202, {}, describing(revoked=wanted), ID, wanted=wanted)
+
+    with pytest.raises(UnconfirmedError) as caught:
+        confirmed(202, {}, describing(revoked=not wanted), ID, wanted=wanted)
+
+    error = caught.value
+    assert error.message == f"the answer says revoked: {'false' if wanted else 'true'}"
+    assert (error.status, error.code) == (202, "not_confirmed")
 
 
 def test_an_answer_without_a_body_confirms_nothing() -> None:
@@ -344,7 +369,8 @@ def test_a_size_that_is_not_sent_is_not_told() -> None:
      b"[" * 100_000 + b"]" * 100_000, b"<html>Sign in</html>", describing(),
      b"[" + describing(), b"[" + describing() + b",]", b"[[" + describing() + b"]]",
      b"[" + describing() + b",null]", b"[" + describing(revoked="true") + b"]",
-     b"[" + describing() + b"," + describing(id=None) + b"]", b'{"data": [' + describing() + b"]}",
+     b"[" + describing() + b"," + describing(id=None) + b"]",
+     b"[" + describing() + b"," + describing(id="7") + b"]", b'{"data": [' + describing() + b"]}",
      *(b"[" + describing(id=bad) + b"]" for bad in (
          "", "7", ID[:-1], ID + "0", ID.replace("-", ""), f"{{{ID}}}", f"urn:uuid:{ID}", f"{ID}/..",
          f"{ID}\n", f" {ID}", ID.replace("2", "\u0662")))],

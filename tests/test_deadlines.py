@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from batch.client.deadlines import Deadlines
 from tests.virtual_time import now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
 
 
 async def attempt(deadlines: Deadlines, seconds: float) -> str:
@@ -116,9 +121,37 @@ async def test_an_attempt_that_does_not_heed_its_end_is_cancelled_once() -> None
                 cancelled += 1
         deadlines.end()
 
-    await asyncio.gather(stubborn(), attempt(deadlines, 60), attempt(deadlines, 60))
+    async def later() -> str:
+        await asyncio.sleep(1)
+        return await attempt(deadlines, 60)
+
+    await asyncio.gather(stubborn(), attempt(deadlines, 60), later())
 
     assert cancelled == 1
+
+
+async def test_all_attempts_are_watched_by_one_timer_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deadlines, started = Deadlines(5), now()
+    loop, timers = asyncio.get_running_loop(), list[float]()
+    call_at = loop.call_at
+
+    def noted(
+        when: float, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        if callback == deadlines._check:
+            timers.append(when - started)
+        return call_at(when, callback, *args, context=context)
+
+    async def begin(wait: float) -> None:
+        await asyncio.sleep(wait)
+        await attempt(deadlines, 60)
+
+    monkeypatch.setattr(loop, "call_at", noted)
+    await asyncio.gather(*map(begin, (0, 0, 1, 1, 4, 5.5)))
+
+    assert timers == pytest.approx([5, 6, 9, 10.5])
 
 
 async def test_nothing_is_watched_once_it_is_closed() -> None:

@@ -198,6 +198,14 @@ def test_results_that_are_gone_while_the_manifest_says_how_they_ended_are_missed
     assert names(path) == ["results.csv.run.json"]
 
 
+def test_results_that_have_begun_and_are_gone_are_missed(path: Path) -> None:
+    begin(at(path), listing(A)).close()
+    path.unlink()
+
+    with pytest.raises(ResultsError, match="is missing, but the manifest of run 0badcafe"):
+        destination.earlier(at(path, resume=True))
+
+
 def test_a_start_that_was_killed_before_its_results_stood_there_is_begun_again(path: Path) -> None:
     paper(sessions=[SessionRecord(START)]).write(manifest.path_for(path))
 
@@ -457,6 +465,25 @@ def test_a_start_that_cannot_be_written_leaves_nothing(
         assert "nothing was sent" in refused.value.hint
 
 
+def test_a_start_whose_results_stand_already_can_be_gone_on_with(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Manifest.write
+
+    def full(own: Manifest, to: Path) -> None:
+        if "begun" in own.results:
+            fail()
+        write(own, to)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Manifest, "write", full)
+        with pytest.raises(ResultsError, match="cannot be written: I/O error"):
+            begin(at(path), listing(A))
+
+    assert names(path) == ["results.csv", "results.csv.run.json"]
+    assert destination.earlier(at(path, resume=True)) is not None
+
+
 def test_going_on_that_cannot_be_written_leaves_results_and_manifest(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,10 +528,31 @@ def test_going_on_that_fails_halfway_can_be_gone_on_with_again(
     assert destination.earlier(at(path, resume=True)) is not None
 
 
+@pytest.mark.parametrize("other", [b"precious\n" * 1000, b"small\n"])
+def test_another_file_that_is_put_there_while_going_on_begins_is_left_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch, other: bytes
+) -> None:
+    run(path, ended=False)
+    found = destination.earlier(at(path, resume=True))
+    sync = Journal.sync
+
+    def replaced(journal: Journal) -> None:
+        path.with_name("new.csv").write_bytes(other)
+        path.with_name("new.csv").replace(path)
+        sync(journal)
+
+    monkeypatch.setattr(Journal, "sync", replaced)
+    with pytest.raises(ResultsError):
+        begin(at(path, resume=True), listing(A, B), found)
+
+    assert path.read_bytes() == other
+
+
 def test_a_results_file_that_vanishes_before_it_is_gone_on_with_keeps_its_manifest(
     path: Path,
 ) -> None:
     run(path)
+    before = manifest.path_for(path).read_bytes()
     found = destination.earlier(at(path, resume=True))
     path.unlink()
 
@@ -513,6 +561,7 @@ def test_a_results_file_that_vanishes_before_it_is_gone_on_with_keeps_its_manife
 
     assert not path.exists()
     assert names(path) == ["results.csv.run.json"]
+    assert manifest.path_for(path).read_bytes() == before
 
 
 def test_looking_whether_a_file_can_be_made_leaves_none(

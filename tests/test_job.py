@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from batch.retry import FailureLimit, RetryPolicy, Tries
 from batch.sandbox import FAULTS
 from tests.harness import bench, holding, some_ids
 from tests.virtual_time import now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ONE = some_ids(1)
 ID = ONE[0]
@@ -364,6 +368,51 @@ async def test_too_many_failures_stop_the_run() -> None:
         assert len(statuses) == 14
 
 
+async def test_a_run_that_fails_too_often_says_how_many_of_how_many() -> None:
+    ids = some_ids(64)
+    async with (
+        holding(ids, latency=(0.2, 0.2)) as sandbox,
+        bench(sandbox, ids, concurrency=16, failures=FailureLimit(count=3)) as work,
+    ):
+        for license_id in ids[32:]:
+            sandbox.fail(license_id, 409)
+        await work.run()
+
+    assert work.job.sender.stopped is not None
+    assert work.job.sender.stopped.message == "too many failures: 4 of the first 36 licenses"
+
+
+async def test_the_share_that_may_fail_is_one_of_all_that_is_planned() -> None:
+    ids = some_ids(100)
+    async with (
+        holding(ids) as sandbox,
+        bench(sandbox, ids, concurrency=1, failures=FailureLimit(percent=15)) as work,
+    ):
+        for license_id in ids[:15]:
+            sandbox.fail(license_id, 409)
+        statuses = await work.run()
+
+    assert work.job.sender.stopped is None
+    assert Counter(status.outcome for status in statuses.values()) == {"failed": 15, "revoked": 85}
+
+
+async def test_what_is_unknown_counts_as_a_failure() -> None:
+    ids = some_ids(10)
+    async with (
+        holding(ids) as sandbox,
+        bench(sandbox, ids, concurrency=1, failures=FailureLimit(count=1)) as work,
+    ):
+        for license_id in (ids[2], ids[4]):
+            sandbox.fail(license_id, "204")
+            sandbox.fail(license_id, 409, on="GET")
+        statuses = await work.run()
+
+    assert work.job.sender.stopped is not None
+    assert [status.outcome for status in statuses.values()] == [
+        "revoked", "revoked", "unknown", "revoked", "unknown"
+    ]  # fmt: skip
+
+
 async def test_a_stop_sends_nothing_more_and_settles_what_is_in_flight() -> None:
     ids = some_ids(200)
     async with (
@@ -458,9 +507,9 @@ async def test_answers_of_the_same_moment_are_recorded_together_before_the_next_
     async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
         started, recorded, batches = now(), work.job.record, []
 
-        def watched(*noted: tuple[int, Status]) -> None:
+        def watched(noted: Sequence[tuple[int, Status]]) -> None:
             batches.append((len(noted), now() - started))
-            recorded(*noted)
+            recorded(noted)
 
         work.job.record = watched
         statuses = await work.run()
@@ -470,17 +519,30 @@ async def test_answers_of_the_same_moment_are_recorded_together_before_the_next_
     assert [moment for _, moment in batches] == pytest.approx([0.2, 0.4], abs=0.1)
 
 
+async def test_a_worker_sends_again_only_once_its_answer_is_recorded() -> None:
+    ids = some_ids(100)
+    async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
+
+        def full(_: Sequence[tuple[int, Status]]) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        work.job.record = full
+        await work.run()
+
+        assert len(sandbox.log) == 32
+
+
 async def test_a_failure_is_recorded_before_the_next_request_leaves() -> None:
     ids = some_ids(10)
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
         sandbox.fail(ids[3], 409)
         recorded = work.job.record
 
-        def watched(*noted: tuple[int, Status]) -> None:
+        def watched(noted: Sequence[tuple[int, Status]]) -> None:
             if 3 in dict(noted):
                 assert len(sandbox.log) == 4
                 work.job.sender.stop(StoppedError("enough"))
-            recorded(*noted)
+            recorded(noted)
 
         work.job.record = watched
         statuses = await work.run()
@@ -489,21 +551,22 @@ async def test_a_failure_is_recorded_before_the_next_request_leaves() -> None:
         assert set(statuses) == set(ids[:4])
 
 
-async def test_a_bug_in_recording_lets_the_others_record() -> None:
-    ids = some_ids(64)
+@pytest.mark.parametrize("count", [2, 64])
+async def test_a_bug_in_recording_lets_the_others_record(count: int) -> None:
+    ids = some_ids(count)
     async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
         recorded = work.job.record
 
-        def broken(*noted: tuple[int, Status]) -> None:
-            if 5 in dict(noted):
+        def broken(noted: Sequence[tuple[int, Status]]) -> None:
+            if 1 in dict(noted):
                 raise ZeroDivisionError("unforeseen")
-            recorded(*noted)
+            recorded(noted)
 
         work.job.record = broken
         statuses = await work.run()
 
         assert work.job.sender.stopped is not None
-        assert {entry.target for entry in sandbox.log} == {*statuses, ids[5]}
+        assert {entry.target for entry in sandbox.log} == {*statuses, ids[1]}
 
 
 async def test_a_token_that_is_refused_on_reading_back_stops_the_run() -> None:
@@ -599,10 +662,10 @@ async def test_results_that_cannot_be_written_stop_the_run() -> None:
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
         recorded = work.job.record
 
-        def full(*noted: tuple[int, Status]) -> None:
+        def full(noted: Sequence[tuple[int, Status]]) -> None:
             if len(work.statuses) + len(noted) > 10:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            recorded(*noted)
+            recorded(noted)
 
         work.job.record = full
         statuses = await work.run()

@@ -137,6 +137,23 @@ def test_a_terminal_has_a_bar_and_no_lines(time: Time) -> None:
     assert "per second" not in stream.getvalue()
 
 
+def test_as_many_are_counted_as_came_together(time: Time) -> None:
+    lines, bar = io.StringIO(), Terminal()
+    for stream in (lines, bar):
+        progress = Progress(Screen(stream), time.clock, 3000)
+        progress.step(2500, failed=1200)
+        progress.step(1, failed=1)
+        progress.step(2)
+        time.seconds += 30
+        progress.tick()
+        progress.close()
+
+    assert lines.getvalue().startswith("2,503 of 3,000 licenses done, 1,201 failed")
+    shown = bar.getvalue().split("\r")[-1]
+    assert "| 2503/3000 [" in shown
+    assert "failed 1,201" in shown
+
+
 def test_a_phase_has_its_own_name_and_unit(time: Time) -> None:
     lines, bar = io.StringIO(), Terminal()
     for stream in (lines, bar):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sys
 import tracemalloc
 from array import array
 from contextlib import closing
@@ -19,7 +20,7 @@ from batch.model import REVOKE, Listing, Outcome, Status
 from batch.plan import make_plan
 from batch.results import Journal
 from batch.seen import Seen
-from tests.builders import calm, listing
+from tests.builders import calm, full_disk, listing
 from tests.harness import some_ids
 from tests.written import Open, column, started, starting, table
 
@@ -115,6 +116,19 @@ def test_a_repeated_row_takes_over_the_first_ones_outcome_and_names_it(
     assert column(path, "outcome") == ["failed", "not_attempted", "failed", "failed"]
     assert column(path, "duplicate_of") == ["", "", "7", "7"]
     assert [bool(error) for error in column(path, "error")] == [True, False, True, True]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limit")
+def test_of_several_that_could_not_be_written_all_are_in_the_final_file(
+    path: Path, start: Open
+) -> None:
+    journal = start(listing(A, B, A, C))
+    with full_disk(), pytest.raises(OSError, match="File too large"):
+        journal.record((0, REVOKED), (1, FAILED))
+
+    journal.finish()
+
+    assert column(path, "outcome") == ["revoked", "failed", "revoked", "not_attempted"]
 
 
 def test_an_invalid_row_keeps_its_cell(path: Path, start: Open) -> None:

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from batch.tables import Table
 
 
+@pytest.fixture(scope="module", autouse=True, params=["csv module", "pandas"])
+def _road(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever holds, holds for short texts and for long ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "pandas":
+            patch.setattr(delimited, "_SMALL", 0)
+        yield
+
+
 def packed(data: bytes) -> bytes:
     """Compressed, and the same bytes each time: xdist compares the names of the tests."""
     return gzip.compress(data, mtime=0)

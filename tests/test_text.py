@@ -3,18 +3,38 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.text import LONGEST, cell, plain, uncell
+from batch.text import LONGEST, cell, plain, timestamp, uncell
 from tests.builders import calm
 
 # Characters that need care, and a few others; `characters` has lone surrogates as well.
 SPECIAL = "'=+-@\n\r\t\x00\x0b\x0c\x1b\x85\x9f\u2028\u2029\u202e\u2066\ud800\udfff\",;\\a\u6728 "
 TEXTS = st.text(st.sampled_from(SPECIAL), max_size=40) | st.text(st.characters(), max_size=40)
 LONG_TEXTS = st.builds(lambda text, times: text * times, TEXTS, st.integers(1, 100))
+
+
+NEPAL = timezone(timedelta(hours=5, minutes=45))
+LONDON = timezone(timedelta(0), "GMT")
+
+
+@pytest.mark.parametrize(
+    ("moment", "spelled"),
+    [
+        (datetime(2026, 11, 24, tzinfo=UTC), "2026-11-24T00:00:00.000Z"),
+        (datetime(2026, 11, 24, 12, 0, 59, 999999, tzinfo=UTC), "2026-11-24T12:00:59.999Z"),
+        (datetime(2026, 11, 24, 1, 30, tzinfo=NEPAL), "2026-11-23T19:45:00.000Z"),
+        (datetime(2026, 11, 24, 1, tzinfo=LONDON), "2026-11-24T01:00:00.000Z"),
+    ],
+)  # fmt: skip
+def test_a_moment_is_spelled_in_utc_whatever_zone_it_was_told_in(
+    moment: datetime, spelled: str
+) -> None:
+    assert timestamp(moment) == spelled
 
 
 @calm

@@ -4,13 +4,21 @@ import pytest
 
 from batch import verdict
 from batch.errors import ApiError, TransientError
-from batch.model import REVOKE, License, Outcome
+from batch.model import RESTORE, REVOKE, License, Outcome, Status
 from batch.retry import Tries
 
 
 def tries(sent: int, *, unsettled: bool = True) -> Tries:
     error = TransientError("HTTP 500: Oops.", status=500, code="OOPS")
     return Tries(sent=sent, unsettled=unsettled, error=error)
+
+
+@pytest.mark.parametrize("sent", [1, 3])
+def test_what_was_confirmed_is_as_the_action_wanted_it(sent: int) -> None:
+    once = Tries(sent=sent)
+
+    assert verdict.done(once, REVOKE) == Status(Outcome.REVOKED, True, 200, attempts=sent)
+    assert verdict.done(once, RESTORE) == Status(Outcome.RESTORED, False, 200, attempts=sent)
 
 
 @pytest.mark.parametrize(("sent", "attempts"), [(1, "1 attempt"), (2, "2 attempts")])

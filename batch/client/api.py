@@ -182,7 +182,7 @@ class CryptlexClient:
         if not LICENSE_ID.fullmatch(license_id):
             # Anything else could leave its path segment: the URL type folds ".." by itself.
             raise ValueError(f"not a license ID: {license_id!r}")
-        # Parsing a whole URL takes twice as long.
+        # A whole URL would be parsed again for each license.
         return self._licenses.with_path(f"{self._licenses.raw_path}/{license_id}", encoded=True)
 
     async def _request(

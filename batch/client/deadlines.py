@@ -1,7 +1,7 @@
 """When an attempt has taken too long: one timer for all that are under way.
 
-aiohttp's own time-outs arm and cancel a timer for each request, which is a tenth of what a request
-costs. Here all attempts may take equally long, so the one that began first is over first.
+aiohttp's own time-outs arm and cancel a timer for each request (docs/performance.md says what that
+costs). Here all attempts may take equally long, so the one that began first is over first.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ under_way: ContextVar[Attempt] = ContextVar("under_way")
 class MarkingConnector(aiohttp.TCPConnector):
     """Notes of an attempt that it has got its connection.
 
-    aiohttp's tracing could tell as well, for a tenth of what a request costs.
+    aiohttp's tracing could tell as well, but is dear (docs/performance.md).
     """
 
     async def connect(
@@ -72,16 +72,18 @@ async def send_once(
 async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
     """The whole body, inflated; refused beyond so many bytes."""
     content = response.content
-    body = content.read_nowait() if content.is_eof() else b""
-    while len(body) <= most:
-        if content.at_eof():
-            return body
-        body += await content.readany()
-    raise TransientError(
-        f"HTTP {response.status} with a body of more than {most >> 20} MiB",
-        status=response.status,
-        code="bad_body",
-    )
+    chunks = [content.read_nowait()] if content.is_eof() else []
+    size = sum(map(len, chunks))
+    while not content.at_eof() and size <= most:
+        chunks.append(await content.readany())
+        size += len(chunks[-1])
+    if size > most:
+        raise TransientError(
+            f"HTTP {response.status} with a body of more than {most >> 20} MiB",
+            status=response.status,
+            code="bad_body",
+        )
+    return b"".join(chunks)
 
 
 def failure_of(cause: Exception, attempt: Attempt) -> ApiError:

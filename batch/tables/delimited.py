@@ -28,6 +28,9 @@ _RECORDS_AT_ONCE = 4_096
 _FEED_LIMIT = 32 * 1024 * 1024
 """Characters that pandas may take in for one block: two thousand for each row of it."""
 
+_SMALL = SAMPLE_CHARS
+"""Characters of a text that the `csv` module has read before pandas would be imported."""
+
 _END = "\0"
 
 
@@ -55,6 +58,7 @@ def read_delimited(
         title=title,
         delimiter=declared or find_delimiter(sample),
         lines_before=1 if declared else 0,
+        is_small=len(sample) < _SMALL,
     )
     head, width = source.head()
     warning = warning_for(codec, title)
@@ -112,6 +116,7 @@ class _Delimited:
     title: str
     delimiter: str
     lines_before: int
+    is_small: bool
 
     @contextmanager
     def _text(self) -> Iterator[TextIO]:
@@ -138,7 +143,10 @@ class _Delimited:
 
     def blocks(self, width: int) -> Generator[Block]:
         """All rows; those that are wider than `width` come in wider blocks."""
-        import pandas as pd  # noqa: PLC0415 - half a second that a workbook does not need
+        if self.is_small:
+            yield from self._record_by_record(0)
+            return
+        import pandas as pd  # noqa: PLC0415 - half a second that short lists do not need
 
         done = 0
         try:

@@ -1,11 +1,11 @@
 """Large XML parts: what is plain in them is counted as text, and only the rest is parsed.
 
-A parser makes an object of every element, which takes half a minute for a million rows. Here
-the text is cut where elements of interest end; a `Counter` skips those that are plain, and
-everything else goes, in its place, to one parser for the whole part. What that parser sees is
-as well-formed as the part itself, as long as whatever is skipped is a whole element, stands
-where an element may stand, and means there what it would mean anywhere. So the parser gets all
-that follows as well, as soon as
+A parser makes an object of every element, which takes longer than all else that a workbook of a
+million rows needs. Here the text is cut where elements of interest end; a `Counter` skips those
+that are plain, and everything else goes, in its place, to one parser for the whole part. What
+that parser sees is as well-formed as the part itself, as long as whatever is skipped is a whole
+element, stands where an element may stand, and means there what it would mean anywhere. So the
+parser gets all that follows as well, as soon as
 
 - the encoding is not UTF-8, or a character is none that XML has;
 - a comment, a CDATA section, a processing instruction or a document type begins: what looks
