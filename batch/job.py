@@ -109,7 +109,6 @@ class Job:
             self._stop_for(bug)
         if status is not None:
             self._note(entry, status)
-            await asyncio.sleep(0)  # it is recorded before this worker sends again
         elif tries.unsettled and tries.sent:
             self._unsettled.append((entry, tries))
 

@@ -519,19 +519,6 @@ async def test_answers_of_the_same_moment_are_recorded_together_before_the_next_
     assert [moment for _, moment in batches] == pytest.approx([0.2, 0.4], abs=0.1)
 
 
-async def test_a_worker_sends_again_only_once_its_answer_is_recorded() -> None:
-    ids = some_ids(100)
-    async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
-
-        def full(_: Sequence[tuple[int, Status]]) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        work.job.record = full
-        await work.run()
-
-        assert len(sandbox.log) == 32
-
-
 async def test_a_failure_is_recorded_before_the_next_request_leaves() -> None:
     ids = some_ids(10)
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
