@@ -25,7 +25,8 @@ LIMIT, PERIOD = 50, 5.0
 def aiolimiter() -> Callable[[], Awaitable[object]]:
     from aiolimiter import AsyncLimiter  # noqa: PLC0415
 
-    return AsyncLimiter(LIMIT, PERIOD).acquire
+    acquire: Callable[[], Awaitable[object]] = AsyncLimiter(LIMIT, PERIOD).acquire
+    return acquire
 
 
 def pyrate_limiter() -> Callable[[], Awaitable[object]]:
