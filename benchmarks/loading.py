@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 OURS = "bulk-revoke"
 PANDAS, CALAMINE, OPENPYXL = "pandas", "pandas, calamine", "pandas, openpyxl"
-BLOCKS, ONE_COLUMN, CSV_MODULE = "pandas, blocks of objects", "the same, one column", "csv module"
+BLOCKS, ONE_COLUMN = "pandas, blocks of objects", "the same, one column"
+CONVERTERS, CSV_MODULE = "pandas, converters", "csv module"
 KINDS = ("CSV", "workbook", "workbook, inline strings")
 
 _OURS = """
@@ -59,6 +60,9 @@ _PROGRAMS = {
     PANDAS: _PANDAS.format(call="read_csv(sys.argv[1], dtype=str)"),
     BLOCKS: _ROAD.format(columns=None),
     ONE_COLUMN: _ROAD.format(columns=["license_id"]),
+    CONVERTERS: _PANDAS.format(
+        call="read_csv(sys.argv[1], converters=dict.fromkeys(range(4), str))"
+    ),
     CSV_MODULE: _CSV_MODULE,
     CALAMINE: _PANDAS.format(call='read_excel(sys.argv[1], dtype=str, engine="calamine")'),
     OPENPYXL: _PANDAS.format(call='read_excel(sys.argv[1], dtype=str, engine="openpyxl")'),
@@ -88,7 +92,7 @@ def written(home: Path, kind: str, rows: int) -> Path:
 
 def cases(kind: str, path: Path, rows: int) -> dict[str, Callable[[], dict[str, Any]]]:
     """Who reads files of this kind."""
-    roads = (OURS, PANDAS, BLOCKS, ONE_COLUMN, CSV_MODULE)
+    roads = (OURS, PANDAS, BLOCKS, ONE_COLUMN, CONVERTERS, CSV_MODULE)
     names = roads if kind == "CSV" else (OURS, CALAMINE, OPENPYXL)
     return {name: partial(read, name, path, rows) for name in names}
 
