@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.inputs import license_ids
+from benchmarks.inputs import license_ids, write_ids
 from benchmarks.measure import FailedError, interleaved, measured, save
 from benchmarks.peers import BODY, HEADERS
 from benchmarks.servers import HOST, nginx
@@ -105,13 +105,8 @@ def cases(
     module = [sys.executable, "-m"]
     for name, count in licenses.items():
         listed = home / f"{count}.csv"
-        ids = license_ids(count)
-        listed.write_text("license_id\n" + "\n".join(ids) + "\n")
-        urls = home / f"{count}.urls"
-        urls.write_text("".join(f"{url}/licenses/{each}\n" for each in ids))
-        in_one = home / f"{count}.curl"
-        blocks = "".join(f'url = "{url}/licenses/{each}"\noutput = "/dev/null"\n' for each in ids)
-        in_one.write_text("\n".join(curl) + "\n" + blocks)
+        write_ids(listed, count)
+        urls = [f"{url}/licenses/{each}" for each in license_ids(count)]
         program = {
             WORKERS: [*module, "benchmarks.peers.workers"],
             GATHER: [*module, "benchmarks.peers.gather"],
@@ -125,11 +120,16 @@ def cases(
         elif program is not None:
             found[name] = partial(peer, program, url, listed, count, workers)
         elif name == CURL:
+            given = home / "all.curl"
+            blocks = [f'url = "{each}"\noutput = "/dev/null"' for each in urls]
+            given.write_text("\n".join([*curl, *blocks]) + "\n")
             command = ["curl", "-q", "--parallel", "--parallel-max", str(connections), "-K", "-"]
-            found[name] = partial(outside, command, in_one, count)
+            found[name] = partial(outside, command, given, count)
         else:
+            given = home / "urls"
+            given.write_text("\n".join(urls) + "\n")
             command = ["xargs", "-P", "20", "-n", "1", "curl", "-q", "-K", str(home / "one.curl")]
-            found[name] = partial(outside, command, urls, count)
+            found[name] = partial(outside, command, given, count)
     return found
 
 

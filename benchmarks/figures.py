@@ -78,7 +78,7 @@ def bounds() -> list[Bound]:
     started = runs_of("start")
     paced = runs_of("pace", client=pace.OURS)
     least = min(run["used"] / pace.bound(run["round_trip"]) for run in paced if is_soak(run))
-    ours, peak = act.OURS, middle(_case(csv, loading.OURS), "peak_mib")
+    ours, peak = act.OURS, middle(case_of(csv, loading.OURS), "peak_mib")
     return [
         Bound("429s in all paced runs", sum(run["refused"] for run in paced), 0, at_least=False),
         Bound("least share of the possible rate, ten minutes", 100 * least, 97, unit=" %"),
@@ -109,7 +109,8 @@ def is_soak(run: dict[str, Any]) -> bool:
     return bool(run["sent"] >= 6000)
 
 
-def _case(runs: Runs, name: str) -> Runs:
+def case_of(runs: Runs, name: str) -> Runs:
+    """The runs of one case."""
     return [run for run in runs if run["case"] == name]
 
 
@@ -174,7 +175,7 @@ def _act(latency: str) -> str:
     runs = runs_of("act", latency=latency)
     rows = []
     for name in act.LATENCIES[latency][2]:
-        own = _case(runs, name)
+        own = case_of(runs, name)
         faster = ratios(runs, "rate", act.OURS, name)
         rows.append(
             (
@@ -197,7 +198,7 @@ def _parts() -> str:
     runs = runs_of("parts")
     rows = []
     for part in PARTS:
-        own = _case(runs, part)
+        own = case_of(runs, part)
         over = ratios(runs, "cpu_us", part, PLAIN)
         rows.append((part, f"{middle(own, 'cpu_us'):.1f}", _spread(over, ".3f")))
     return _table(("aiohttp loop", "CPU per request, µs", "times the plain one's"), rows)
@@ -259,7 +260,7 @@ def _loading() -> str:
     for kind in loading.KINDS:
         runs = runs_of("loading", kind=kind)
         for name in dict.fromkeys(run["case"] for run in sorted(runs, key=lambda run: run["case"])):
-            own = _case(runs, name)
+            own = case_of(runs, name)
             slower = ratios(runs, "wall", name, loading.OURS)
             rows.append(
                 (
@@ -280,7 +281,7 @@ def _start() -> str:
     against = {start.HELP: start.BARE, start.VERSION: start.BARE, start.FIRST: start.IMPORTS}
     rows = []
     for name in (start.BARE, start.HELP, start.VERSION, start.IMPORTS, start.FIRST):
-        own = _case(runs, name)
+        own = case_of(runs, name)
         other = against.get(name)
         measure = "wall_ms" if name == start.FIRST else "cpu_ms"
         rows.append(

@@ -22,6 +22,11 @@ def license_ids(count: int) -> list[str]:
     return [str(uuid.UUID(int=dice.getrandbits(128), version=4)) for _ in range(count)]
 
 
+def write_ids(path: Path, count: int) -> None:
+    """A list of license IDs below its header, and nothing else."""
+    path.write_text("\n".join(["license_id", *license_ids(count)]) + "\n", encoding="ascii")
+
+
 def rows(count: int) -> Iterator[tuple[str, str, str, str]]:
     """Rows below `HEADER`, as many."""
     for number, license_id in enumerate(license_ids(count)):

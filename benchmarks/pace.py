@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch.gate import MARGIN
-from benchmarks.inputs import license_ids
+from benchmarks.inputs import write_ids
 from benchmarks.measure import measured, save
 from benchmarks.peers.paced import LIMIT, LIMITERS, PERIOD
 from benchmarks.servers import HOST, haproxy, link, nginx
@@ -66,7 +66,7 @@ def one(client: str, server: str, round_trip: float, licenses: int) -> dict[str,
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         listed = home / "list.csv"
-        listed.write_text("license_id\n" + "\n".join(license_ids(licenses)) + "\n")
+        write_ids(listed, licenses)
         with served(home, server, round_trip) as url:
             told = (
                 _ours(home, url, listed, licenses) if client == OURS else _peer(client, url, listed)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.inputs import license_ids
+from benchmarks.inputs import write_ids
 from benchmarks.measure import interleaved, measured, save
 from benchmarks.peers.parts import PARTS
 from benchmarks.servers import HOST, nginx
@@ -26,7 +26,7 @@ def main(rounds: int = 11, licenses: int = 8_000) -> None:
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         listed = home / "list.csv"
-        listed.write_text("license_id\n" + "\n".join(license_ids(licenses)) + "\n")
+        write_ids(listed, licenses)
         with nginx(home) as port:
             url = f"http://{HOST}:{port}/v3"
             runs = interleaved(rounds, {part: partial(cost, url, listed, part) for part in PARTS})

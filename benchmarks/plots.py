@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 
 from benchmarks import act, growth, loading, pace
-from benchmarks.figures import is_soak, middle, runs_of
+from benchmarks.figures import case_of, is_soak, middle, runs_of
 from benchmarks.measure import ROOT
 from benchmarks.peers.paced import LIMITERS
 
@@ -57,9 +57,7 @@ def _act() -> Any:  # noqa: ANN401
     figure, both = plt.subplots(1, 2, figsize=(10, 2.8), layout="constrained")
     for axes, (latency, (_, connections, names)) in zip(both, act.LATENCIES.items(), strict=True):
         runs = runs_of("act", latency=latency)
-        rates = {
-            name: middle([run for run in runs if run["case"] == name], "rate") for name in names
-        }
+        rates = {name: middle(case_of(runs, name), "rate") for name in names}
         _bars(axes, rates, ",.0f")
         axes.set_title(f"licenses per second, {latency} latency, {connections} connections")
     return figure
@@ -98,7 +96,7 @@ def _loading() -> Any:  # noqa: ANN401
     for axes, kind in zip(all_axes, loading.KINDS, strict=True):
         runs = runs_of("loading", kind=kind)
         seconds = {
-            name: middle([run for run in runs if run["case"] == name], "wall")
+            name: middle(case_of(runs, name), "wall")
             for name in sorted({run["case"] for run in runs})
         }
         _bars(axes, seconds, ".1f")

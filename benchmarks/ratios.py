@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import act, loading
-from benchmarks.inputs import license_ids
+from benchmarks.inputs import write_ids
 from benchmarks.measure import measured, save
 from benchmarks.servers import HOST, nginx
 
@@ -37,7 +37,7 @@ def acting(home: Path) -> Costs:
         url = f"http://{HOST}:{port}/v3"
         listed = {count: home / f"{count}.csv" for count in counts}
         for count, path in listed.items():
-            path.write_text("license_id\n" + "\n".join(license_ids(count)) + "\n")
+            write_ids(path, count)
         workers = [sys.executable, "-m", "benchmarks.peers.workers", url]
 
         def ours(count: int) -> float:

@@ -117,7 +117,7 @@ def nginx(
     )
     path = home / "nginx.conf"
     path.write_text(config, encoding="utf-8")
-    with _serving([program("nginx"), "-c", str(path)], port):
+    with listening([program("nginx"), "-c", str(path)], port):
         yield port
 
 
@@ -127,7 +127,7 @@ def haproxy(home: Path, upstream: int) -> Iterator[int]:
     port = free_port()
     config = home / "haproxy.conf"
     config.write_text(_HAPROXY.format(host=HOST, port=port, upstream=upstream), encoding="utf-8")
-    with _serving([program("haproxy"), "-f", str(config)], port):
+    with listening([program("haproxy"), "-f", str(config)], port):
         yield port
 
 
@@ -136,12 +136,13 @@ def link(upstream: int, round_trip: float) -> Iterator[int]:
     """A port that leads to another one, with a mean round trip of so many seconds (`link`)."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.link", str(port), str(upstream), str(round_trip)]
-    with _serving(command, port):
+    with listening(command, port):
         yield port
 
 
 @contextmanager
-def _serving(command: list[str], port: int) -> Iterator[None]:
+def listening(command: list[str], port: int) -> Iterator[None]:
+    """A server in a process of its own: it listens on its port until the end of the block."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port, process)

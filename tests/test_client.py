@@ -340,10 +340,13 @@ async def test_a_base_url_stays_as_it_was_written() -> None:
 
 
 async def test_cookies_are_never_sent_back() -> None:
-    answer = http(describing(), "Set-Cookie: a=b", "Set-Cookie: c=d; Path=/; Domain=127.0.0.1")
-    async with RawServer(answer) as server, client(server.base_url) as api:
-        for _ in range(3):
-            await api.get(ID)
+    answer = http(describing(), "Set-Cookie: a=b", "Set-Cookie: c=d; Path=/; Domain=localhost")
+    async with RawServer(answer) as server:
+        # A jar would keep no cookies of a host that has an address for a name.
+        named = server.base_url.replace("127.0.0.1", "localhost")
+        async with client(named) as api:
+            for _ in range(3):
+                await api.get(ID)
 
     assert b"cookie" not in b"".join(server.requests).lower()
 

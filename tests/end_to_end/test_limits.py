@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
@@ -15,6 +12,7 @@ import pytest
 from batch.client import filter_query
 from batch.keys import LONGEST_QUERY, KeyLookup, batches
 from batch.source.keys import LONGEST_KEY
+from benchmarks.servers import free_port, haproxy, listening
 from tests.end_to_end.conftest import TOKEN, Command, serving
 from tests.end_to_end.test_run import write
 from tests.harness import some_ids
@@ -25,22 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IDS = some_ids(150)
-
-HAPROXY = """
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 30s
-  timeout server 30s
-frontend limited
-  bind 127.0.0.1:{port}
-  stick-table type ip size 1k expire 30s store http_req_rate(5s)
-  http-request track-sc0 src
-  http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 50 }}
-  default_backend api
-backend api
-  server api {upstream}
-"""
 
 NGINX = """
 daemon off;
@@ -70,25 +52,15 @@ http {{
 @contextmanager
 def in_front(name: str, home: Path, upstream: str) -> Iterator[int]:
     """The limiting server in front of an API, on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    text = {"haproxy": HAPROXY, "nginx": NGINX}[name]
-    config = home / f"{name}.conf"
-    config.write_text(text.format(port=port, upstream=upstream, home=home))
-    flag = {"haproxy": "-f", "nginx": "-c"}[name]
-    process = subprocess.Popen(
-        [program(name), flag, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+    if name == "haproxy":
+        with haproxy(home, int(upstream.rpartition(":")[2])) as port:
+            yield port
+        return
+    port = free_port()
+    config = home / "nginx.conf"
+    config.write_text(NGINX.format(port=port, upstream=upstream, home=home))
+    with listening([program(name), "-c", str(config)], port):
         yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 @pytest.mark.parametrize("name", ["haproxy", "nginx"])
