@@ -18,12 +18,15 @@ from batch.errors import (
     ThrottledError,
     TransientError,
     UnconfirmedError,
+    not_the_api,
 )
 from batch.model import License, Page
 from batch.text import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from batch.errors import ApiError
 
 loads: Callable[[bytes], Any]
 try:
@@ -54,7 +57,8 @@ def license_from(status: int, headers: Mapping[str, str], body: bytes, license_i
         TransientError: Not an answer of the API, or trouble on its side: ask again.
         ThrottledError: 429, or 503 with ``Retry-After``.
         UnconfirmedError: A success that does not describe this license.
-        RejectedError: The API refused this license, or does not know it (404).
+        RejectedError: The API refused this license, or does not know it (404). Where the body of
+            a 404 has no code, as the API's schema allows, a gateway may have said so of the path.
         AccessError: Token, base URL or proxy are wrong.
     """
     return _described(_license(status, headers, body, license_id))
@@ -84,6 +88,8 @@ def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
         TransientError: Not an answer of the API, or trouble on its side: ask again.
         RejectedError: The API refused the list; and the other errors of `license_from`.
     """
+    if status == 404 and not (api_error(body) or ("", ""))[1]:  # every account has this list
+        raise not_the_api(f"HTTP {status}, {_kind(body)}", status=status, code=f"http_{status}")
     if not 200 <= status < 300:
         _refuse(status, headers, body)
     try:
@@ -203,40 +209,42 @@ def _moment(value: object) -> float | None:
 
 def _refuse(status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:
     said = api_error(body)
+    error = _refusal(status, headers, body, said)
+    error.from_api = bool(said and said[1])
+    raise error
+
+
+def _refusal(
+    status: int, headers: Mapping[str, str], body: bytes, said: tuple[str, str] | None
+) -> ApiError:
     message = f"HTTP {status}: {said[0]}" if said else f"HTTP {status}"
     code = (said and said[1]) or f"http_{status}"
     wait = retry_after(headers) if status in {429, 503} else None
     if status == 429 or wait is not None:
-        raise ThrottledError(
+        return ThrottledError(
             message, status=status, code=code, retry_after=wait or 0.0, admitted=_admitted(body)
         )
     if status >= 500 or status in _AGAIN:
-        raise TransientError(message, status=status, code=code)
+        return TransientError(message, status=status, code=code)
     if status == 401:
-        raise AccessError(
+        return AccessError(
             f"the token is not accepted ({message})",
             status=status,
             code=code,
             hint="is it complete, of this account, and not expired?",
         )
     if status == 407:
-        raise AccessError(
+        return AccessError(
             f"the proxy asks for a login ({message})",
             status=status,
             code=code,
             hint="put it into the proxy's URL in HTTPS_PROXY.",
         )
-    # Gateways answer an unknown path with a message as well; the API's own body has a code.
-    if status < 400 or (status == 404 and not (said and said[1])):
-        raise AccessError(
-            f"this is not the license API ({message}, {_kind(body)})",
-            status=status,
-            code=code,
-            hint="is --base-url right, or does a proxy answer in its place?",
-        )
+    if status < 400 or (status == 404 and said is None):
+        return not_the_api(f"{message}, {_kind(body)}", status=status, code=code)
     if status == 403 and not (said and said[1]):
         code = "forbidden"
-    raise RejectedError(message, status=status, code=code)
+    return RejectedError(message, status=status, code=code)
 
 
 def _admitted(body: bytes) -> tuple[int, float] | None:

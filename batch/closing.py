@@ -54,7 +54,8 @@ class Closing:
 
     def close(self, journal: Journal, session: Session) -> Report:
         """Put the results into their order, write the manifest, and say how it went."""
-        done = done_outcomes(self.plan.action, missing_ok=self.settings.missing_ok)
+        missing_ok = self.settings.missing_ok and self.plan.known
+        done = done_outcomes(self.plan.action, missing_ok=missing_ok)
         stopped = session.stopped
         ledger, in_order = self._close_results(journal, done)
         if not (in_order or journal.is_in_place()):

@@ -85,6 +85,7 @@ class ApiError(BulkRevokeError):
     Attributes:
         status: HTTP status, or None where no answer came.
         code: ``error_code`` for the results file: the server's own code where it sent one.
+        from_api: Whether the API itself has answered: gateways have no error bodies with a code.
         sent: When the request left, on the gate's clock; the gate's client sets it.
     """
 
@@ -96,6 +97,7 @@ class ApiError(BulkRevokeError):
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
+        self.from_api = False
         self.sent = 0.0
 
 
@@ -143,3 +145,13 @@ class RejectedError(ApiError):
 
 class AccessError(ApiError):
     """The server, or what stands in front of it, would answer every request like this."""
+
+
+def not_the_api(seen: str, *, status: int | None, code: str) -> AccessError:
+    """The error that somebody else has answered in the place of the API."""
+    return AccessError(
+        f"this is not the license API ({seen})",
+        status=status,
+        code=code,
+        hint="is --base-url right, or does a proxy answer in its place?",
+    )

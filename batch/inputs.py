@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING
 
 from batch import manifest, source
 from batch.errors import ConfigError, InputError, ResultsError
-from batch.keys import folded
-from batch.model import ID_BYTES, UNFINISHED, Outcome
+from batch.model import UNFINISHED, Outcome
 from batch.revoked import read_revoked
-from batch.source.refusals import shown
+from batch.source import Exclusion
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batch.manifest import Manifest
     from batch.model import Action, Listing
     from batch.settings import Settings
 
 _OF_RESULTS = {
-    "run": UNFINISHED,
-    "verify": frozenset({Outcome.REVOKED, Outcome.ALREADY_REVOKED, Outcome.UNKNOWN}),
+    "run": UNFINISHED | {Outcome.NOT_REVOKED},
+    "verify": UNFINISHED
+    | {
+        Outcome.REVOKED,
+        Outcome.ALREADY_REVOKED,
+        Outcome.NOT_FOUND,
+        Outcome.NOT_REVOKED,
+        Outcome.VERIFIED,
+    },
 }
 """Which rows a command takes where its input is the results file of an earlier run."""
 
@@ -31,12 +39,15 @@ class Task:
 
     Attributes:
         listing: The input's entries.
-        excluded: Entries, each the first one of its license, that are never touched.
+        exclusion: What the files of ``--exclude`` hold.
+        excluded: Entries, each the first one of its license, that are never touched, with the
+            indexes of the files that protect them; the look may find more.
         doubtful: Entries that are touched only if they were read before.
     """
 
     listing: Listing
-    excluded: frozenset[int]
+    exclusion: Exclusion
+    excluded: Mapping[int, tuple[int, ...]]
     doubtful: frozenset[int]
 
 
@@ -70,16 +81,14 @@ def read_task(action: Action, settings: Settings, *, api: str) -> Task:
             outcomes=_OF_RESULTS[action.command],
         )
         doubtful = set()
-    return Task(listing, _excluded(listing, settings), frozenset(doubtful))
-
-
-def taken(listing: Listing) -> str:
-    """Say what was read, where no preview does."""
-    said = f"input:    {listing.title}"
-    if listing.left_out:
-        left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
-        said += f"\n          left out, by their outcome in the earlier run: {left_out}"
-    return said
+    exclusion = Exclusion.read(settings.exclude, listing)
+    if exclusion.needs_keys and not (settings.look or listing.keys):
+        raise ConfigError(
+            "--exclude needs to look at the licenses where a file has rows without a license ID:"
+            " only the server knows the keys that may stand there",
+            hint="leave out --no-look; or name files that hold an ID in each row below the header.",
+        )
+    return Task(listing, exclusion, exclusion.among(listing), frozenset(doubtful))
 
 
 def is_stale(task: Task, settings: Settings) -> bool:
@@ -128,44 +137,9 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
             f"{settings.input}: these are the results of a dry run; nothing was revoked",
             hint="take the list that it was about.",
         )
-    if paper.command != "run":
+    if paper.command not in {"run", "verify"}:
         raise InputError(
             f"{settings.input}: these are the results of bulk-revoke {paper.command}",
             hint="take the list that it was about, or the results of bulk-revoke run.",
         )
     _check_api(settings, action, paper, api)
-
-
-def _excluded(listing: Listing, settings: Settings) -> frozenset[int]:
-    """The entries whose license some file of ``--exclude`` lists."""
-    if not settings.exclude:
-        return frozenset()
-    never: set[str | bytes] = set()
-    for path in settings.exclude:
-        try:
-            others = source.read(
-                path,
-                by=settings.by,
-                include_hidden=settings.include_hidden,
-                outcomes=source.ALL_LICENSES,
-            )
-        except InputError as refusal:
-            refusal.message = f"--exclude {refusal.message}"
-            raise
-        unread = {name: n for name, n in others.left_out.items() if name != Outcome.INVALID}
-        if unread:
-            raise InputError(
-                f"--exclude {path}: these outcomes are not known: {', '.join(map(shown, unread))}",
-                hint="is it the results file as it was written? Give it back its outcomes.",
-            )
-        never |= {_license(others, entry) for entry in others.distinct()}
-        # A list of keys without a header may begin with one that looks like a header.
-        never.add(folded(others.header))
-    return frozenset(entry for entry in listing.distinct() if _license(listing, entry) in never)
-
-
-def _license(listing: Listing, entry: int) -> str | bytes:
-    """What a license is told apart by; keys without regard to case, which is the safe side."""
-    if listing.keys:
-        return folded(listing.keys[entry])
-    return listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)]

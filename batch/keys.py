@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from batch.errors import StoppedError
 from batch.model import Outcome, Status
+from batch.text import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -122,8 +123,3 @@ class KeyLookup:
             error_code="key_not_found",
             error="no license in this account has this key",
         )
-
-
-def folded(key: str) -> str:
-    """A key without what a server may overlook: upper and lower case, and blanks around it."""
-    return key.casefold().strip()

@@ -24,6 +24,7 @@ from batch.errors import (
     StoppedError,
     TransientError,
     UnconfirmedError,
+    not_the_api,
 )
 from batch.keys import KeyLookup, batches, cannot_ask
 from batch.model import ID_BYTES, Outcome, Status
@@ -55,6 +56,7 @@ class Look:
         concurrency: Requests in flight at most.
         expect: Is told how many requests there will be, as far as is known.
         step: Is told of every request that was answered.
+        protects: As in `Seen`.
         seen: What was found so far.
     """
 
@@ -64,11 +66,12 @@ class Look:
     concurrency: int
     expect: Callable[[int], None]
     step: Callable[[], None]
+    protects: Callable[[License], tuple[int, ...]] | None = None
     seen: Seen = field(init=False)
     _readable: bool = False
 
     def __post_init__(self) -> None:
-        self.seen = Seen.nothing(self.listing)
+        self.seen = Seen.nothing(self.listing, self.protects)
 
     async def run(self, entries: Sequence[int]) -> Seen:
         """Look at these entries, each the first one of its license.
@@ -83,11 +86,20 @@ class Look:
         self.seen.looked = True
         if self.listing.keys:
             await self._look_up(entries)
-            return self.seen
-        self.expect(len(entries))
-        unread = entries if len(entries) < 2 else await _Listing(self, entries).read()
-        await self.each(unread, self.get)
+        else:
+            self.expect(len(entries))
+            unread = entries if len(entries) < 2 else await _Listing(self, entries).read()
+            await self.each(unread, self.get)
+        if entries:
+            self._prove()
         return self.seen
+
+    def _prove(self) -> None:
+        """Stop the run if nothing that was answered shows that the API is there at all."""
+        if not (self.sender.introduced or self.sender.stopped):
+            said = self.seen.off or next((each.error for each in self.seen.problems.values()), "")
+            error = not_the_api(said, status=None, code="bad_body")
+            self.sender.stop(StoppedError(error.message, hint=error.hint))
 
     async def each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
         """Work on all items, some at a time, until all are done or the run is stopped."""

@@ -16,10 +16,10 @@ from batch.clock import Clock
 from batch.closing import Closing
 from batch.errors import InterruptedRunError, StoppedError
 from batch.gate import least_seconds
-from batch.inputs import Task, is_stale, read_task, taken
+from batch.inputs import Task, is_stale, read_task
 from batch.interrupts import number_of, stopped_by_signals
 from batch.plan import Guards, make_plan, to_look_at
-from batch.preview import preview
+from batch.preview import preview, taken
 from batch.question import confirm, open_terminal, tell
 from batch.seen import Seen
 from batch.session import Session
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from batch.progress import Screen
     from batch.results import Journal
     from batch.settings import Settings
+    from batch.source import Exclusion
     from batch.summary import Report
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
@@ -213,19 +214,19 @@ class Run:
 
         async def look() -> Seen:
             with stopped_by_signals(session.sender, self.screen):
-                return await session.look(task.listing, entries)
+                return await session.look(task.listing, entries, task.exclusion)
 
         seen = runner.run(look())
         if session.stopped is not None and self.action.sends:
             session.stopped.message += "; nothing was sent"
             raise session.stopped
         if seen.off:
-            self._do_without(seen)
+            self._do_without(seen, task.exclusion)
         return seen
 
-    def _do_without(self, seen: Seen) -> None:
+    def _do_without(self, seen: Seen, exclusion: Exclusion) -> None:
         """The token may not read licenses: go on without a look, where that makes sense."""
-        needed = not self.action.sends or not self.action.wanted
+        needed = not self.action.sends or not self.action.wanted or exclusion.needs_keys
         if needed or self.settings.products or self.settings.by == "key":
             raise StoppedError(
                 f"the token may not read licenses ({seen.off}); nothing was sent",
@@ -238,25 +239,28 @@ class Run:
 
     def _plan(self, task: Task, seen: Seen, earlier: Earlier | None) -> Plan:
         settings = self.settings
+        # Of a license that could not be read it is not known whether its key is excluded.
+        unproven = range(len(task.listing)) if task.exclusion.needs_keys else task.doubtful
         return make_plan(
             self.action,
             task.listing,
             seen,
             excluded=task.excluded,
+            exclusion=task.exclusion.files,
             recorded=earlier.recorded if earlier else None,
             missing_ok=settings.missing_ok,
             guards=Guards(
                 max_licenses=settings.max_licenses,
                 products=settings.products,
                 limit=settings.limit,
-                proven_only=task.doubtful,
+                proven_only=unproven,
             ),
         )
 
     def _ask(self, plan: Plan, terminal: TextIO | None) -> None:
         """Show what will happen, and let the user say yes."""
         if self.action.done is self.action.before:
-            self.screen.say(taken(plan.listing))
+            self.screen.say(taken(plan))
             return  # there is nothing to decide on
         settings = self.settings
         seconds = least_seconds(settings.rate.limit, settings.rate.period, len(plan.affected))

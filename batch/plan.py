@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batch.errors import GuardError
@@ -12,14 +12,18 @@ from batch.seen import State
 from batch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from batch.model import Action, Listing
     from batch.recorded import Recorded
     from batch.seen import Seen
+    from batch.source.exclusion import Protected
 
 NAMED = 10
 """Licenses that a refusal names."""
+
+FEWEST = 5
+"""Licenses that make it the wrong account, or the wrong column, if not a single one is known."""
 
 _PLANNED = Status(Outcome.PLANNED)
 _IN_DOUBT = Status(Outcome.PLANNED, error="a session that was killed may have sent it")
@@ -62,6 +66,11 @@ class Plan:
         affected: Entries whose license is sent a PATCH, or would be in a dry run, in input order,
             each license once.
         left: Rows that ``--limit`` leaves for later.
+        excluded: Entries, each the first one of its license, that are never touched, with the
+            indexes of the files of ``--exclude`` that protect them.
+        exclusion: Those files.
+        known: Whether the account knows any of the licenses that the run has looked at in any of
+            its sessions; also where there are too few of them to tell.
     """
 
     action: Action
@@ -71,6 +80,9 @@ class Plan:
     was: bytearray
     affected: array[int]
     left: int = 0
+    excluded: Mapping[int, Collection[int]] = field(default_factory=dict)
+    exclusion: Sequence[Protected] = ()
+    known: bool = True
 
     @property
     def in_doubt(self) -> frozenset[int]:
@@ -102,7 +114,8 @@ def make_plan(
     listing: Listing,
     seen: Seen,
     *,
-    excluded: Collection[int] = (),
+    excluded: Mapping[int, Collection[int]] | None = None,
+    exclusion: Sequence[Protected] = (),
     recorded: Recorded | None = None,
     missing_ok: bool = False,
     guards: Guards | None = None,
@@ -113,7 +126,8 @@ def make_plan(
         action: What is wanted of each license.
         listing: The input's entries.
         seen: What the server holds; nothing seen, nothing known.
-        excluded: Entries, each the first one of its license, that are never touched.
+        excluded: As in `Plan`, as far as it is known before the look.
+        exclusion: As in `Plan`.
         recorded: What earlier sessions of this run have recorded, if there were any.
         missing_ok: Whether a license that does not exist is done.
         guards: What the plan may not violate.
@@ -122,6 +136,7 @@ def make_plan(
         GuardError: The plan violates a guard.
     """
     guards = guards or Guards()
+    excluded = {**(excluded or {}), **seen.protected}
     if listing.keys:
         listing = replace(listing, ids=_ids(seen, recorded))
     statuses: list[Status | None] = []
@@ -150,8 +165,19 @@ def make_plan(
                 left += 1
         statuses.append(status)
     plan = Plan(
-        action, listing, seen, statuses, _was_revoked(listing, seen, recorded), affected, left
+        action,
+        listing,
+        seen,
+        statuses,
+        _was_revoked(listing, seen, recorded),
+        affected,
+        left,
+        excluded,
+        exclusion,
+        _is_known(seen, recorded),
     )
+    _check_excluded(plan)
+    _check_account(plan)
     _check_products(plan, guards.products)
     _check_number(plan, guards.max_licenses)
     return plan
@@ -233,6 +259,47 @@ def _was_revoked(listing: Listing, seen: Seen, recorded: Recorded | None) -> byt
         if entry != first:
             was[entry] = was[first]
     return was
+
+
+def _is_known(seen: Seen, recorded: Recorded | None) -> bool:
+    """Whether the account knows any license that was looked at, or too few were to tell."""
+    missing = seen.states.count(State.MISSING)
+    unread = seen.states.count(State.UNREAD)
+    known = len(seen.states) - seen.states.count(State.UNSEEN) - missing - unread
+    known += sum(each.error_code == "key_ambiguous" for each in seen.problems.values())
+    if recorded is not None:
+        known += recorded.known
+        missing += sum(
+            not state and recorded.outcome(entry) is Outcome.NOT_FOUND
+            for entry, state in enumerate(seen.states)
+        )
+    return known > 0 or not missing or missing + unread < FEWEST
+
+
+def _check_excluded(plan: Plan) -> None:
+    licenses = plan.listing.distinct()
+    if len(licenses) and all(entry in plan.excluded for entry in licenses):
+        raise GuardError(
+            f"{plan.listing.title}: --exclude protects"
+            + (
+                " its one license"
+                if len(licenses) == 1
+                else f" all of its {len(licenses):,} licenses"
+            ),
+            hint="is one of these files the list itself? Name those that hold what must not be "
+            f"{plan.action.state}, and nothing else.",
+        )
+
+
+def _check_account(plan: Plan) -> None:
+    if plan.known or plan.action.done is plan.action.before:  # a verify says of each row what it is
+        return
+    missing = plan.seen.states.count(State.MISSING)
+    raise GuardError(
+        f"{plan.listing.title}: the account knows none of these licenses"
+        f" ({missing:,} were not found)",
+        hint="is it the token of the right account, the right --base-url, the right column?",
+    )
 
 
 def _check_products(plan: Plan, products: frozenset[str]) -> None:

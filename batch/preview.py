@@ -13,7 +13,7 @@ from heapq import nlargest
 from operator import ne
 from typing import TYPE_CHECKING
 
-from batch.model import Outcome
+from batch.model import ID_BYTES, Outcome
 from batch.plan import LEFT
 from batch.text import counted, duration, plain
 
@@ -102,7 +102,7 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: 
     verb = f"{action.verb}:" if action.sends else f"would {action.verb}:"
     others = _others(plan)
     results = _line("results:", str(settings.output))
-    lines = _input(plan.listing)
+    lines = _input(plan.listing) + _protected(plan)
     if not affected:
         lines += [_line(verb, f"nothing at {place}{_why_nothing(others)}"), results]
         return "\n".join(lines)
@@ -117,14 +117,40 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: 
     return "\n".join(lines)
 
 
+def taken(plan: Plan) -> str:
+    """Say what a verify is about, which has no plan to decide on."""
+    lines = [_line("input:", plan.listing.title), *_left_out(plan.listing)]
+    lines += _protected(plan)
+    if not plan.known:
+        lines.append("warning: the account knows none of these licenses: is it the right one?")
+    return "\n".join(lines)
+
+
 def _input(listing: Listing) -> list[str]:
-    lines = [
-        _line("input:", listing.title),
-        _line("", f"{counted(len(listing), 'row')}{_aside(listing)}"),
-    ]
-    if listing.left_out:
-        left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
-        lines.append(_line("", f"left out, by their outcome in the earlier run: {left_out}"))
+    rows = _line("", f"{counted(len(listing), 'row')}{_aside(listing)}")
+    return [_line("input:", listing.title), rows, *_left_out(listing)]
+
+
+def _left_out(listing: Listing) -> list[str]:
+    if not listing.left_out:
+        return []
+    left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
+    return [_line("", f"left out, by their outcome in the earlier run: {left_out}")]
+
+
+def _protected(plan: Plan) -> list[str]:
+    """What each file of ``--exclude`` protects; one that protects nothing may be the wrong one."""
+    lines = []
+    for index, file in enumerate(plan.exclusion):
+        entries = sorted(entry for entry, by in plan.excluded.items() if index in by)
+        told = f"{plain(file.path)}: {counted(file.rows, 'row')}, "
+        if not entries:
+            lines.append(f"warning: --exclude {told}protects no license of this list")
+            continue
+        lines.append(_line("exclude:", f"{told}protects {counted(len(entries), 'license')}:"))
+        lines += _named(plan.listing, ((entry, "") for entry in entries[:MOST]))
+        if len(entries) > MOST:
+            lines.append(f"  and {len(entries) - MOST:,} more")
     return lines
 
 
@@ -282,7 +308,15 @@ def _named(listing: Listing, notes: Iterable[tuple[int, str]]) -> list[str]:
     """A line for each of some licenses: its row, its ID (never its key) and what is said of it."""
     rows = [(f"row {listing.rows[entry]}", entry, note) for entry, note in notes]
     width = max(len(row) for row, *_ in rows)
-    return [f"  {row:<{width}}  {listing.license_id(entry)}  {note}" for row, entry, note in rows]
+    return [
+        f"  {row:<{width}}  {_id(listing, entry)}  {note}".rstrip() for row, entry, note in rows
+    ]
+
+
+def _id(listing: Listing, entry: int) -> str:
+    """The ID of a license; empty where it is listed by its key and was not looked up."""
+    known = any(listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
+    return listing.license_id(entry) if known else ""
 
 
 def _told(name: str) -> str:

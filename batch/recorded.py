@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from batch.columns import BOOLEANS, CODES, COLUMNS, OUTCOMES
 from batch.errors import ResultsError
-from batch.model import ID_BYTES, Outcome
+from batch.model import DONE, ID_BYTES, Outcome
 from batch.source.ids import NO_ID, parse_id, parse_ids
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ _WAS = COLUMNS.index("was_revoked")
 _ATTEMPTS = COLUMNS.index("attempts")
 _FEWEST = _ATTEMPTS + 1
 """Cells of a line; a spreadsheet drops empty ones at its end."""
+
+_SETTLED = bytes(CODES[outcome] for outcome in DONE - {Outcome.EXCLUDED})
+"""Outcomes of which the server has told that the license is so."""
 
 _OUTCOME_CODES = {str(outcome): code for outcome, code in CODES.items()}
 _WAS_CODES = {text: code for code, text in enumerate(BOOLEANS.values())}
@@ -134,6 +137,13 @@ class Recorded:
     def count(self, outcome: Outcome) -> int:
         """Rows with an outcome."""
         return self.outcomes.count(CODES[outcome])
+
+    @property
+    def known(self) -> int:
+        """Rows whose license some answer has told something of, so that the account has it."""
+        return sum(
+            was != 0 or code in _SETTLED for was, code in zip(self.was, self.outcomes, strict=True)
+        )
 
     @property
     def is_journal(self) -> bool:

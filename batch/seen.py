@@ -9,6 +9,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from batch.model import License, Listing, Status
 
 
@@ -43,6 +45,9 @@ class Seen:
         type_names: Types, each once; the first is empty.
         problems: How an entry stands that is missing or could not be read.
         ids: The listing's IDs; found by the look where licenses are listed by their keys.
+        protects: Tells of a license the indexes of the files that protect it, if any do so.
+        protected: Entries whose license they protect, as far as the server has told more of it
+            than the listing does, with those indexes.
         looked: Whether there was a look at all.
         off: Why nothing could be looked at, or empty.
     """
@@ -57,11 +62,15 @@ class Seen:
     product_ids: list[str] = field(default_factory=lambda: [""])
     type_names: list[str] = field(default_factory=lambda: [""])
     problems: dict[int, Status] = field(default_factory=dict)
+    protects: Callable[[License], tuple[int, ...]] | None = None
+    protected: dict[int, tuple[int, ...]] = field(default_factory=dict)
     looked: bool = False
     off: str = ""
 
     @classmethod
-    def nothing(cls, listing: Listing) -> Seen:
+    def nothing(
+        cls, listing: Listing, protects: Callable[[License], tuple[int, ...]] | None = None
+    ) -> Seen:
         """What is known before anything was looked at."""
         count = len(listing)
         return cls(
@@ -72,6 +81,7 @@ class Seen:
             expires=array("d", [inf]) * count,
             created=array("d", [-inf]) * count,
             ids=bytearray(listing.ids),
+            protects=protects,
         )
 
     def note(self, entry: int, license_: License) -> None:
@@ -83,6 +93,8 @@ class Seen:
         self.expires[entry] = inf if license_.expires is None else license_.expires
         self.created[entry] = -inf if license_.created is None else license_.created
         self.problems.pop(entry, None)
+        if self.protects is not None and (files := self.protects(license_)):
+            self.protected[entry] = files
 
     def problem(self, entry: int, state: State, status: Status) -> None:
         """Take down why nothing is known of a license."""

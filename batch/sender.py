@@ -10,14 +10,18 @@ import logging
 import math
 import random
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch.errors import (
+    AccessError,
     ApiError,
     InterruptedRunError,
+    RejectedError,
     ThrottledError,
     TransientError,
     UnconfirmedError,
+    not_the_api,
 )
 from batch.retry import RetryPolicy, Tries
 
@@ -34,6 +38,9 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+MOST_STRANGE = 10
+"""Answers such as a maintenance page with 200, before any other: then no API is behind it."""
+
 
 class HaltedError(Exception):
     """The run was stopped before an answer came."""
@@ -46,6 +53,8 @@ class Sender:
     Attributes:
         stopped: Why nothing more is to be begun, or None.
         draining: After a stop: what is unsettled may still be read.
+        introduced: Whether the API has shown itself: by a license, by a list of them, or by an
+            error body of its own.
     """
 
     client: CryptlexClient
@@ -56,6 +65,9 @@ class Sender:
     jitter: Callable[[], float] = random.random
     stopped: StoppedError | None = None
     draining: bool = False
+    introduced: bool = False
+    _strange: int = 0
+    _introducing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _resting: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def stop(self, reason: StoppedError) -> None:
@@ -76,6 +88,8 @@ class Sender:
     async def ask(self, request: Awaitable[_T], tries: Tries) -> _T:
         """Await one request, and let the license and the run's health know how it went.
 
+        A 404 of which it is not known whose it is counts only once the API has shown itself.
+
         Raises:
             ApiError: It did not bring what was asked for.
             StoppedError: The server is down, or refuses, for longer than is sensible to wait.
@@ -83,6 +97,7 @@ class Sender:
         try:
             answer = await request
         except ApiError as error:
+            self.introduced |= error.from_api
             tries.sent += 1
             tries.error = error
             if isinstance(error, TransientError):
@@ -90,6 +105,8 @@ class Sender:
                 self.health.failed(tries, error)
             else:
                 self.health.succeeded()
+            if not self.introduced:
+                await self._doubt(error)
             raise
         except Exception as bug:
             tries.sent += 1
@@ -97,8 +114,43 @@ class Sender:
             tries.unsettled = True
             raise
         tries.sent += 1
+        self.introduced = True
         self.health.succeeded()
         return answer
+
+    async def _doubt(self, error: ApiError) -> None:
+        """Judge what came before the API has shown itself.
+
+        Raises:
+            ApiError: It is not the API that answers.
+        """
+        if isinstance(error, RejectedError) and error.status == 404:
+            await self._introduce(error)
+        elif error.code == "bad_body" and error.status is not None and error.status < 300:
+            self._strange += 1
+            if self._strange >= MOST_STRANGE:
+                raise not_the_api(error.message, status=error.status, code=error.code)
+
+    async def _introduce(self, error: RejectedError) -> None:
+        """Ask for the list, which every account has, so that the API shows itself.
+
+        Raises:
+            ApiError: It does not, so that an answer that it has not signed says nothing.
+        """
+        async with self._introducing:
+            if self.introduced:
+                return
+            try:
+                await self.read(partial(self.client.list, {}), self.policy.max_attempts)
+            except HaltedError:
+                raise AccessError(
+                    f"{error.message}; the run was stopped before it was known who says so",
+                    status=404,
+                    code=error.code,
+                ) from None
+            except (RejectedError, TransientError, UnconfirmedError):
+                if not self.introduced:
+                    raise not_the_api(error.message, status=404, code=error.code) from None
 
     async def read(self, request: Callable[[], Awaitable[_T]], most: int) -> _T:
         """Ask for something that changes nothing until it is answered.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from batch.plan import Plan
     from batch.results import Journal
     from batch.settings import Settings
+    from batch.source import Exclusion
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Session:
         """Why nothing more is begun, or None."""
         return self.sender.stopped
 
-    async def look(self, listing: Listing, entries: Sequence[int]) -> Seen:
+    async def look(self, listing: Listing, entries: Sequence[int], exclusion: Exclusion) -> Seen:
         """Ask the server what it holds for these entries; a stop leaves the rest unseen."""
         if not entries:
             seen = Seen.nothing(listing)
@@ -108,6 +109,7 @@ class Session:
             concurrency=min(self.settings.concurrency, len(entries)),
             expect=progress.expect,
             step=progress.step,
+            protects=exclusion.of_license if exclusion.files else None,
         )
         async with self._working(progress, None):
             await look.run(entries)

@@ -39,6 +39,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def folded(key: str) -> str:
+    """A key without what a server may overlook: upper and lower case, and blanks around it."""
+    return key.casefold().strip()
+
+
 def escaped(text: str) -> str:
     """Escape what is not plain text; for text from which a secret may still have to be taken."""
     return text if text.isprintable() else _UNSAFE.sub(_escape, text)

@@ -1,15 +1,16 @@
-"""What an input lists, without a file; and a disk without room."""
+"""What an input lists, without a file; one table of a file; and a disk without room."""
 
 from __future__ import annotations
 
 from array import array
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from uuid import UUID
 
 from hypothesis import HealthCheck, settings
 
 from batch.model import ID_BYTES, Listing
+from batch.tables import Table, open_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,3 +71,12 @@ def full_disk() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def open_table(
+    path: str, sheet: str | None = None, stdin: BinaryIO | None = None
+) -> Iterator[Table]:
+    """The one table of a file that is meant."""
+    with open_tables(path, stdin=stdin) as tables:
+        yield tables.read(tables.choose(sheet))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import xlsxwriter
 
-from batch.sandbox import Account
+from batch.sandbox import TOKEN, Account
 from tests.harness import some_ids
 from tests.served import Served, served, write
 
@@ -105,3 +105,75 @@ def test_a_license_that_is_excluded_is_not_even_read(api: Served) -> None:
     api.run(*RUN, "--exclude", "one.csv")
 
     assert set(api.reads()) & set(IDS) == set(IDS[2:])
+
+
+def test_a_license_that_is_listed_by_id_is_excluded_by_the_key_that_the_server_knows(
+    api: Served,
+) -> None:
+    key = api.sandbox.account.licenses[IDS[3]].key
+    Path("no.csv").write_text(f"Kunde;Schlüssel\nAcme;{key}\n;{STRANGER}\n")
+
+    ended = api.run(*RUN, "--exclude", "no.csv")
+
+    assert ended.column("outcome")[3] == "excluded"
+    assert api.revoked() == set(IDS) - {IDS[3]}
+    assert f"exclude:  no.csv: 3 rows, protects 1 license:\n  row 5  {IDS[3]}\n" in ended.err
+
+
+def test_a_license_of_which_the_key_is_not_known_is_not_sent_where_keys_are_excluded(
+    api: Served,
+) -> None:
+    api.fail_all(400, on="LIST")
+    api.fail(IDS[3], 409, on="GET", times=None)
+    Path("no.csv").write_text(f"Kunde;Schlüssel\nAcme;K-1\n;{STRANGER}\n")
+
+    ended = api.run(*RUN, "--exclude", "no.csv")
+
+    assert ended.column("outcome")[3] == "unknown"
+    assert api.revoked() == set(IDS) - {IDS[3]}
+
+
+def test_a_token_that_may_not_read_is_not_enough_where_keys_are_excluded() -> None:
+    Path("no.csv").write_text(f"Kunde;Schlüssel\nAcme;K-1\n;{STRANGER}\n")
+    with served(Account.holding(IDS), tokens={TOKEN: frozenset({"license:write"})}) as api:
+        ended = api.run(*RUN, "--exclude", "no.csv")
+
+    assert ended.code == 3
+    assert "license:read" in ended.err
+
+
+def test_each_file_says_what_it_protects_and_one_that_protects_nothing_is_a_warning(
+    api: Served,
+) -> None:
+    write("one.csv", IDS[:11])
+    write("two.csv", [STRANGER])
+
+    for command in (RUN, ("verify", "list.csv")):
+        said = api.run(*command, "--exclude", "one.csv", "--exclude", "two.csv").err
+        assert "exclude:  one.csv: 12 rows, protects 11 licenses:" in said
+        assert f"  row 11  {IDS[9]}\n  and 1 more\n" in said
+        assert "warning: --exclude two.csv: 2 rows, protects no license of this list" in said
+
+
+def test_files_that_protect_every_license_are_refused(api: Served) -> None:
+    write("one.csv", IDS[:6])
+    write("two.csv", IDS[6:])
+
+    for command in (RUN, ("verify", "list.csv")):
+        ended = api.run(*command, "--exclude", "one.csv", "--exclude", "two.csv")
+        assert ended.code == 2
+        assert "--exclude protects all of its 12 licenses" in ended.err
+        assert api.reads() == []
+
+
+def test_a_keep_list_in_the_second_sheet_of_a_workbook_is_heeded(api: Served) -> None:
+    with xlsxwriter.Workbook("no.xlsx") as book:
+        book.add_worksheet("Legende").write(0, 0, "Diese Kunden bleiben")
+        sheet = book.add_worksheet("Kunden")
+        sheet.write_column(0, 1, ["Lizenz", IDS[2], f"{{{IDS[5].upper()}}}"])
+        sheet.hide()
+
+    ended = api.run(*RUN, "--exclude", "no.xlsx")
+
+    assert api.revoked() == set(IDS) - {IDS[2], IDS[5]}
+    assert "exclude:  no.xlsx: 4 rows, protects 2 licenses:" in ended.err

@@ -129,20 +129,23 @@ UNASKED = {
     "a file to exclude lists nothing": Case(
         (*RUN, "--exclude", "no.csv"), "not a single license ID", file("no.csv", "license_id\n")
     ),
-    "a file to exclude has a cell that holds no ID": Case(
+    "a file to exclude holds what is nearly an ID": Case(
         (*RUN, "--exclude", "no.csv"),
-        "row 3",
-        file("no.csv", f"license_id\n{IDS[0]}\nnonsense\n"),
+        "no.csv, row 3",
+        file("no.csv", f"license_id\n{IDS[0]}\n{IDS[1][:-1]}\n"),
     ),
-    "an excluded cell is no ID although the input may hold such": Case(
+    "what is nearly an ID is excluded although the input may hold such": Case(
         (*RUN, "--skip-invalid", "--exclude", "no.csv"),
-        "nonsense",
-        file("no.csv", f"license_id\n{IDS[0]}\nnonsense\n"),
+        IDS[1][:-1],
+        file("no.csv", f"license_id\n{IDS[0]}\n{IDS[1][:-1]}\n"),
     ),
-    "results to exclude hold an outcome that there is not": Case(
-        (*RUN, "--exclude", "other.csv", "-o", "new.csv"),
-        "revokd",
-        has_run(*RUN, "-o", "other.csv", then=edited("other.csv", ",revoked,true", ",revokd,true")),
+    "the list itself is excluded": Case(
+        (*RUN, "--exclude", "list.csv"), "--exclude protects all of its 6 licenses"
+    ),
+    "a row without an ID is excluded, and nobody is to look": Case(
+        (*RUN, "--no-look", "--exclude", "no.csv"),
+        "--exclude needs to look at the licenses",
+        file("no.csv", f"license_id\n{IDS[0]}\nKEY-1\n"),
     ),
     "results stand there already": Case(RUN, "exists already", file(RESULTS, "precious")),
     "a manifest stands there already": Case(
@@ -208,9 +211,6 @@ UNASKED = {
     ),
     "the input of a verify is the results of a rehearsal": Case(
         ("verify", "list.rehearsal.csv"), "rehearsal", has_run(*RUN, "--sandbox")
-    ),
-    "the input is the results of a verify": Case(
-        ("run", "list.verify.csv"), "bulk-revoke verify", has_run("verify", "list.csv")
     ),
     "the input is the results of a restore": Case(
         ("run", "list.results.restored.csv"),

@@ -45,6 +45,6 @@ def test_files_to_exclude_are_read_again_after_a_wait(listed: Path) -> None:
     waiting = settings(listed, exclude=(str(listed),), wait=60.0)
     task = read_task(REVOKE, waiting, api="sandbox")
 
-    assert task.excluded == {0, 1, 2}
+    assert task.excluded == {0: (0,), 1: (0,), 2: (0,)}
     assert is_stale(task, waiting)
     assert not is_stale(task, settings(listed, exclude=(str(listed),)))

@@ -138,7 +138,7 @@ async def test_a_read_that_is_tried_once_is_not_asked_again(error: ApiError) -> 
 
 @pytest.mark.parametrize(
     "error",
-    [RejectedError("no", status=404, code="X"), AccessError("no", status=401, code="Z"),
+    [RejectedError("no", status=409, code="X"), AccessError("no", status=401, code="Z"),
      ValueError("a bug")],
 )  # fmt: skip
 @pytest.mark.parametrize("once", [False, True])

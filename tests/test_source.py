@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import openpyxl
 import pytest
+import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,10 +25,11 @@ from batch.source.refusals import shown
 from batch.source.repeats import first_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 A, B, C = (f"aaaaaaaa-0000-4000-8000-00000000000{digit}" for digit in "123")
 FIXTURES = Path(__file__).parent / "fixtures"
+CASES = Path(__file__).parent / "cases"
 WHITE = st.text(st.sampled_from(" \t\u00a0\u2007\u202f\u3000"), max_size=3)
 
 
@@ -36,6 +38,7 @@ class Options(TypedDict, total=False):
     carry: Sequence[str]
     skip_invalid: bool
     outcomes: Collection[str]
+    by: str
 
 
 def listing(text: str, **options: Unpack[Options]) -> Listing:
@@ -397,7 +400,7 @@ def test_hidden_rows_are_refused_by_count_and_number_unless_included() -> None:
 
     assert 'sheet "July": 1 row with content is hidden or filtered: 8.' in caught.value.message
     assert "--include-hidden" in caught.value.hint
-    found = read(path, include_hidden=True)
+    found = read(path, sheet="July", include_hidden=True)
     assert list(found.rows) == [3, 4, 5, 8, 9]
     assert found.blank == 3
 
@@ -458,12 +461,169 @@ def test_results_with_nothing_left_to_do_are_refused() -> None:
     assert "no row of this results file is to be taken: revoked 2 · not_found 1" in message
 
 
-def test_a_table_that_only_resembles_results_is_taken_as_it_is() -> None:
-    assert ids(listing(f"row,license_id,outcome\n1,{A},revoked\n")) == [A]
+MARKED = ("license_id", "outcome", "was_revoked")
+
+
+@pytest.mark.parametrize(
+    "header", ["row,license_id,outcome", "id,was_revoked", "id,Was Revoked", "id,was_suspended"]
+)
+def test_a_table_that_only_resembles_results_is_refused(header: str) -> None:
+    error = refusal(f"{header}\n{A},{A},excluded\n")
+
+    assert "looks like results of bulk-revoke, but does not have all of" in error.message
+    assert "another header" in error.hint
+
+
+@pytest.mark.parametrize("outcome", ["already_revoked", "not_attempted", "would_revoke"])
+@pytest.mark.parametrize("before", [0, 5000])
+def test_a_list_with_an_outcome_of_a_run_and_without_its_header_is_refused(
+    outcome: str, before: int
+) -> None:
+    rows = [f"{A},x\n"] * before + [f"{B},{outcome}\n"]
+
+    error = refusal("id,why\n" + "".join(rows))
+
+    assert f"row {before + 2}: {outcome} is an outcome of bulk-revoke" in error.message
+
+
+@pytest.mark.parametrize("change", [str, str.upper, lambda name: f" {name.replace('_', ' ')} "])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_results_are_known_by_three_columns_whatever_stands_beside_them(
+    change: Callable[[str], str], order: tuple[int, ...]
+) -> None:
+    header = ["Note", *(change(MARKED[at]) for at in order), "Outcome of the call"]
+    rows = [
+        ["n", *((license_id, outcome, "false")[at] for at in order), "x"]
+        for license_id, outcome in ((A, "excluded"), (B, " Failed"), (C, "revoked"))
+    ]
+
+    found = listing("\n".join(map(",".join, [header, *rows])))
+
+    assert ids(found) == [B]
+    assert found.left_out == {"excluded": 1, "revoked": 1}
+
+
+def test_a_column_that_may_be_the_outcome_as_well_is_refused() -> None:
+    header = ",".join(MARKED)
+
+    twice = refusal(f"OUTCOME,{header.upper()}\n")
+
+    assert "2 columns may be the outcome of these results" in twice.message
+    assert ids(listing(f"OUTCOME,{header}\nrevoked,{A},failed,\n")) == [A]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("would_revoke", "would_revoke is an outcome of a dry run"),
+        ("restored", "restored is an outcome of bulk-revoke restore"),
+        ("", '"" is no outcome of a run'),
+        ("fialed", '"fialed" is no outcome of a run'),
+    ],
+)
+def test_a_row_that_no_run_has_left_to_do_is_refused(outcome: str, said: str) -> None:
+    error = refusal(results("failed", outcome, "failed"))
+
+    assert f"row 3: {said}" in error.message
+    assert error.hint
+
+
+def test_results_without_the_column_that_names_the_licenses_are_refused() -> None:
+    error = refusal(f"{','.join(MARKED)}\n{A},failed,false\n", by="key")
+
+    assert "results without their column license_key" in error.message
 
 
 def test_unfinished_is_what_a_run_takes_up_again() -> None:
     assert {"failed", "unknown", "not_attempted"} == UNFINISHED
+
+
+# Sheets beside the one that is read
+
+
+def sheets(path: Path, **cells: list[list[str]]) -> str:
+    """A workbook; a sheet whose name ends in _ is hidden."""
+    with xlsxwriter.Workbook(path) as book:
+        for name, rows in cells.items():
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(rows):
+                sheet.write_row(number, 0, row)
+            if name.endswith("_"):
+                sheet.hide()
+    return str(path)
+
+
+def test_another_visible_sheet_with_ids_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = sheets(
+        tmp_path / "l.xlsx",
+        EU=[["id"], [A]],
+        Notes=[["call Acme first"]],
+        US=[["", ""], ["", "x"], ["", f" {B.upper()} "]],
+        Old_=[["id"], [C]],
+    )
+
+    with pytest.raises(InputError) as caught:
+        read(path)
+
+    assert 'beside sheet "EU", sheet "US" holds license IDs too' in caught.value.message
+    assert "--sheet" in caught.value.hint
+    assert ids(read(path, sheet="EU")) == [A]
+    assert ids(read(path, sheet="4")) == [C]
+
+
+def test_by_key_another_visible_sheet_with_the_same_header_is_refused(tmp_path: Path) -> None:
+    path = sheets(
+        tmp_path / "l.xlsx",
+        EU=[["Customer", "License Key"], ["x", "K-1"]],
+        Other=[["Customer", "Product Key"], ["x", "K-3"]],
+        US=[["July"], ["license_key", "Customer"], ["K-2", "x"]],
+    )
+
+    with pytest.raises(InputError, match='beside sheet "EU", sheet "US" holds license keys too'):
+        read(path, by="key")
+
+    assert read(path, by="key", sheet="EU").keys == ["K-1"]
+
+
+def test_a_list_by_key_without_a_header_goes_on_nowhere(tmp_path: Path) -> None:
+    path = sheets(tmp_path / "l.xlsx", EU=[["K-1"], ["K-2"]], US=[["K-3"]])
+
+    assert read(path, by="key").keys == ["K-1", "K-2"]
+
+
+def test_a_sheet_beside_the_list_that_cannot_be_read_is_refused_with_a_way_out(
+    tmp_path: Path,
+) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["id"])
+    book.worksheets[0].append([A])
+    book.create_sheet("Sums").append(["=1+1"])
+    book.save(tmp_path / "l.xlsx")
+
+    with pytest.raises(InputError) as caught:
+        read(str(tmp_path / "l.xlsx"))
+
+    assert 'sheet "Sums", row 1: a formula without its result' in caught.value.message
+    assert "--sheet" in caught.value.hint
+    assert ids(read(str(tmp_path / "l.xlsx"), sheet="1")) == [A]
+
+
+def test_the_example_of_a_sheet_for_each_region_is_refused_naming_the_others() -> None:
+    with pytest.raises(InputError) as caught:
+        read(str(CASES / "sheets-per-region.xlsx"))
+
+    names = [sheet.title for sheet in openpyxl.load_workbook(CASES / "sheets-per-region.xlsx")]
+    assert all(f'"{name}"' in caught.value.message for name in names)
+
+
+def test_the_example_of_results_with_a_note_column_leaves_out_what_the_results_leave_out() -> None:
+    edited, written = (
+        read(str(CASES / f"results-{name}.csv")) for name in ("with-a-note-column", "as-written")
+    )
+
+    assert ids(edited) == ids(written)
+    assert edited.left_out == written.left_out
+    assert edited.left_out["excluded"] > 0
 
 
 # The file as a whole
@@ -510,7 +670,7 @@ def test_a_workbook_is_read_without_pandas() -> None:
     path = FIXTURES / "gnumeric.ods"
     code = (
         "import sys; from batch.source import read; "
-        f"read({str(path)!r}, include_hidden=True); print('pandas' in sys.modules)"
+        f"read({str(path)!r}, sheet='1', include_hidden=True); print('pandas' in sys.modules)"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

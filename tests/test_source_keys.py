@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import uuid
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import openpyxl
@@ -14,8 +13,7 @@ from hypothesis import strategies as st
 
 from batch.columns import COLUMNS
 from batch.errors import InputError
-from batch.model import Listing, Outcome
-from batch.source import ALL_LICENSES, read
+from batch.source import read
 from batch.source.ids import NO_ID
 from batch.source.keys import LONGEST_KEY, Keys, parse_key
 from batch.source.repeats import first_keys
@@ -25,6 +23,8 @@ from tests.builders import calm
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
+
+    from batch.model import Listing
 
 A, B, C = "0A2035-E8A2A3", "7c9e-66FF", "PROMO-2026-X"
 ID = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -380,21 +380,6 @@ def test_an_edited_results_file_with_a_wrong_id_is_to_be_corrected() -> None:
     error = refusal(results(("x", A, "failed")), by="id")
 
     assert error.hint.startswith("correct them (an ID reads like ")
-
-
-@pytest.mark.parametrize("by", ["id", "key"])
-def test_every_license_of_a_results_file_can_be_taken_from_a_journal_too(by: str) -> None:
-    named = [(str(uuid.UUID(int=number)), f"K{number}") for number in range(len(Outcome))]
-    rows = [(*name, str(outcome)) for name, outcome in zip(named, Outcome, strict=True)]
-    rows += [(*named[0], "planned"), ("", "", "invalid"), ("", "", "rev")]
-
-    found = listing(results(*rows), by, outcomes=ALL_LICENSES)
-
-    wanted = [name for name, outcome in zip(named, Outcome, strict=True) if outcome != "invalid"]
-    taken = {found.named(entry) for entry in range(len(found))}
-    assert taken == {name[by == "key"] for name in wanted}
-    assert found.repeats(len(found) - 1)
-    assert found.left_out == {"invalid": 2, "rev": 1}
 
 
 def test_a_journal_is_refused_where_not_all_its_rows_are_wanted() -> None:

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import InputError
-from batch.tables import delimited, encoding, open_table, stored
+from batch.tables import delimited, encoding, stored
 from batch.tables.delimited import read_delimited
 from batch.tables.delimiter import find_delimiter
+from tests.builders import open_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -345,6 +346,8 @@ def test_a_path_that_cannot_be_opened_is_refused() -> None:
 
 
 def test_a_sheet_of_a_text_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("id\n")
+
     with (
         pytest.raises(InputError, match="has no sheets"),
         open_table(str(tmp_path / "l.csv"), sheet="July"),

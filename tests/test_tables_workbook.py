@@ -14,11 +14,12 @@ import pytest
 import xlsxwriter
 
 from batch.errors import InputError
-from batch.tables import archive, calamine, open_table, sheets, workbook
+from batch.tables import archive, calamine, sheets, workbook
 from batch.tables.calamine import Survey, read_columns
 from batch.tables.numbers import date_of, is_date_format
 from batch.tables.sheets import text_of
 from batch.tables.table import SIZE_LIMIT, Row
+from tests.builders import open_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

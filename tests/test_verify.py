@@ -77,11 +77,9 @@ def test_a_run_is_verified_by_its_results(api: Served) -> None:
 
     ended = api.run("verify", RESULTS)
 
-    assert ended.code == 0
+    assert ended.code == 1
     assert ended.summary["results"] == "list.results.verify.csv"
-    assert ended.counts == {"verified": 9}
-    assert IDS[1] not in ended.column("license_id")
-    assert "1 failed" in ended.err
+    assert ended.counts == {"verified": 9, "not_revoked": 1}
 
 
 def test_a_license_that_somebody_has_approved_again_is_found(api: Served) -> None:
@@ -106,14 +104,29 @@ def test_a_license_that_may_have_been_revoked_is_verified_as_well(api: Served) -
     assert ended.counts == {"verified": 10}
 
 
-def test_licenses_that_were_never_sent_are_no_drift(api: Served) -> None:
-    api.run(*RUN, "--limit", "4")
+def test_of_results_all_rows_are_verified_but_those_that_nobody_wanted_revoked(
+    api: Served,
+) -> None:
+    write("list.csv", [*IDS, "nonsense"])
+    write("no.csv", IDS[:1])
+    api.run(*RUN, "--limit", "4", "--skip-invalid", "--exclude", "no.csv")
 
     ended = api.run("verify", RESULTS)
 
-    assert ended.code == 0
-    assert ended.counts == {"verified": 4}
-    assert "6 not_attempted" in ended.err
+    assert ended.code == 1
+    assert ended.counts == {"verified": 4, "not_revoked": 5}
+    assert "1 excluded, 1 invalid" in ended.err
+
+
+def test_what_a_verify_has_found_can_be_revoked_by_its_results(api: Served) -> None:
+    api.turn(*IDS[3:], revoked=True)
+    api.run(*VERIFY)
+
+    ended = api.run("run", "list.verify.csv")
+
+    assert api.patches() == IDS[:3]
+    assert ended.counts == {"revoked": 3}
+    assert "left out, by their outcome in the earlier run: 7 verified" in ended.err
 
 
 def test_what_is_excluded_is_not_verified(api: Served) -> None:

@@ -168,7 +168,7 @@ OPTIONS = {
             metavar="FILE",
             type=PATH,
             multiple=True,
-            help="Never touch the licenses that this file lists; read like INPUT. Repeatable.",
+            help="Never touch what this file names, by ID or key, in any cell. Repeatable.",
         ),
         _safety(
             "--expect-product",

@@ -38,8 +38,8 @@ from batch.errors import ConfigError
 def command(context: click.Context, /, *, manifest: bool, **_: Any) -> int:  # noqa: ANN401
     """Read every license that INPUT lists: is it revoked?
 
-    INPUT is what `bulk-revoke run` takes; of a results file the rows are read that it calls
-    revoked, already_revoked or unknown. Nothing is changed.
+    INPUT is what `bulk-revoke run` takes; of a results file all rows are read but those that are
+    excluded or invalid. Nothing is changed.
     """
     if manifest:
         return _compare(context)

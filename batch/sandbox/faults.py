@@ -97,6 +97,13 @@ def _edited(edit: Callable[[Any], Any], reply: Reply) -> Reply:
     return replace(reply, body=success(edited).body)
 
 
+def _error_edited(edit: Callable[[Any], Any], reply: Reply) -> Reply:
+    """The API's error body edited; any other answer stays as it is."""
+    if reply.status < 400 or not reply.from_api:
+        return reply
+    return replace(reply, body=success(edit(json.loads(reply.body))).body)
+
+
 FAULTS = {
     "503_retry_after": Fault(
         "503 with Retry-After: 1", headers={"Retry-After": "1"}, reshape=partial(_api_error, 503)
@@ -106,6 +113,7 @@ FAULTS = {
     ),
     "html_502": Fault("502, a proxy's page", reshape=partial(_page, 502, "502 Bad Gateway")),
     "html_200": Fault("200, a captive portal's page", reshape=partial(_page, 200, "Sign in")),
+    "html_403": Fault("403, a firewall's page", reshape=partial(_page, 403, "403 Forbidden")),
     "html_404": Fault("404 without the API's body", reshape=partial(_page, 404, "404 Not Found")),
     "redirect": Fault("302 to /elsewhere of the sandbox", reshape=_redirect),
     "reset_before": Fault("connection reset", deliver=Wire.reset),
@@ -144,6 +152,16 @@ FAULTS = {
     "wrong_id": Fault(
         "200 for another license, nothing applied",
         reshape=partial(_edited, lambda license_: license_ | {"id": STRANGER}),
+    ),
+    "no_code": Fault(
+        "an error of the API without its code",
+        applied=True,
+        reshape=partial(_error_edited, lambda it: {"message": it["message"]}),
+    ),
+    "null_code": Fault(
+        "an error of the API with code: null",
+        applied=True,
+        reshape=partial(_error_edited, lambda it: it | {"code": None}),
     ),
     "not_revoked": Fault(
         "200 for this license with the other value, nothing applied",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+from batch.source.earlier import refuse_leftovers
 from batch.text import uncell
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 class Collector:
     """Takes the rows of a table block by block.
 
+    Args:
+        title: The input, for messages.
+        layout: Where its columns stand.
+        names: Takes the cells with the IDs or keys.
+        earlier: Says which rows are taken, if the input is the results of an earlier run.
+
     Attributes:
         rows: Row number of each entry.
         names: ID or key of each entry.
@@ -26,7 +33,10 @@ class Collector:
         blank: Rows without content.
     """
 
-    def __init__(self, layout: Layout, names: Ids | Keys, earlier: EarlierResults | None) -> None:
+    def __init__(
+        self, title: str, layout: Layout, names: Ids | Keys, earlier: EarlierResults | None
+    ) -> None:
+        self._title = title
         self._layout = layout
         self._earlier = earlier
         self._first_data = layout.first_row + (1 if layout.header else 0)
@@ -40,6 +50,8 @@ class Collector:
         """Take the rows of the next block, as far as they hold data."""
         block = block.since(self._first_data)
         cells = block.columns[self._layout.column]
+        if self._earlier is None:
+            refuse_leftovers(self._title, block, self._layout.column)
         if self._earlier or not self.names.add_all(cells):
             for index, cell in enumerate(cells):
                 self._add_row(block, index, cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,11 @@ from batch.source.keys import LONGEST_KEY, Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def simplified(header: str) -> str:
+    """A header without case, blanks, ``_`` and ``-``."""
+    return re.sub(r"[\s_-]", "", header).lower()
 
 
 @dataclass(frozen=True, slots=True)

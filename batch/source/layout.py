@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.columns import COLUMNS
 from batch.errors import InputError
-from batch.source.earlier import is_results_header
+from batch.source.earlier import results_columns
+from batch.source.kinds import simplified
 from batch.source.refusals import shown, shown_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from batch.source.kinds import Kind
     from batch.tables import Row
@@ -28,6 +28,7 @@ class Layout:
         width: Cells of that row: the most that any row may have.
         column: Index of the column of IDs or keys, counted from 0.
         carried: Indexes of the carried columns, in the order they were asked for.
+        results: Where the columns of a results file stand, by name; None for another input.
     """
 
     first_row: int
@@ -35,6 +36,7 @@ class Layout:
     width: int
     column: int
     carried: tuple[int, ...]
+    results: dict[str, int] | None = None
 
 
 def find_layout(
@@ -47,11 +49,13 @@ def find_layout(
             asked for is missing or not the only one of its name.
     """
     first = head[0]
-    if is_results_header(first.cells):
-        # Whatever else it carries, and whatever the original's column was called.
-        found: int | None = COLUMNS.index(kind.results_column)
-    else:
-        found = _named_column(title, first, kind, column)
+    results = results_columns(title, first.cells)
+    # Results have their column, whatever else they carry and however the original's was called.
+    found = (
+        _named_column(title, first, kind, column)
+        if results is None
+        else _results_column(title, first, kind, results)
+    )
     is_header = found is not None
     width = len(first.cells)
     if found is None:
@@ -70,6 +74,17 @@ def find_layout(
         width=width,
         column=found,
         carried=tuple(carried(title, first, name) for name in carry),
+        results=results,
+    )
+
+
+def _results_column(title: str, row: Row, kind: Kind, results: Mapping[str, int]) -> int:
+    if kind.results_column in results:
+        return results[kind.results_column]
+    raise InputError(
+        f"{title}: results without their column {kind.results_column}.\n"
+        f"  Columns seen: {shown_columns(row.cells)}.",
+        hint="name a results file as it was written.",
     )
 
 
@@ -92,11 +107,6 @@ def _named_column(title: str, row: Row, kind: Kind, column: str | None) -> int |
         if fits:
             return fits[0]
     return None
-
-
-def simplified(header: str) -> str:
-    """A header without case, blanks, ``_`` and ``-``."""
-    return re.sub(r"[\s_-]", "", header).lower()
 
 
 def _refuse_title_line(title: str, head: Sequence[Row], kind: Kind, column: str | None) -> None:

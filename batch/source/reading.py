@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from batch.errors import InputError
 from batch.model import UNFINISHED, Listing
 from batch.source.collector import Collector
-from batch.source.earlier import EarlierResults, is_results_header
-from batch.source.kinds import KINDS
-from batch.source.layout import find_layout, simplified
+from batch.source.earlier import EarlierResults
+from batch.source.kinds import KINDS, simplified
+from batch.source.layout import find_layout
+from batch.source.other_sheets import refuse_other_sheets
 from batch.source.refusals import SHOWN_ROWS, shown, shown_rows
 from batch.text import counted
 
@@ -46,29 +47,32 @@ def read(
             numbers, counted from 1.
         skip_invalid: Keep cells that hold no ID or key as `Listing.invalid` instead of refusing.
         include_hidden: Take hidden and filtered rows like any other instead of refusing.
-        outcomes: Which rows to take if the input is the results file of an earlier run;
-            `ALL_LICENSES` also reads the journal of a run that has not ended.
+        outcomes: Which rows to take if the input is the results file of an earlier run.
         stdin: Where standard input is read from, if not from the process's own.
 
     Raises:
         InputError: The input cannot be read as a whole, or does not say which licenses are
             meant. Nothing of it can be used.
     """
-    from batch.tables import open_table  # noqa: PLC0415 - importing this must stay cheap
+    from batch.tables import open_tables  # noqa: PLC0415 - importing this must stay cheap
 
     kind = KINDS[by]
-    with open_table(path, sheet=sheet, stdin=stdin) as table:
+    with open_tables(path, stdin=stdin) as tables:
+        chosen = tables.choose(sheet)
+        table = tables.read(chosen)
         if not include_hidden:
             _refuse_hidden(table)
         if not table.head:
             raise InputError(f"{table.title} is empty.", hint="is this the right file?")
         layout = find_layout(table.title, table.head, kind, column, carry)
         earlier = None
-        if is_results_header(layout.header):
-            earlier = EarlierResults(table.title, kind, outcomes)
-        collector = Collector(layout, kind.names(), earlier)
+        if layout.results is not None:
+            earlier = EarlierResults(table.title, kind, layout.results, outcomes)
+        collector = Collector(table.title, layout, kind.names(), earlier)
         for block in _as_wide_as(layout, table):
             collector.add(block)
+        if sheet is None:
+            refuse_other_sheets(tables, chosen, kind, layout)
     left_out = earlier.left_out if earlier else {}
     if not skip_invalid:
         _refuse_invalid(table.title, collector, kind, layout)
@@ -169,6 +173,6 @@ def _holds_the_other(kind: Kind, layout: Layout, collector: Collector) -> bool:
     """Whether the invalid cells come from licenses that are listed by the other kind."""
     if layout.header is None:
         return False
-    if is_results_header(layout.header):
+    if layout.results is not None:
         return "" in collector.invalid.values()
     return simplified(layout.header[layout.column]) in kind.other.headers

@@ -1,7 +1,7 @@
 """File formats: bytes in, rows of text out.
 
 ========== ====================================================================
-opening    which reader a file needs: `open_table`
+opening    which reader a file needs: `open_tables`
 table      what every reader hands on: `Table`, `Block`, `Row`
 stored     the bytes: opened, counted, recognised, inflated
 encoding   text: which characters they are
@@ -25,7 +25,7 @@ first file needs them: pandas alone costs half a second.
 
 from __future__ import annotations
 
-from batch.tables.opening import open_table
+from batch.tables.opening import Tab, Tables, open_tables
 from batch.tables.table import Block, Row, Table, is_blank
 
-__all__ = ["Block", "Row", "Table", "is_blank", "open_table"]
+__all__ = ["Block", "Row", "Tab", "Table", "Tables", "is_blank", "open_tables"]

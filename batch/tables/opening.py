@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,7 +14,7 @@ from batch.tables.delimited import read_delimited
 from batch.tables.stored import STDIN, TEXT, format_of, inflated, open_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from batch.tables.table import Table
@@ -24,39 +26,106 @@ _CHUNK = 1024 * 1024
 _KNOWN = " ".join((*_TEXT_ENDINGS, *_WORKBOOK_ENDINGS))
 
 
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A table of a file that can be read.
+
+    Attributes:
+        name: Of the worksheet; empty for a text file.
+        visible: Whether a person sees it who opens the file.
+        read: Reads it; raises `InputError` where that cannot be done in full.
+    """
+
+    name: str
+    visible: bool
+    read: Callable[[], Table]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """The tables of a file: the worksheets of a workbook, or the one of a text file.
+
+    Attributes:
+        title: The file, for messages.
+        tabs: Its tables, in order.
+        is_text: Whether it is a text file, which has no sheets.
+    """
+
+    title: str
+    tabs: Sequence[Tab]
+    is_text: bool
+    _opened: ExitStack = field(default_factory=ExitStack)
+
+    def choose(self, wanted: str | None) -> Tab:
+        """The table that is meant.
+
+        Args:
+            wanted: Name of a worksheet, else its number among all of them, counted from 1; None
+                for the first visible one.
+
+        Raises:
+            InputError: There is no such sheet.
+        """
+        if wanted is not None and self.is_text:
+            raise InputError(f"{self.title} is text and has no sheets.", hint="leave out --sheet.")
+        names = ", ".join(f'"{tab.name}"' for tab in self.tabs) or "none"
+        if wanted is None:
+            for tab in self.tabs:
+                if tab.visible:
+                    return tab
+            raise InputError(
+                f"{self.title} has no visible sheet. Sheets: {names}.",
+                hint="name one with --sheet.",
+            )
+        for tab in self.tabs:
+            if tab.name == wanted:
+                return tab
+        if wanted.isdecimal() and 1 <= int(wanted) <= len(self.tabs):
+            return self.tabs[int(wanted) - 1]
+        raise InputError(
+            f'{self.title} has no sheet "{wanted}". Sheets: {names}.',
+            hint="name one of these with --sheet.",
+        )
+
+    def read(self, tab: Tab) -> Table:
+        """The rows of a table; they can be read until the file is closed.
+
+        Raises:
+            InputError: Not all of it can be read; also while its rows are read.
+        """
+        table = tab.read()
+        self._opened.callback(table.blocks.close)
+        return table
+
+
 @contextmanager
-def open_table(
-    path: str, *, sheet: str | None = None, stdin: BinaryIO | None = None
-) -> Iterator[Table]:
+def open_tables(path: str, *, stdin: BinaryIO | None = None) -> Iterator[Tables]:
     """Open an input; its rows can be read until the context ends.
 
     Args:
         path: A file, or ``-`` for text on standard input.
-        sheet: Name of a worksheet or its number, counted from 1; None for the first visible.
         stdin: Where standard input is read from, if not from the process's own.
 
     Raises:
-        InputError: The file cannot be opened, or is not what its name promises; also while
-            rows are read.
+        InputError: The file cannot be opened, or is not what its name promises.
     """
     title = "standard input" if path == STDIN else path
     ending = ".csv" if path == STDIN else _ending(path)
-    if sheet is not None and ending not in _WORKBOOK_ENDINGS:
-        raise InputError(f"{title} is text and has no sheets.", hint="leave out --sheet.")
-    with open_stored(path, stdin) as handle:
+    with open_stored(path, stdin) as handle, ExitStack() as opened:
         content = format_of(handle)
         handle.seek(0)
         sha256 = _sha256(handle)
         if ending in _WORKBOOK_ENDINGS:
-            from batch.tables.workbook import read_workbook  # noqa: PLC0415 - see the package
+            from batch.tables.workbook import read_sheet, sheets_of  # noqa: PLC0415 - see the package
 
-            table = read_workbook(handle, title, sha256, content, sheet)
-        elif ending in _GZIP_ENDINGS:
-            table = _read_gzip(handle, title, sha256, content)
+            tabs = [
+                Tab(sheet.name, sheet.visible, partial(read_sheet, sheet, title, sha256))
+                for sheet in sheets_of(handle, title, content)
+            ]
         else:
-            table = _read_text(handle, title, sha256, content)
-        with closing(table.blocks):
-            yield table
+            read = _read_gzip if ending in _GZIP_ENDINGS else _read_text
+            tabs = [Tab("", True, partial(read, handle, title, sha256, content))]
+        yield Tables(title, tabs, ending not in _WORKBOOK_ENDINGS, opened)
 
 
 def _sha256(handle: BinaryIO) -> str:

@@ -25,24 +25,17 @@ _HIDDEN_UNKNOWN = "the file does not say which rows are hidden; all were taken."
 _AS_XLSX = "open it in a spreadsheet program and save it as xlsx, or as CSV."
 
 
-def read_workbook(
-    handle: BinaryIO, title: str, sha256: str, content: str, wanted: str | None
-) -> Table:
+def read_sheet(sheet: Sheet, title: str, sha256: str) -> Table:
     """The rows of one sheet.
 
     Args:
-        handle: The workbook.
+        sheet: The sheet.
         title: The file, for messages.
         sha256: Hex digest of the file.
-        content: What its first bytes say it is.
-        wanted: Name of the sheet, else its number among all worksheets, counted from 1;
-            None for the first visible one.
 
     Raises:
-        InputError: It is no workbook, there is no such sheet, or not all of it can be read; the
-            last also while blocks are read.
+        InputError: Not all of it can be read; also while blocks are read.
     """
-    sheet = _chosen(_sheets(handle, title, content), wanted, title)
     title = f'{title}, sheet "{sheet.name}"'
     contents = sheet.read()
     if isinstance(contents, Contents):
@@ -62,7 +55,17 @@ def read_workbook(
     )
 
 
-def _sheets(handle: BinaryIO, title: str, content: str) -> list[Sheet]:
+def sheets_of(handle: BinaryIO, title: str, content: str) -> list[Sheet]:
+    """The worksheets of a workbook, in order.
+
+    Args:
+        handle: The workbook.
+        title: The file, for messages.
+        content: What its first bytes say it is.
+
+    Raises:
+        InputError: It is no workbook, damaged or encrypted.
+    """
     if content == OLE:
         return xls_sheets(handle, title)
     if content == ZIP:
@@ -81,25 +84,6 @@ def _sheets(handle: BinaryIO, title: str, content: str) -> list[Sheet]:
             hint="if it is CSV, give it the ending .csv.",
         )
     raise InputError(f"{title} is not a workbook: by its content it is {content}.", hint=_AS_XLSX)
-
-
-def _chosen(sheets: list[Sheet], wanted: str | None, title: str) -> Sheet:
-    names = ", ".join(f'"{sheet.name}"' for sheet in sheets) or "none"
-    if wanted is None:
-        for sheet in sheets:
-            if sheet.visible:
-                return sheet
-        raise InputError(
-            f"{title} has no visible sheet. Sheets: {names}.", hint="name one with --sheet."
-        )
-    for sheet in sheets:
-        if sheet.name == wanted:
-            return sheet
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(sheets):
-        return sheets[int(wanted) - 1]
-    raise InputError(
-        f'{title} has no sheet "{wanted}". Sheets: {names}.', hint="name one of these with --sheet."
-    )
 
 
 def _noted(blocks: Iterable[Block], seen: list[Block]) -> Iterator[Block]:
