@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -130,6 +131,18 @@ def test_the_fields_of_the_summary_are_those_of_the_code() -> None:
     listed = re.findall(r"`(\w+)`", section(REFERENCE, "`--json`"))
 
     assert listed == [field.name for field in fields(Summary)]
+
+
+def test_the_table_of_dependencies_gives_the_lower_bounds_that_apply() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["fast"], *extras["notify"]]
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| ([^|]+) \|", section(page, "Dependencies"), re.MULTILINE)
+
+    listed = {bound for cell in cells for bound in re.findall(r"[\w-]+ ≥ [\d.]+", cell.lower())}
+
+    assert listed == {re.sub(r"^([\w-]+)>=([\d.]+),.*", r"\1 ≥ \2", each) for each in needed}
 
 
 def test_the_changelog_speaks_of_this_version() -> None:

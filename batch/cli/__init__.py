@@ -54,7 +54,7 @@ class _Commands(click.Group):
     cls=_Commands,
     name="bulk-revoke",
     context_settings={
-        "help_option_names": ["-h", "--help"],
+        "help_option_names": ["--help", "-h"],
         "auto_envvar_prefix": "BULK_REVOKE",
         "max_content_width": 100,
     },
