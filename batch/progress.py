@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Never, TextIO
-
-from tqdm import tqdm
 
 from batch.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from batch.clock import Clock
+
+
+@contextmanager
+def _hidden(prefix: str) -> Iterator[None]:
+    """Hide what the user has set under names that begin so."""
+    found = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(prefix)}
+    try:
+        yield
+    finally:
+        os.environ.update(found)
+
+
+# As it is imported it makes them arguments of every bar: some hide it, some end the run.
+with _hidden("TQDM_"):
+    from tqdm import tqdm
 
 LINES_AT = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds after the start at which a line is printed where there is no bar; from the last one on,
 every `LINES_AT[-1]` seconds."""
+
+USUAL_COLUMNS = 80
+"""Width of a terminal that does not know its size, as under ``docker run -t`` and expect."""
 
 
 class _Lasting:
@@ -67,6 +84,14 @@ class Screen:
         """Whether a person may be looking."""
         return self.stream.isatty()
 
+    @property
+    def columns(self) -> int:
+        """Characters that fit on a line without being wrapped."""
+        columns = 0
+        with suppress(OSError, ValueError):
+            columns = os.get_terminal_size(self.stream.fileno()).columns
+        return (columns or USUAL_COLUMNS) - 1
+
     def say(self, text: str) -> None:
         """Write lines above the bar, unless quiet."""
         if not self.quiet:
@@ -114,7 +139,7 @@ class Progress:
                 total=total,
                 file=screen.stream,
                 unit=unit[0],
-                dynamic_ncols=True,
+                ncols=screen.columns,
                 postfix="failed 0",
                 bar_format=self._phase + "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
                 " [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
@@ -139,6 +164,7 @@ class Progress:
     def tick(self) -> None:
         """Keep the bar's clock going, or print a line when one is due; call it once a second."""
         if self._bar is not None:
+            self._bar.ncols = self._screen.columns
             self._bar.refresh()
             return
         elapsed = self._clock.now() - self._started

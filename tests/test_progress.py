@@ -3,7 +3,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import subprocess
 import sys
+import termios
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +16,8 @@ from batch.logs import Redactor
 from batch.progress import Progress, Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from typing import TextIO
 
 
 class Terminal(io.StringIO):
@@ -182,6 +186,83 @@ def test_what_is_expected_can_be_corrected_on_the_way(time: Time) -> None:
 
     assert lines.getvalue().startswith("1 of 5 licenses done")
     assert "| 1/5 [" in bar.getvalue().split("\r")[-1]
+
+
+@contextmanager
+def at_a_terminal(rows: int, columns: int) -> Iterator[tuple[int, TextIO]]:
+    """A pseudo terminal of this size: what is seen of it, and what is written to."""
+    seen, slave = os.openpty()
+    os.set_blocking(seen, False)
+    termios.tcsetwinsize(slave, (rows, columns))
+    with os.fdopen(slave, "w", encoding="utf-8") as stream:
+        yield seen, stream
+    os.close(seen)
+
+
+def shown(seen: int) -> str:
+    """The line that stands on a terminal; empty if nothing was written since."""
+    text = ""
+    with suppress(BlockingIOError):
+        while True:
+            text += os.read(seen, 4096).decode()
+    return text.rstrip("\r\n").split("\n")[-1].split("\r")[-1].rstrip()
+
+
+def test_a_bar_takes_the_width_of_its_terminal_as_it_is_now(time: Time) -> None:
+    with at_a_terminal(24, 100) as (seen, stream):
+        progress = Progress(Screen(stream), time.clock, 3)
+        wide = shown(seen)
+        termios.tcsetwinsize(seen, (24, 60))
+        progress.tick()
+        narrow = shown(seen)
+        progress.close()
+
+    assert (len(wide), len(narrow)) == (99, 59)
+
+
+def test_a_terminal_that_does_not_know_its_size_has_a_bar_of_80_columns(time: Time) -> None:
+    with at_a_terminal(0, 0) as (seen, stream):
+        progress = Progress(Screen(stream), time.clock, 3)
+        progress.step()
+        progress.tick()
+        bar = shown(seen)
+        progress.close()
+
+    assert "| 1/3 [" in bar
+    assert len(bar) == 79
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["TQDM_MININTERVAL=abc", "TQDM_ASCII=1", "TQDM_GUI=1", "TQDM_DISABLE=0", "TQDM_NROWS=1",
+     "TQDM_POSITION=7", "TQDM_LEAVE=", "TQDM_DELAY=600", "TQDM_INITIAL=2"],
+)  # fmt: skip
+def test_what_a_user_has_set_for_other_bars_is_nothing_to_this_one(variable: str) -> None:
+    program = """
+import os
+from batch.clock import Clock
+from batch.progress import Progress, Screen
+progress = Progress(Screen(), Clock(), 3)
+progress.step(2)
+progress.tick()
+progress.close()
+print(*(name for name in os.environ if name.startswith("TQDM_")))
+"""
+    name, _, value = variable.partition("=")
+    with at_a_terminal(24, 80) as (seen, stream):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {name: value},
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            text=True,
+        )
+        bar = shown(seen)
+
+    assert done.returncode == 0, bar
+    assert "| 2/3 [" in bar
+    assert done.stdout.split() == [name], "children of ours still have it"
 
 
 def test_a_message_is_written_above_the_bar(time: Time) -> None:
