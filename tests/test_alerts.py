@@ -24,7 +24,8 @@ from hypothesis import given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
-from batch.alerts import MOST_PARTS, SHORTEST_SECRET, Alerts
+from batch.alerts import SHORTEST_SECRET, Alerts
+from batch.alerts.child import MOST_PARTS
 from batch.ending import Ending
 from batch.errors import ConfigError
 from tests.builders import calm
@@ -77,7 +78,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
             super().__init__(*arguments, **options)  # type: ignore[call-overload]
             started.append(self)
 
-    monkeypatch.setattr("batch.alerts.Popen", Kept)
+    monkeypatch.setattr("batch.alerts.telling.Popen", Kept)
     return started
 
 
