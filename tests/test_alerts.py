@@ -341,16 +341,30 @@ def test_a_redirect_is_not_followed() -> None:
     assert asked == ""
 
 
-def test_a_certificate_is_trusted_where_the_environment_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A certificate of an authority that the environment names."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    return context
 
-    with webhook(tls=context) as hook:
+
+def test_a_certificate_is_trusted_where_the_environment_says_so(trusted: ssl.SSLContext) -> None:
+    with webhook(tls=trusted) as hook:
+        assert Alerts.read([hook.url], None).send(ending()) == ""
+
+    assert len(hook.received) == 1
+
+
+def test_a_log_of_tls_keys_that_cannot_be_written_keeps_no_alert_from_being_sent(
+    trusted: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys.log")
+
+    with webhook(tls=trusted) as hook:
         assert Alerts.read([hook.url], None).send(ending()) == ""
 
     assert len(hook.received) == 1

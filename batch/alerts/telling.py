@@ -109,8 +109,12 @@ class Alerts:
 
 
 def _environment() -> dict[str, str]:
-    """The child's environment: this very package, no token of ours, and no login for a host."""
-    found = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+    """The child's environment: this very package, no token of ours, and no login for a host.
+
+    And no log of TLS keys: where it cannot be written, no connection would be made.
+    """
+    left_out = {TOKEN_VARIABLE, "SSLKEYLOGFILE"}
+    found = {name: value for name, value in os.environ.items() if name not in left_out}
     paths = (str(Path(batch.__file__).parents[1]), found.get("PYTHONPATH"))
     direct = found.get("no_proxy") or found.get("NO_PROXY") or ""
     if direct.strip() != "*":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+from pathlib import Path
 from threading import Event, Thread
 
 from batch.errors import ConfigError
@@ -52,8 +54,9 @@ def restrain_libraries() -> None:
     its import fails (confident-ai/deepeval#2288).
 
     Raises:
-        ConfigError: No threads are to be had. Nothing was sent.
+        ConfigError: No threads are to be had, or keys of TLS cannot be logged. Nothing was sent.
     """
+    check_key_log()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         tempfile.gettempdir()
@@ -76,3 +79,25 @@ def restrain_libraries() -> None:
         over.set()
         for thread in started:
             thread.join()
+
+
+def check_key_log() -> None:
+    """Refuse a log of TLS keys that cannot be written; call it before aiohttp is imported.
+
+    Whatever makes an SSL context opens it (``ssl.create_default_context``), aiohttp as it is
+    imported, with an error that does not name it.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    log = os.environ.get("SSLKEYLOGFILE")
+    if not log or sys.flags.ignore_environment:  # as Python has it
+        return
+    try:
+        with Path(log).open("ab"):
+            pass
+    except OSError as cause:
+        raise ConfigError(
+            f"SSLKEYLOGFILE: {log}: cannot be written: {cause.strerror}",
+            hint="unset SSLKEYLOGFILE, or name a file in it that can be written.",
+        ) from cause

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batch.cli.libraries import check_key_log
 from batch.errors import ConfigError, ResultsError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def command(
 
     Nothing of it is real. Interrupt it to end it.
     """
+    check_key_log()
     from batch.sandbox import Sandbox  # noqa: PLC0415 - keeps --help free of aiohttp
     from batch.settings import Rate  # noqa: PLC0415
 

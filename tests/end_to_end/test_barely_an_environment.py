@@ -627,6 +627,35 @@ def test_where_no_thread_can_be_started_nothing_is_sent(place: Command) -> None:
     assert "ulimit -u" in err
 
 
+@pytest.mark.parametrize("command", ["run", "verify", "sandbox"])
+def test_where_the_keys_of_tls_cannot_be_logged_nothing_is_sent(
+    place: Command, command: str
+) -> None:
+    log = "/nonexistent/keys.log"
+    run = prepared(place, "here", Condition(environ={"SSLKEYLOGFILE": log}), SUCCEEDS.ids)
+    arguments = ("--port", "0") if command == "sandbox" else (run.home / LIST, "--sandbox")
+    only = arguments[:1] if command == "verify" else arguments
+
+    process = run.start(command, *only)
+    _, err = ended(process)
+
+    assert process.returncode == 2, err
+    assert f"error: SSLKEYLOGFILE: {log}: cannot be written: No such file or directory" in err
+    assert err.splitlines()[-1].startswith("hint: unset SSLKEYLOGFILE")
+    assert run.left() == set()
+
+
+def test_the_keys_of_tls_are_logged_where_they_can_be(place: Command) -> None:
+    log = place.home / "keys.log"
+    run = prepared(place, "here", Condition(environ={"SSLKEYLOGFILE": str(log)}), SUCCEEDS.ids)
+
+    process = run.start("run", run.home / LIST, "--column", COLUMN, "--sandbox", "-o", run.results)
+    _, err = ended(process)
+
+    assert process.returncode == 0, err
+    assert log.exists()
+
+
 def test_a_run_that_gets_no_more_threads_stops_and_can_be_gone_on_with(place: Command) -> None:
     ending = Ending(3, licenses=60, latency=0.1, options=("--concurrency", "2"))
     run = prepared(place, "here", Condition(is_somebody=True), ending.ids)
