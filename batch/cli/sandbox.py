@@ -128,7 +128,7 @@ def _account(licenses: str, seed: int) -> Account:
 def _write(account: Account, path: str) -> None:
     try:
         with open(path, "x", encoding="utf-8", newline="") as file:  # noqa: PTH123
-            writer = csv.writer(file)
+            writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["license_id"])
             writer.writerows([license_id] for license_id in account.licenses)
     except OSError as cause:

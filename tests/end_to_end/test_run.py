@@ -68,6 +68,21 @@ def test_every_license_of_a_list_is_revoked_and_accounted_for(
     assert TOKEN not in done.stderr + (tmp_path / "list.results.csv.run.json").read_text()
 
 
+def test_the_list_that_a_sandbox_writes_is_one_that_a_run_takes(
+    bulk_revoke: Command, tmp_path: Path
+) -> None:
+    listed = tmp_path / "listed.csv"
+    with serving(tmp_path, "--licenses", "5", "--write", listed, "--rate", "none") as api:
+        done = bulk_revoke(
+            "run", listed, "--base-url", api.base_url, "--rate", "none",
+            "--yes", "--max-licenses", "5",
+        )  # fmt: skip
+
+        assert {row["license_id"] for row in table(listed)} == api.revoked()
+    assert done.returncode == 0
+    assert b"\r" not in listed.read_bytes()
+
+
 def test_the_command_that_a_stopped_run_names_finishes_it_and_sends_nothing_twice(
     bulk_revoke: Command, licenses: Path, tmp_path: Path
 ) -> None:
