@@ -18,8 +18,8 @@ class Ending:
         exit_code: Its exit code.
         title: What happened, on one line, without secrets.
         text: What a person was told at the end, without secrets. One or more lines.
-        started_at: Seconds since 1970, UTC.
-        finished_at: The same.
+        seconds: How long it took, from its start, by a clock that nobody sets.
+        finished_at: Seconds since 1970, UTC.
         summary: What was counted; None where it was refused, or ended without an orderly end.
     """
 
@@ -27,6 +27,6 @@ class Ending:
     exit_code: int
     title: str
     text: str
-    started_at: float
+    seconds: float
     finished_at: float
     summary: Summary | None = None

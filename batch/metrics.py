@@ -4,7 +4,7 @@ The file is one for the textfile collector of node_exporter. It holds gauges, an
 series, so that no alert rule depends on one that comes and goes:
 
     bulk_revoke_last_run_timestamp_seconds      when the run ended
-    bulk_revoke_last_run_duration_seconds       how long it took, from its start
+    bulk_revoke_last_run_duration_seconds       from its start, by a clock that nobody sets
     bulk_revoke_last_run_exit_code              as in docs/reference.md
     bulk_revoke_last_success_timestamp_seconds  when a run last ended with exit code 0; 0: never
     bulk_revoke_last_run_rows                   rows by their label ``outcome``, every outcome
@@ -190,7 +190,7 @@ class _Gauges:
         yield self._gauge(
             "bulk_revoke_last_run_duration_seconds",
             "How long the last run took.",
-            max(0.0, ending.finished_at - ending.started_at),
+            ending.seconds,
         )
         yield self._gauge(
             "bulk_revoke_last_run_exit_code",

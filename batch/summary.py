@@ -42,8 +42,9 @@ class Summary:
         requests: Requests sent, all kinds and retries included.
         patches: PATCH requests sent.
         throttled: Answers with status 429.
-        seconds: From the first request to the last answer.
-        rate: Requests per second while requests were sent.
+        seconds: How long requests were sent, of the look and of what came after the question. Not
+            the whole command: reading, the question, and waiting for another run are left out.
+        rate: Requests per second of these.
         results: Path of the results file.
         manifest: Path of the manifest.
         hint: The next command, or empty.

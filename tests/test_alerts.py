@@ -56,7 +56,7 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="POSIX")
 
 
 def ending(exit_code: int = 1, *, title: str = "2 are NOT revoked", text: str = TEXT) -> Ending:
-    return Ending("run", exit_code, title, text, started_at=0, finished_at=1)
+    return Ending("run", exit_code, title, text, seconds=1, finished_at=1)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +97,23 @@ def test_what_is_told_is_what_is_said(told: list[Ending], api: Served) -> None:
     assert ended.summary["hint"] in ending.text
     assert ending.summary is not None
     assert ending.summary.as_json() == ended.summary
+
+
+@pytest.mark.parametrize("jump", [-3600, 3600])
+def test_a_clock_that_is_set_meanwhile_changes_no_duration(
+    told: list[Ending], api: Served, jump: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, clock = time.monotonic(), time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + (jump if api.sandbox.log else 0))
+
+    ended = api.run("run", "licenses.csv", "--metrics-file", "../nightly.prom")
+
+    taken = time.monotonic() - began
+    metrics = Path("../nightly.prom").read_text(encoding="utf-8")
+    found = re.search(r"(?m)^bulk_revoke_last_run_duration_seconds\{.*\} (\S+)$", metrics)
+    assert told == []
+    assert found is not None
+    assert 0 < ended.summary["seconds"] <= float(found[1]) <= taken
 
 
 @pytest.mark.parametrize("trial", ["--dry-run", "--sandbox"])

@@ -56,7 +56,7 @@ def promtool(*arguments: str, stdin: str = "", where: Path = SAMPLES) -> str:
 
 
 def ended(code: int, at: float, command: str = "run", summary: Summary | None = EXAMPLE) -> Ending:
-    return Ending(command, code, "title", "text", at - 60, at, summary)
+    return Ending(command, code, "title", "text", 60, at, summary)
 
 
 def free_port() -> int:

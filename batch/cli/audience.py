@@ -49,7 +49,7 @@ class Audience:
         report: What a run that came to its end has said of it, or None.
         following: The command that goes on after a stop, or empty.
         redact: Takes secrets out of what is said, once they are known.
-        started_at: Seconds since 1970, UTC.
+        started: When the command began, by a clock that nobody sets.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Audience:
         self.report: Report | None = None
         self.following = ""
         self.redact: Callable[[str], str] = str
-        self.started_at = time.time()
+        self.started = time.monotonic()
         self._alerts: Alerts | None = None
         self._taken = ""
 
@@ -149,7 +149,7 @@ class Audience:
             exit_code=code,
             title=title,
             text=_without_cells(text, is_refusal=self.report is None),
-            started_at=self.started_at,
+            seconds=time.monotonic() - self.started,
             finished_at=time.time(),
             summary=self.report.summary if self.report else None,
         )
