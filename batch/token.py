@@ -23,6 +23,10 @@ TOKEN_VARIABLE = "CRYPTLEX_ACCESS_TOKEN"  # noqa: S105 - a name
 CREDENTIAL = "cryptlex-access-token"
 """File name of the token in ``$CREDENTIALS_DIRECTORY``, where systemd puts credentials."""
 
+SHORTEST = 8
+"""Characters of a token; those of Cryptlex have hundreds. A shorter one is a slip, and hidden
+wherever it stands it would make holes into every message."""
+
 WRITE = "license:write"
 """The scope that a PATCH needs. No document says whether it includes reading: it is taken to."""
 
@@ -83,10 +87,11 @@ def _read_token(path: Path) -> tuple[str, str]:
 
 
 def _well_formed(token: str, where: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e]{1,16384}", token):
+    if len(token) < SHORTEST or not re.fullmatch(r"[\x21-\x7e]{1,16384}", token):
         raise ConfigError(
             f"{where}: holds no access token",
-            hint="a token is one line of letters, digits and signs, without blanks.",
+            hint="a token is one line of letters, digits and signs, without blanks, "
+            f"{SHORTEST} at the least; was it copied as a whole?",
         )
     return token
 

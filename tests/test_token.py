@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_white_space_around_a_token_does_not_matter(token_file: Path, padding: s
     token_file.write_text(padding.format("abc.DEF-123_~"))
 
     assert find_token(str(token_file), {}, None) == ("abc.DEF-123_~", "")
-    assert find_token(None, {TOKEN_VARIABLE: padding.format("abc.DEF")}, None) == ("abc.DEF", "")
+    assert find_token(None, {TOKEN_VARIABLE: padding.format("abc.DEF8")}, None) == ("abc.DEF8", "")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,23 @@ def test_what_is_no_token_is_refused_without_showing_it(token_file: Path, conten
     assert refused.value.hint
     for part in content.split():
         assert part not in refused.value.message + refused.value.hint
+
+
+@pytest.mark.parametrize("content", ["e", "abc.DEF"])
+def test_what_is_too_short_for_a_token_is_refused_as_hiding_it_would_hide_everything(
+    token_file: Path, content: str
+) -> None:
+    token_file.write_text(f" {content}\n")
+    ways = (
+        partial(find_token, str(token_file), {}, None),
+        partial(find_token, None, {TOKEN_VARIABLE: content}, None),
+        partial(find_token, None, {}, lambda: content),
+    )
+
+    for way in ways:
+        with pytest.raises(ConfigError, match="holds no access token") as refused:
+            way()
+        assert "8 at the least" in refused.value.hint
 
 
 @pytest.mark.parametrize("content", ["first\nsecond", "tökén"])
