@@ -6,13 +6,16 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, stack_size
 
 from batch.errors import ConfigError
+from batch.text import counted
 
 THREADS = 5
 """Threads that a run has beside its own: four of libuv, and one that saves."""
 
+SMALL_STACK = 256 << 10
+"""Bytes of a stack for which there is memory unless there is none at all."""
 
 FILES = 24
 """Files that a run has open beside its connections: input, results, logs, locks, the loop's own."""
@@ -71,14 +74,35 @@ def restrain_libraries() -> None:
             started.append(thread)
     except RuntimeError as cause:
         raise ConfigError(
-            f"only {len(started)} threads can be started, a run needs {THREADS}: nothing was sent",
-            hint="allow more processes: ulimit -u, TasksMax= of systemd, --pids-limit of a "
-            "container.",
+            f"only {counted(len(started), 'thread')} can be started, a run needs {THREADS}: "
+            "nothing was sent",
+            hint=_more_threads(),
         ) from cause
     finally:
         over.set()
         for thread in started:
             thread.join()
+
+
+def _more_threads() -> str:
+    """What to do where no more threads can be started.
+
+    The system gives the same reason for all of it (EAGAIN), but where a smaller thread can be
+    started it is not their number.
+    """
+    usual = stack_size(SMALL_STACK)
+    try:
+        smaller = Thread(target=int)
+        smaller.start()
+        smaller.join()
+    except RuntimeError:
+        return "allow more processes: ulimit -u, TasksMax= of systemd, --pids-limit of a container."
+    finally:
+        stack_size(usual)
+    return (
+        "there is no memory for their stacks: allow more (ulimit -v or -d, LimitAS= of systemd), or"
+        " smaller ones (ulimit -s 8192, LimitSTACK=8M)."
+    )
 
 
 def check_key_log() -> None:

@@ -623,8 +623,30 @@ def test_where_no_thread_can_be_started_nothing_is_sent(place: Command) -> None:
 
     err = refused(run, "run", run.home / LIST, "--column", COLUMN, *unasked())
 
-    assert "threads can be started" in err
-    assert "ulimit -u" in err
+    assert "only 0 threads can be started" in err
+    assert "hint: allow more processes: ulimit -u" in err
+
+
+STACK = "resource.setrlimit(resource.RLIMIT_STACK, ({0}, {0}))"
+MEMORY = "resource.setrlimit(resource.RLIMIT_AS, ({0}, {0}))"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [STACK.format(1 << 46), f"{STACK.format(1 << 30)}; {MEMORY.format(2 << 30)}"],
+    ids=["a stack that fits nowhere", "little memory"],
+)
+def test_where_there_is_no_memory_for_threads_nobody_is_sent_to_look_for_processes(
+    place: Command, before: str
+) -> None:
+    run = prepared(place, "here", Condition(before), SUCCEEDS.ids)
+
+    err = refused(run, "run", run.home / LIST, "--column", COLUMN, *unasked())
+
+    assert "can be started, a run needs 5" in err
+    for limit in ("ulimit -v", "ulimit -s"):
+        assert limit in err
+    assert "ulimit -u" not in err
 
 
 @pytest.mark.parametrize("command", ["run", "verify", "sandbox"])
