@@ -710,7 +710,7 @@ BAD = [
     f"include {SECRET}",
     f"include https://example.com/{SECRET}",
     f"tgram://{SECRET}",
-    f"json://example.com\x00{SECRET}://",
+    f"json://example.com\x00{SECRET}",
 ]
 NONE = ["", " ", "# comment", "team=night"]
 
@@ -744,6 +744,45 @@ def test_an_address_in_a_file_is_named_by_its_line(tmp_path: Path, url: str) -> 
     file = file_of(tmp_path, f"# addresses\n\njson://example.com\n{url}\n")
 
     assert refusal([], file).message == f"{file}, line 4: Apprise cannot use this"
+
+
+SECOND = [
+    f"json://example.com json://user:{SECRET}@example.org",
+    f"json://example.com,json://user:{SECRET}@example.org",
+    f"night=json://example.com/ ; json://user:{SECRET}@example.org",
+    f"json://example.com/#json://user:{SECRET}@example.org",
+    f"discord://{SECRET}/abc?avatar_url=https://example.com/a.png",
+]
+"""Two addresses as one, which Apprise takes for one: it would tell the first host the second."""
+
+
+@pytest.mark.parametrize("url", SECOND)
+def test_a_second_address_beside_one_is_refused_and_told_nobody(tmp_path: Path, url: str) -> None:
+    lines = file_of(tmp_path, f"# http://example.com and http://example.org\n\n{url}\n")
+    entries = file_of(tmp_path, f'urls:\n  - json://example.com\n  - "{url}"\n', "a.yml")
+    keys = file_of(tmp_path, f'urls:\n  - "{url}":\n      tag: night\n', "b.yml")
+
+    assert [
+        refusal(["json://example.com", url]).message,
+        refusal([], lines).message,
+        refusal([], entries).message,
+        refusal([], keys).message,
+    ] == [
+        "notify, address 2 of 2: holds a second ://",
+        f"{lines}, line 3: holds a second ://",
+        f"{entries}, entry 2: holds a second ://",
+        f"{keys}, entry 1: holds a second ://",
+    ]
+    assert "%3A%2F%2F" in refusal([url]).hint
+
+
+def test_an_address_within_an_address_is_spelled_without_signs(tmp_path: Path) -> None:
+    avatar = "https%3A%2F%2Fexample.com%2Fa.png"
+    url = f"discord://{'1' * 18}/{'a' * 60}"
+    in_yaml = f"urls:\n  - {url}:\n      avatar_url: https://example.com/a.png\n"
+
+    Alerts.read([f"{url}?avatar_url={avatar}"], None)
+    Alerts.read([], file_of(tmp_path, in_yaml, "a.yml"))
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,40 @@ def parsed(source: Text) -> tuple[list[Any], list[str]]:
         return parse(source.text, asset=asset)
 
 
-def _promised(text: str) -> int:
-    """Addresses that YAML lists; some that are spelled oddly Apprise leaves out in silence."""
+def _entries(text: str) -> list[Any]:
+    """What YAML lists as addresses: texts, or tables with an address as their key."""
     import yaml  # noqa: PLC0415 - what Apprise itself reads it with
 
-    urls = [url if isinstance(url, dict) else {"://": url} for url in yaml.safe_load(text)["urls"]]
+    return list(yaml.safe_load(text)["urls"])
+
+
+def _check_apart(source: Text) -> None:
+    """Refuse a second address beside one: Apprise would tell the first host all of it.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    found: list[Any] = []
+    if source.is_yaml:
+        with suppress(Exception):  # what is wrong with it is said by whoever reads all of it
+            found = _entries(source.text)
+    else:
+        lines = source.text.split("\n")
+        found = [line for line in lines if not line.lstrip().startswith(("#", ";"))]
+    for at, each in enumerate(found, 1):
+        addresses = each if isinstance(each, dict) else [each]
+        if any(str(address).count("://") > 1 for address in addresses):
+            entry = f", entry {at}" if source.is_yaml else ""
+            raise ConfigError(
+                f"{source.place}{entry}: holds a second ://",
+                hint="give each address a line of its own, or in a list a text of its own; within"
+                " one, a :// is written %3A%2F%2F.",
+            )
+
+
+def _promised(text: str) -> int:
+    """Addresses that YAML lists; some that are spelled oddly Apprise leaves out in silence."""
+    urls = [each if isinstance(each, dict) else {"://": each} for each in _entries(text)]
     listed = [value for url in urls for key, value in url.items() if "://" in str(key)]
     return sum(len(value) or 1 if isinstance(value, list) else 1 for value in listed)
 
@@ -80,6 +109,7 @@ def services_in(source: Text) -> list[Any]:
     """
     from apprise import NotifyBase  # noqa: PLC0415
 
+    _check_apart(source)
     records: list[logging.LogRecord] = []
 
     def keep(record: logging.LogRecord) -> bool:
