@@ -210,6 +210,20 @@ def test_results_that_cannot_be_written_are_refused(refusal: Refuse, output: str
 
 
 @pytest.mark.parametrize(
+    ("command", "named"), [("run", "INPUT"), ("verify", "INPUT"), ("restore", "RESULTS")]
+)
+def test_a_command_without_its_file_says_that_it_is_missing(
+    command: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_command([command])
+
+    said = capsys.readouterr().err
+    assert code == 2
+    assert f"Usage: bulk-revoke {command} [OPTIONS] {named}\n" in said
+    assert said.endswith(f"Error: Missing argument '{named}'.\n")
+
+
+@pytest.mark.parametrize(
     "arguments",
     [("--concurrency", "0"), ("--timeout", "0"), ("--max-attempts", "0"), ("--max-failures", "x"),
      ("--max-licenses", "0"), ("--quiet", "--verbose"), ("--bogus",), ("--ca-file", "missing.pem"),

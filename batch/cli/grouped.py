@@ -137,8 +137,9 @@ class Command(click.Command):
             audience.gather(lenient)
             if isinstance(error, click.BadParameter) and error.param is not None:
                 origin = _origin(ctx, error.param.opts[-1])
-                told = f"{error.message} {origin}".strip()
-                raise click.BadParameter(told, error.ctx, error.param) from error
+                if origin:
+                    told = f"{error.message} {origin}"
+                    raise click.BadParameter(told, error.ctx, error.param) from error
             raise
         audience.gather(ctx)
         return rest
