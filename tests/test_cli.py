@@ -246,6 +246,21 @@ def test_where_nobody_can_answer_the_question_the_run_is_refused(
     assert "--yes" in refusal("good.csv")
 
 
+@pytest.mark.parametrize(
+    ("typed", "near"), [("rnu", "run"), ("Verify", "verify"), ("restor", "restore"), ("xyz", None)]
+)
+def test_a_mistyped_command_is_refused_with_the_nearest_right_one(
+    typed: str, near: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_command([typed, "good.csv"])
+
+    said = capsys.readouterr().err
+    assert code == 2
+    assert f"Error: No such command '{typed}'." in said
+    meant = f"did you mean {near}?" if near else "commands are run, verify, restore, sandbox."
+    assert said.endswith(f"\nhint: {meant}\n")
+
+
 def test_an_environment_variable_sets_an_option_but_never_yes(
     refusal: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

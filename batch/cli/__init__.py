@@ -45,6 +45,18 @@ class _Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest right command; click does not see those that are not imported yet."""
+        name = args[0]
+        if name not in COMMANDS and not (name.startswith("-") or ctx.resilient_parsing):
+            from batch.cli.profile import meant  # noqa: PLC0415 - only here
+
+            hint = meant(name, COMMANDS, "commands are")
+            raise click.UsageError(f"No such command {name!r}.\nhint: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))

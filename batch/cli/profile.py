@@ -46,7 +46,7 @@ def load(context: click.Context, option: click.Parameter, path: str | None) -> s
         if name not in commands:
             raise ConfigError(
                 f"{path}: {name}: {'no such table' if isinstance(table, dict) else 'in no table'}",
-                hint=_meant(name, commands, "tables are"),
+                hint=meant(name, commands, "tables are"),
             )
         if not isinstance(table, dict):
             raise ConfigError(
@@ -106,7 +106,7 @@ def _check(where: str, table: dict[str, Any], parameters: Iterable[click.Paramet
             problem = "" if _fits(value, _TEXTS) else f"must be {_TEXTS}"
         elif key not in known:
             raise ConfigError(
-                f"{where} {key}: no such key", hint=_meant(key, [*known, NOTIFY], "keys are")
+                f"{where} {key}: no such key", hint=meant(key, [*known, NOTIFY], "keys are")
             )
         else:
             problem = _problem(known[key], value)
@@ -170,7 +170,7 @@ def _as_in(option: GroupedOption | None) -> str:
     return f"as in {option.name} = {examples[_kind(option)]}"
 
 
-def _meant(name: str, known: Iterable[str], those: str) -> str:
+def meant(name: str, known: Iterable[str], those: str) -> str:
     """The nearest right name, or all of them."""
     from difflib import get_close_matches  # noqa: PLC0415 - as above
 
