@@ -83,6 +83,20 @@ def test_the_reference_gives_the_defaults_that_apply(name: str) -> None:
         assert f"`{text}`" in row.split(" | ")[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "argument"), [("run", "INPUT"), ("verify", "INPUT"), ("restore", "RESULTS")]
+)
+def test_help_names_the_results_file_as_the_reference_does(
+    name: str, argument: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suffix = re.findall(r"`<stem>(\.\w+\.csv)`", section(REFERENCE, f"Options of `{name}`"))[0]
+
+    run_command([name, "--help"])
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"[default: name of {argument} with {suffix}, in the working directory]" in shown
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_options_that_readme_shows_exist(name: str) -> None:
     for line in re.findall(rf"bulk-revoke {name} ([^`\n]*)", README):

@@ -20,6 +20,7 @@ class GroupedOption(click.Option):
         group: Its heading.
         number: Whether a profile may give it as a whole number as well as in quotes.
         only_typed: Whether it is one for the command line alone.
+        is_output: Whether it names the results, which else have a name after the command's input.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class GroupedOption(click.Option):
         group: str,
         number: bool = False,
         only_typed: bool = False,
+        is_output: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         kwargs.setdefault("allow_from_autoenv", not only_typed)
@@ -35,6 +37,7 @@ class GroupedOption(click.Option):
         self.group = group
         self.number = number
         self.only_typed = only_typed
+        self.is_output = is_output
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """Take nothing but blanks for nothing: else it would take away what a profile says."""
@@ -42,14 +45,30 @@ class GroupedOption(click.Option):
         return found if found and found.strip() else None
 
     def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
-        """Without the range: who leaves it is told."""
+        """Without the range: who leaves it is told. And the results have a name in each command."""
         extra = super().get_help_extra(ctx)
         extra.pop("range", None)
+        if self.is_output and isinstance(ctx.command, Command):
+            extra["default"] = ctx.command.output
         return extra
 
 
 class Command(click.Command):
-    """A command whose options are shown in groups, and whose end is told to its audience."""
+    """A command whose options are shown in groups, and whose end is told to its audience.
+
+    Args:
+        suffix: With which the name of its results file ends where no other is given.
+    """
+
+    def __init__(self, *args: Any, suffix: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.suffix = suffix
+
+    @property
+    def output(self) -> str:
+        """Where its results go where nothing else is said, in words."""
+        source = next(each for each in self.params if isinstance(each, click.Argument))
+        return f"name of {source.metavar} with {self.suffix}, in the working directory"
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each group, in the order of the table."""

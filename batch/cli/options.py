@@ -100,8 +100,8 @@ OPTIONS = {
             "--output",
             metavar="PATH",
             type=PATH,
-            help="Results file; may hold {date}, {time} (UTC) and {run_id}."
-            "  [default: INPUT's name with .results.csv, in the working directory]",
+            is_output=True,
+            help="Results file; may hold {date}, {time} (UTC) and {run_id}.",
         ),
         _output(
             "--resume",

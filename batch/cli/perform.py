@@ -13,6 +13,7 @@ import click
 
 from batch.cli.again import following_command
 from batch.cli.audience import Audience, same_file
+from batch.cli.grouped import Command
 from batch.cli.levels import EXCLUSIVE, settled
 from batch.cli.libraries import make_room_for, restrain_libraries
 from batch.errors import BulkRevokeError, ConfigError, StoppedError
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
     from batch.summary import Summary
 
 
-def perform(context: click.Context, action: Action, suffix: str) -> int:
+def perform(context: click.Context, action: Action) -> int:
     """Run a command from its options to its exit code.
 
     Args:
         context: The command's.
         action: What it wants of each license.
-        suffix: Of its results file's name.
 
     Raises:
         BulkRevokeError: It was refused, or stopped before the first PATCH.
@@ -50,7 +50,8 @@ def perform(context: click.Context, action: Action, suffix: str) -> int:
     audience = context.ensure_object(Audience)
     audience.quiet = options["quiet"]
     run_id = manifest.new_run_id()
-    settings = _settings(source, suffix, options, run_id)
+    assert isinstance(context.command, Command)
+    settings = _settings(source, context.command.suffix, options, run_id)
     audience.check(settings.output)
     make_room_for(settings.concurrency)
     if settings.resume:

@@ -13,6 +13,7 @@ from batch.cli.options import API, OTHER, OUTPUT, PATH, SENDING, TELLING, with_o
 @click.command(
     name="restore",
     cls=Command,
+    suffix=".restored.csv",
     short_help="approve again what a run revoked, and nothing else",
     epilog="Exit codes: 0 all rows are done, 1 some are not, 2 refused (nothing was sent), "
     "3 stopped early, 4 another run is at work, 129/130/143 interrupted.",
@@ -31,4 +32,4 @@ def command(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     from batch.cli.perform import perform  # noqa: PLC0415 - keeps --help short
     from batch.model import RESTORE  # noqa: PLC0415
 
-    return perform(context, RESTORE, ".restored.csv")
+    return perform(context, RESTORE)

@@ -13,6 +13,7 @@ from batch.cli.options import API, INPUT, OTHER, OUTPUT, PATH, SENDING, TELLING,
 @click.command(
     name="run",
     cls=Command,
+    suffix=".results.csv",
     short_help="revoke every license that INPUT lists",
     epilog="Exit codes: 0 all rows are done, 1 some are not, 2 refused (nothing was sent), "
     "3 stopped early, 4 another run is at work, 129/130/143 interrupted.",
@@ -32,4 +33,4 @@ def command(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     from batch.cli.perform import perform  # noqa: PLC0415 - keeps --help short
     from batch.model import REVOKE  # noqa: PLC0415
 
-    return perform(context, REVOKE, ".results.csv")
+    return perform(context, REVOKE)

@@ -17,6 +17,7 @@ from batch.errors import ConfigError
 @click.command(
     name="verify",
     cls=Command,
+    suffix=".verify.csv",
     short_help="read every license that INPUT lists: is it revoked?",
     epilog="Exit codes: 0 all are revoked, 1 some are not, 2 refused, 3 stopped early, "
     "4 another run is at work, 129/130/143 interrupted.",
@@ -46,7 +47,7 @@ def command(context: click.Context, /, *, manifest: bool, **_: Any) -> int:  # n
     from batch.cli.perform import perform  # noqa: PLC0415 - keeps --help short
     from batch.model import VERIFY  # noqa: PLC0415
 
-    return perform(context, VERIFY, ".verify.csv")
+    return perform(context, VERIFY)
 
 
 def _compare(context: click.Context) -> int:
