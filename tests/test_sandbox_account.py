@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import tracemalloc
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from batch.sandbox import PRODUCTS, Account
+from batch.sandbox.account import DAY
 from batch.sandbox.license import TICKS, TYPES, YEAR
 
 ONE, TWO = "11111111-1111-4111-8111-111111111111", "abcdefab-2222-4222-8222-222222222222"
-OCTOBER_2026 = 1_790_856_000
+DAYS = [
+    datetime(*day, tzinfo=UTC).timestamp()
+    for day in ((2026, 11, 23), (2027, 1, 1), (2027, 11, 23), (2028, 2, 29), (2028, 3, 1))
+]
+SAMPLE = Path(__file__).parents[1] / "samples" / "licenses.csv"
 
 
 def shown(account: Account) -> list[dict[str, object]]:
@@ -24,8 +32,32 @@ def test_the_same_seed_invents_the_same_account() -> None:
     assert shown(Account.holding([ONE], seed=7)) == shown(Account.holding([ONE], seed=7))
 
 
+def dated(account: Account, day: float) -> list[tuple[int, int | None]]:
+    """When each license was created and expires, in ticks from the beginning of a day."""
+    begun = int(day) * TICKS
+    return [
+        (it.created - begun, None if it.expires is None else it.expires - begun) for it in account
+    ]
+
+
+def test_on_every_day_the_same_licenses_are_as_old_and_expire_as_soon() -> None:
+    accounts = [(Account.generate(50, now=day + hour), day) for day in DAYS for hour in (0, 86399)]
+
+    assert len({tuple(dated(account, day)) for account, day in accounts}) == 1
+    assert len({tuple(it.as_json()["id"] for it in account) for account, _ in accounts}) == 1
+    assert all(it.created < day * TICKS for account, day in accounts for it in account)
+
+
+def test_no_license_of_the_sample_expires_while_a_demo_runs_past_midnight() -> None:
+    with SAMPLE.open(encoding="utf-8", newline="") as file:
+        ids = [row["license_id"] for row in csv.DictReader(file)]
+
+    today = dated(Account.holding(ids, now=DAYS[0]), DAYS[0])
+    assert not [expires for _, expires in today if expires and 0 <= expires <= 2 * DAY * TICKS]
+
+
 def test_invented_licenses_cover_what_real_ones_show() -> None:
-    account = Account.generate(500)
+    account = Account.generate(500, now=DAYS[0])
     licenses = list(account)
 
     assert len(account) == len(account.licenses) == 500
@@ -38,7 +70,7 @@ def test_invented_licenses_cover_what_real_ones_show() -> None:
     assert any(it.total_activations for it in licenses)
     expiries = [license_.expires for license_ in licenses]
     assert None in expiries
-    assert {it < OCTOBER_2026 * TICKS for it in expiries if it is not None} == {True, False}
+    assert {it < DAYS[0] * TICKS for it in expiries if it is not None} == {True, False}
 
 
 def test_mail_addresses_are_in_domains_reserved_for_examples() -> None:

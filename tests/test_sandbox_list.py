@@ -22,7 +22,7 @@ NOW = 1_790_856_000
 
 @pytest.fixture(scope="module")
 def account() -> Account:
-    return Account.generate(250, seed=3, revoked=0.3)
+    return Account.generate(250, seed=3, revoked=0.3, now=NOW)
 
 
 def found(account: Account, *query: tuple[str, str]) -> list[str]:

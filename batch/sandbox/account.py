@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from uuid import UUID
 
 from batch.sandbox.license import PRODUCTS, TICKS, TYPES, YEAR, Customer, SandboxLicense
 
-FIRST_SALE = 1_672_531_200  # 2023-01-01, seconds since 1970
-LAST_SALE = 1_767_225_600  # 2026-01-01
+DAY = 24 * 3600
+SOLD_FOR = 3 * 365 * DAY
+"""Seconds before today's beginning (UTC) in which all licenses were sold."""
+
 TERMS = (1, 1, 1, 3, 5, None)
 """Years that a license is sold for, None for ever; one of these is drawn for each."""
 
@@ -41,30 +44,42 @@ class Account:
             self.add(license_)
 
     @classmethod
-    def generate(cls, count: int, *, seed: int = 0, revoked: float = 0.05) -> Account:
+    def generate(
+        cls, count: int, *, seed: int = 0, revoked: float = 0.05, now: float | None = None
+    ) -> Account:
         """An account with ``count`` invented licenses, the same for the same seed.
 
         Args:
             count: Number of licenses.
             seed: Of all that is invented.
             revoked: Share that is revoked from the start, 0 to 1.
+            now: A moment of the day, in seconds since 1970, that all dates are counted from: on
+                any other day the same licenses have expired. The present one by default.
         """
-        invent = _Inventor(seed, customers=count // LICENSES_PER_CUSTOMER)
+        invent = _Inventor(seed, customers=count // LICENSES_PER_CUSTOMER, now=now)
         licenses = [invent.license(revoked=revoked) for _ in range(count)]
         licenses.sort(key=lambda license_: license_.created)
         return cls(licenses)
 
     @classmethod
-    def holding(cls, ids: Iterable[str], *, seed: int = 0, revoked: Iterable[str] = ()) -> Account:
+    def holding(
+        cls,
+        ids: Iterable[str],
+        *,
+        seed: int = 0,
+        revoked: Iterable[str] = (),
+        now: float | None = None,
+    ) -> Account:
         """An account that knows these license IDs, in this order; a repeated ID counts once.
 
         Args:
             ids: License IDs, in any case.
             seed: Of all that is invented.
             revoked: Those of them that are revoked from the start; none by default.
+            now: As for `generate`.
         """
         unique = list(dict.fromkeys(license_id.lower() for license_id in ids))
-        invent = _Inventor(seed, customers=len(unique) // LICENSES_PER_CUSTOMER)
+        invent = _Inventor(seed, customers=len(unique) // LICENSES_PER_CUSTOMER, now=now)
         account = cls(invent.license(license_id) for license_id in unique)
         for license_id in revoked:
             account.licenses[license_id.lower()].revoked = True
@@ -129,9 +144,10 @@ class _Revoked(Mapping[str, bool]):
 
 
 class _Inventor:
-    """Invents licenses and customers, the same for the same seed."""
+    """Invents licenses and customers, the same for the same seed; dates are days from today."""
 
-    def __init__(self, seed: int, *, customers: int) -> None:
+    def __init__(self, seed: int, *, customers: int, now: float | None = None) -> None:
+        self._today = int(time.time() if now is None else now) // DAY * DAY
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
         self._customers = [self._customer() for _ in range(max(1, customers))]
 
@@ -140,7 +156,7 @@ class _Inventor:
     ) -> SandboxLicense:
         """A license with this ID and key, or invented ones; revoked with this probability."""
         random = self._random
-        created = random.randrange(FIRST_SALE * TICKS, LAST_SALE * TICKS)
+        created = self._today * TICKS - random.randint(1, SOLD_FOR * TICKS)
         years = random.choice(TERMS)
         allowed = random.choice((1, 1, 2, 5, 25))
         return SandboxLicense(
