@@ -1,7 +1,8 @@
-"""What an input lists, without a file; one table of a file; and a disk without room."""
+"""What an input lists, without a file; tables of files and their bytes; a disk without room."""
 
 from __future__ import annotations
 
+import gzip
 from array import array
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For properties: a busy machine makes no test fail."""
+
+
+def packed(data: bytes) -> bytes:
+    """Compressed, and the same bytes each time: xdist compares the names of the tests."""
+    return gzip.compress(data, mtime=0)
 
 
 def listing(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from batch.errors import InputError
 from batch.tables import delimited, encoding, stored
 from batch.tables.delimited import read_delimited
 from batch.tables.delimiter import find_delimiter
-from tests.builders import open_table
+from tests.builders import open_table, packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +32,6 @@ def _road(request: pytest.FixtureRequest) -> Iterator[None]:
         if request.param == "pandas":
             patch.setattr(delimited, "_SMALL", 0)
         yield
-
-
-def packed(data: bytes) -> bytes:
-    """Compressed, and the same bytes each time: xdist compares the names of the tests."""
-    return gzip.compress(data, mtime=0)
 
 
 def rows_of(table: Table) -> list[list[str]]:
