@@ -22,16 +22,14 @@ help:
 	@echo "make clean   remove what these commands made"
 
 # The package itself, editable, and what `make demo` needs.
-$(VENV)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=24'
-	$(BIN)/python -m pip install --quiet --editable .
-	touch $@
+$(VENV)/.installed: pyproject.toml tools/make_venv.py
+	@$(PYTHON) tools/make_venv.py $(VENV) .
+	@touch $@
 
-# What linting and testing need beside it.
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+# The same with what linting and testing need beside it.
+$(VENV)/.installed-dev: pyproject.toml tools/make_venv.py
+	@$(PYTHON) tools/make_venv.py $(VENV) '.[dev]'
+	@touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
@@ -53,7 +51,7 @@ soak: $(VENV)/.installed-dev
 	BULK_REVOKE_KILLED=1000 $(BIN)/pytest tests/end_to_end/test_killed.py $(PYTEST)
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@$(PYTHON) tools/make_venv.py $(VENV) '.[bench]'
 	$(BIN)/python -m benchmarks
 
 wheel: $(VENV)/.installed-dev
