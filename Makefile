@@ -22,13 +22,13 @@ help:
 	@echo "make clean   remove what these commands made"
 
 # The package itself, editable, and what `make demo` needs.
-$(VENV)/.installed: pyproject.toml tools/make_venv.py
-	@$(PYTHON) tools/make_venv.py $(VENV) .
+$(VENV)/.installed: pyproject.toml .ci/make_venv.py
+	@$(PYTHON) .ci/make_venv.py $(VENV) .
 	@touch $@
 
 # The same with what linting and testing need beside it.
-$(VENV)/.installed-dev: pyproject.toml tools/make_venv.py
-	@$(PYTHON) tools/make_venv.py $(VENV) '.[dev]'
+$(VENV)/.installed-dev: pyproject.toml .ci/make_venv.py
+	@$(PYTHON) .ci/make_venv.py $(VENV) '.[dev]'
 	@touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed
@@ -51,7 +51,7 @@ soak: $(VENV)/.installed-dev
 	BULK_REVOKE_KILLED=1000 $(BIN)/pytest tests/end_to_end/test_killed.py $(PYTEST)
 
 bench: $(VENV)/.installed-dev
-	@$(PYTHON) tools/make_venv.py $(VENV) '.[bench]'
+	@$(PYTHON) .ci/make_venv.py $(VENV) '.[bench]'
 	$(BIN)/python -m benchmarks
 
 wheel: $(VENV)/.installed-dev

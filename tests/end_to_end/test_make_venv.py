@@ -90,7 +90,7 @@ class Checkout:
         }
         told = {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(self.packages)}
         return subprocess.run(
-            [sys.executable, str(ROOT / "tools" / "make_venv.py"), ".venv", "."],
+            [sys.executable, str(ROOT / ".ci" / "make_venv.py"), ".venv", "."],
             cwd=self.home,
             env=kept | {f"PIP_{name}": value for name, value in (told | pip).items()},
             stdout=subprocess.PIPE,
