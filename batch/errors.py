@@ -86,7 +86,7 @@ class ApiError(BulkRevokeError):
         status: HTTP status, or None where no answer came.
         code: ``error_code`` for the results file: the server's own code where it sent one.
         from_api: Whether the API itself has answered: gateways have no error bodies with a code.
-        sent: When the request left, on the gate's clock; the gate's client sets it.
+        sent: When the request left, on the rate limiter's clock; its client sets it.
     """
 
     exit_code = 3

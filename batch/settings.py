@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from batch.address import SAAS, is_saas
+from batch.api.base_url import SAAS, is_saas
+from batch.api.retry import FailureLimit
 from batch.errors import ConfigError
-from batch.retry import FailureLimit
 
 if TYPE_CHECKING:
     from datetime import datetime
+
 
 SAAS_LIMIT, SAAS_PERIOD = 50, 5.0
 """Requests and seconds that the vendor admits for an IP address (Cryptlex, "Rate limits")."""

@@ -27,10 +27,10 @@ KINDS = ("CSV", "workbook", "workbook, inline strings")
 _OURS = """
 import sys
 from pathlib import Path
-from batch.inputs import read_task
+from batch.job.targets import read_targets
 from batch.model import REVOKE
 from batch.settings import Settings
-task = read_task(
+task = read_targets(
     REVOKE, Settings(input=sys.argv[1], output=Path("results.csv"), base_url=""), api=""
 )
 assert len(task.listing) == int(sys.argv[2])

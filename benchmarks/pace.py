@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batch.gate import MARGIN
+from batch.api.rate_limiter import MARGIN
 from benchmarks.inputs import write_ids
 from benchmarks.measure import measured, save
 from benchmarks.peers.paced import LIMIT, LIMITERS, PERIOD
@@ -100,11 +100,11 @@ def _ours(home: Path, url: str, listed: Path, licenses: int) -> dict[str, int]:
 
 def _peer(client: str, url: str, listed: Path) -> dict[str, int]:
     command = (sys.executable, "-m", "benchmarks.peers.paced", url, listed, client)
-    statuses = json.loads(measured(command).output)["statuses"]
+    row_results = json.loads(measured(command).output)["statuses"]
     return {
-        "sent": sum(statuses.values()),
-        "refused": statuses.get("429", 0),
-        "done": statuses.get("200", 0),
+        "sent": sum(row_results.values()),
+        "refused": row_results.get("429", 0),
+        "done": row_results.get("200", 0),
     }
 
 

@@ -10,11 +10,13 @@ from uuid import UUID
 
 from hypothesis import HealthCheck, settings
 
+from batch.input.file import open_tables
 from batch.model import ID_BYTES, Listing
-from batch.tables import Table, open_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from batch.input.table import Table
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For properties: a busy machine makes no test fail."""

@@ -91,8 +91,8 @@ def forkserver(**environment: str) -> Iterator[ForkServer]:
 def _serve() -> None:
     import pandas as pd  # noqa: F401, PLC0415 - what takes time is imported once
 
-    import batch.cli.perform  # noqa: PLC0415
-    import batch.phases  # noqa: F401, PLC0415
+    import batch.cli.execute  # noqa: PLC0415
+    import batch.job.runner  # noqa: F401, PLC0415
 
     for line in sys.stdin:
         order = json.loads(line)
@@ -152,7 +152,8 @@ def _befall(trouble: Trouble) -> None:
 
 
 def _set_clock(wrong: float) -> None:
-    from batch import closing, destination, results  # noqa: PLC0415
+    from batch.job import finish  # noqa: PLC0415
+    from batch.results import journal, output  # noqa: PLC0415
 
     now = time.time
 
@@ -162,14 +163,14 @@ def _set_clock(wrong: float) -> None:
             return cls.fromtimestamp(now() + wrong, tz)
 
     time.time = lambda: now() + wrong
-    for module in (closing, destination, results):
+    for module in (finish, output, journal):
         module.datetime = Wrong  # type: ignore[attr-defined]
 
 
 def _die_at(step: int) -> None:
     """Count every step towards the disk and the server, before and after it is done."""
-    from batch.client.api import CryptlexClient  # noqa: PLC0415
-    from batch.results import Journal  # noqa: PLC0415
+    from batch.api.client import CryptlexClient  # noqa: PLC0415
+    from batch.results.journal import Journal  # noqa: PLC0415
 
     steps = 0
 

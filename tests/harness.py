@@ -9,22 +9,22 @@ from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from batch.client import PAGE_SIZE, CryptlexClient
-from batch.gate import Gate
-from batch.health import Health
-from batch.job import Job
-from batch.look import Look
-from batch.model import REVOKE, License, Status
-from batch.retry import FailureLimit, RetryPolicy
+from batch.api.circuit_breaker import CircuitBreaker
+from batch.api.client import PAGE_SIZE, CryptlexClient
+from batch.api.rate_limiter import RateLimiter
+from batch.api.retry import FailureLimit, RetryPolicy
+from batch.api.retrying_client import RetryingClient
+from batch.job.executor import Executor
+from batch.job.look import Look
+from batch.model import REVOKE, License, RowResult
 from batch.sandbox import TOKEN, Account, Sandbox
-from batch.sender import Sender
 from tests.virtual_time import virtual_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from batch.job.snapshot import Snapshot
     from batch.model import Listing
-    from batch.seen import Seen
 
 
 def some_ids(count: int, seed: int = 0) -> list[str]:
@@ -46,15 +46,15 @@ class Bench:
 
     sandbox: Sandbox
     ids: Sequence[str]
-    job: Job
-    client: CryptlexClient
-    gate: Gate
-    statuses: dict[str, Status] = field(default_factory=dict)
+    executor: Executor
+    api: CryptlexClient
+    rate_limiter: RateLimiter
+    row_results: dict[str, RowResult] = field(default_factory=dict)
 
-    async def run(self) -> dict[str, Status]:
-        await self.job.run(range(len(self.ids)))
+    async def run(self) -> dict[str, RowResult]:
+        await self.executor.run(range(len(self.ids)))
         await self.sandbox.settle()
-        return self.statuses
+        return self.row_results
 
     def patches(self, license_id: str) -> int:
         """How many PATCHes have arrived for a license."""
@@ -71,19 +71,19 @@ def sending(
     patience: float,
     max_attempts: int,
     seed: int,
-) -> Sender:
+) -> RetryingClient:
     """What sends to a sandbox, wired as a session wires it, on the clock of the running loop."""
     clock = virtual_clock()
     random = Random(seed)
     limit, period = rate or (None, 5.0)
-    gate = Gate(limit, period, clock, jitter=random.random)
-    client = CryptlexClient(
-        sandbox.base_url, token, gate, timeout=patience, connections=concurrency
+    rate_limiter = RateLimiter(limit, period, clock, jitter=random.random)
+    api = CryptlexClient(
+        sandbox.base_url, token, rate_limiter, timeout=patience, connections=concurrency
     )
-    return Sender(
-        client,
-        gate,
-        Health(gate, clock),
+    return RetryingClient(
+        api,
+        rate_limiter,
+        CircuitBreaker(rate_limiter, clock),
         clock,
         policy=RetryPolicy(max_attempts=max_attempts),
         jitter=random.random,
@@ -103,26 +103,26 @@ async def bench(
     failures: FailureLimit | None = None,
     seed: int = 0,
 ) -> AsyncIterator[Bench]:
-    sender = sending(sandbox, token, rate, concurrency, patience, max_attempts, seed)
-    statuses: dict[str, Status] = {}
+    client = sending(sandbox, token, rate, concurrency, patience, max_attempts, seed)
+    row_results: dict[str, RowResult] = {}
 
-    def record(noted: Sequence[tuple[int, Status]]) -> None:
+    def record(noted: Sequence[tuple[int, RowResult]]) -> None:
         for entry, status in noted:
-            assert ids[entry] not in statuses, "a license is settled once"
-            statuses[ids[entry]] = status
+            assert ids[entry] not in row_results, "a license is settled once"
+            row_results[ids[entry]] = status
 
-    job = Job(
+    executor = Executor(
         action=REVOKE,
         license_id=lambda entry: ids[entry],
         record=record,
-        sender=sender,
+        client=client,
         planned=len(ids),
         failure_limit=failures or FailureLimit(percent=100),
         concurrency=concurrency,
         drain=1.5 * patience,
     )
-    async with sender.client:
-        yield Bench(sandbox, ids, job, sender.client, sender.gate, statuses)
+    async with client.api:
+        yield Bench(sandbox, ids, executor, client.api, client.rate_limiter, row_results)
 
 
 @dataclass
@@ -136,14 +136,14 @@ class Watch:
     sandbox: Sandbox
     listing: Listing
     look: Look
-    sender: Sender
+    client: RetryingClient
     expected: list[int] = field(default_factory=list)
     steps: int = 0
 
-    async def run(self) -> Seen:
-        seen = await self.look.run(self.listing.distinct())
+    async def run(self) -> Snapshot:
+        snapshot = await self.look.run(self.listing.distinct())
         await self.sandbox.settle()
-        return seen
+        return snapshot
 
 
 def kinds(sandbox: Sandbox) -> dict[str, int]:
@@ -167,7 +167,7 @@ async def looking(
     max_attempts: int = 5,
     seed: int = 0,
 ) -> AsyncIterator[Watch]:
-    sender = sending(sandbox, token, rate, concurrency, patience, max_attempts, seed)
+    client = sending(sandbox, token, rate, concurrency, patience, max_attempts, seed)
 
     def expect(left: int) -> None:
         watch.expected.append(watch.steps + left)
@@ -176,10 +176,10 @@ async def looking(
         watch.steps += 1
 
     look = Look(
-        listing, sender, page_size=PAGE_SIZE, concurrency=concurrency, expect=expect, step=step
+        listing, client, page_size=PAGE_SIZE, concurrency=concurrency, expect=expect, step=step
     )
-    watch = Watch(sandbox, listing, look, sender)
-    async with sender.client:
+    watch = Watch(sandbox, listing, look, client)
+    async with client.api:
         yield watch
 
 

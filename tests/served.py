@@ -19,8 +19,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch.cli import run_command
-from batch.columns import COLUMNS
-from batch.manifest import path_for
+from batch.model import COLUMNS
+from batch.results.manifest import manifest_path
 from batch.sandbox import TOKEN, Account, Sandbox
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Served:
             assert _files() == files
             return ended
         assert code not in REFUSED
-        rehearsal = paper(ended.summary["results"])["rehearsal"]
+        rehearsal = manifest(ended.summary["results"])["rehearsal"]
         assert len(sent) == (0 if rehearsal else ended.summary["patches"])
         _assert_balance(ended)
         _assert_kept(files, Path(ended.summary["results"]))
@@ -198,9 +198,9 @@ def table(path: str | Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def paper(path: str | Path) -> dict[str, Any]:
+def manifest(path: str | Path) -> dict[str, Any]:
     """The manifest of a results file."""
-    found = json.loads(path_for(Path(path)).read_text(encoding="utf-8"))
+    found = json.loads(manifest_path(Path(path)).read_text(encoding="utf-8"))
     assert isinstance(found, dict)
     return found
 
@@ -212,7 +212,7 @@ def _files() -> dict[str, bytes]:
 
 def _assert_kept(before: dict[str, bytes], results: Path) -> None:
     """Nothing that stood there is lost, and nothing is left over."""
-    own = {results.name, path_for(results).name}
+    own = {results.name, manifest_path(results).name}
     now = _files()
     old = {name: now[name] for name in now if name.startswith(f"{results.name}.bak-")}
     assert now.keys() <= before.keys() | own | old.keys()
@@ -227,21 +227,21 @@ def _assert_balance(ended: Ended) -> None:
     """Rows in are rows out, and summary, results and manifest tell the same."""
     summary, rows = ended.summary, ended.rows
     results = Path(summary["results"])
-    manifest = paper(results)
-    session = manifest["sessions"][-1]
-    source = Path(manifest["input"]["path"])
+    told = manifest(results)
+    session = told["sessions"][-1]
+    source = Path(told["input"]["path"])
 
     assert tuple(rows[0])[: len(COLUMNS)] == COLUMNS
-    assert len(rows) == summary["rows"] == manifest["input"]["rows"]
+    assert len(rows) == summary["rows"] == told["input"]["rows"]
     _assert_in_order(rows, source)
     assert Counter(row["outcome"] for row in rows) == Counter(summary["counts"])
     for name in ("counts", "exit_code", "patches", "requests", "started_at", "finished_at"):
         assert session[name] == summary[name]
     assert ended.code == summary["exit_code"]
-    assert (manifest["run_id"], manifest["command"]) == (summary["run_id"], summary["command"])
-    assert manifest["results"]["sha256"] == _sha256(results)
-    assert manifest["input"]["sha256"] == _sha256(source)
-    assert Path(summary["manifest"]) == path_for(results)
+    assert (told["run_id"], told["command"]) == (summary["run_id"], summary["command"])
+    assert told["results"]["sha256"] == _sha256(results)
+    assert told["input"]["sha256"] == _sha256(source)
+    assert Path(summary["manifest"]) == manifest_path(results)
 
 
 def _assert_in_order(rows: list[dict[str, str]], source: Path) -> None:

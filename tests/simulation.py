@@ -7,7 +7,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from random import Random
 
-from batch.gate import Gate
+from batch.api.rate_limiter import RateLimiter
 from tests.virtual_time import virtual_clock
 
 
@@ -56,19 +56,19 @@ async def simulate(
     seed: int = 0,
 ) -> Traffic:
     clock = virtual_clock()
-    gate = Gate(limit, period, clock)
+    rate_limiter = RateLimiter(limit, period, clock)
     random = Random(seed)
     traffic = Traffic()
     todo = iter(range(requests))
 
     async def work() -> None:
         for _ in todo:
-            sent = await gate.acquire()
+            sent = await rate_limiter.acquire()
             there, back = network.ways(random)
             traffic.sent.append(sent)
             traffic.arrived.append(sent + there)
             await asyncio.sleep(there + back)
-            gate.release()
+            rate_limiter.release()
 
     await asyncio.gather(*(work() for _ in range(workers)))
     return traffic

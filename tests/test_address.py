@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.address import SAAS, check_base_url, is_loopback, is_saas, label, proxy_for
+from batch.api.base_url import SAAS, check_base_url, is_loopback, is_saas, label, proxy_for
 from batch.errors import ConfigError
 
 API = "https://api.example.test/v3"

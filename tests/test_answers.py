@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from batch import answers
-from batch.answers import (
+from batch.api import responses
+from batch.api.responses import (
     LICENSE_ID,
     api_error,
     confirmed,
@@ -29,8 +29,8 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
 )
+from batch.formatting import escaped
 from batch.model import License, Page
-from batch.text import escaped
 from tests.harness import state_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ Kind = type[ApiError]
 def _either_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers mean the same with orjson and without it."""
     if request.param == "json":
-        monkeypatch.setattr(answers, "loads", json.loads)
+        monkeypatch.setattr(responses, "loads", json.loads)
 
 
 def describing(**properties: object) -> bytes:

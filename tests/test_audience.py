@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.alerts import Alerts
 from batch.cli import run_command
+from batch.reporting.notifications import Notifications
 from batch.sandbox import TOKEN, Account
 from tests.harness import some_ids
 from tests.served import served, settle_in, write
@@ -19,7 +19,7 @@ from tests.served import served, settle_in, write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batch.ending import Ending
+    from batch.reporting.summary import Ending
     from tests.served import Served
 
 IDS = some_ids(3)
@@ -37,12 +37,12 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Ending]:
     Path("told").chmod(0o600)
     sent: list[Ending] = []
 
-    def send(_: Alerts, ending: Ending, *, seconds: float = 30) -> str:
+    def send(_: Notifications, ending: Ending, *, seconds: float = 30) -> str:
         assert seconds > 0
         sent.append(ending)
         return ""
 
-    monkeypatch.setattr(Alerts, "send", send)
+    monkeypatch.setattr(Notifications, "send", send)
     return sent
 
 
@@ -61,7 +61,7 @@ def codes(told: list[Ending]) -> list[int]:
 def test_who_is_refused_at_a_terminal_sees_it_and_nobody_else_is_told(
     told: list[Ending], watched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batch.cli.audience.is_watched", lambda: watched)
+    monkeypatch.setattr("batch.reporting.observers.is_watched", lambda: watched)
     options = ["--notify-file", "told", "--metrics-file", "nightly.prom"]
 
     assert run_command(["run", "missing.csv", *options]) == 2
@@ -72,7 +72,7 @@ def test_who_is_refused_at_a_terminal_sees_it_and_nobody_else_is_told(
 def test_a_run_that_came_to_its_end_is_told_from_a_terminal_as_well(
     told: list[Ending], api: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batch.cli.audience.is_watched", lambda: True)
+    monkeypatch.setattr("batch.reporting.observers.is_watched", lambda: True)
 
     assert api.run("run", "licenses.csv", "--notify-file", "told").code == 0
     assert codes(told) == [0]
@@ -168,7 +168,7 @@ def test_metrics_never_take_the_place_of_a_file_that_is_something_else(
 def test_what_stops_a_run_is_told_although_somebody_is_at_the_terminal(
     told: list[Ending], api: Served, code: int, seen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batch.cli.audience.is_watched", lambda: True)
+    monkeypatch.setattr("batch.reporting.observers.is_watched", lambda: True)
     if code == 3:
         api.fail_all(401)
     source = "licenses.csv" if code == 3 else "missing.csv"
@@ -232,7 +232,7 @@ def test_a_bug_says_no_secret(
     def stumble(*_: object) -> None:
         raise RuntimeError(f"{ADDRESS} and {TOKEN}")
 
-    monkeypatch.setattr("batch.phases.read_task", stumble)
+    monkeypatch.setattr("batch.job.runner.read_targets", stumble)
     options = ["--notify-file", "told", "--base-url", api.base_url, "--yes", "--max-licenses", "5"]
 
     assert run_command(["run", "licenses.csv", *options]) == 3

@@ -195,7 +195,7 @@ def test_a_license_that_comes_back_unasked_stops_everything(
 ) -> None:
     list_keys("plain", "Mixed-Case")
     monkeypatch.setattr(  # a server that does not know the filter
-        "batch.sandbox.listing._matching", lambda account, _filters, _now: account.page(0, 100)
+        "batch.sandbox.api._matching", lambda account, _filters, _now: account.page(0, 100)
     )
 
     ended = api.run(*RUN)

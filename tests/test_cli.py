@@ -13,7 +13,7 @@ import pytest
 import xlsxwriter
 
 from batch.cli import run_command
-from batch.columns import COLUMNS
+from batch.model import COLUMNS
 from tests.harness import some_ids
 
 TOKEN = "0123456789abcdef.token"
@@ -241,7 +241,7 @@ def test_where_nobody_can_answer_the_question_the_run_is_refused(
     def no_terminal(*_: object, **__: object) -> None:
         raise OSError(6, "No such device or address")
 
-    monkeypatch.setattr("batch.question.open", no_terminal, raising=False)
+    monkeypatch.setattr("batch.host.terminal.open", no_terminal, raising=False)
 
     assert "--yes" in refusal("good.csv")
 
@@ -340,7 +340,7 @@ def test_a_bug_is_called_one(
     def broken(*_: object, **__: object) -> None:
         raise bug
 
-    monkeypatch.setattr("batch.phases.make_plan", broken)
+    monkeypatch.setattr("batch.job.runner.make_plan", broken)
 
     assert run_command(["run", "good.csv", "--sandbox"]) == 3
     assert "a bug in bulk-revoke" in capsys.readouterr().err

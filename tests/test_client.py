@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from batch import __version__
-from batch.client import LARGEST_BODY, PAGE_SIZE, CryptlexClient, filter_query
-from batch.client.api import LARGEST_PAGE
+from batch.api.client import LARGEST_BODY, LARGEST_PAGE, PAGE_SIZE, CryptlexClient, filter_query
+from batch.api.rate_limiter import RateLimiter
 from batch.errors import (
     AccessError,
     ApiError,
@@ -34,9 +34,8 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
 )
-from batch.gate import Gate
 from batch.sandbox import FAULTS, TOKEN, Account, Sandbox
-from batch.sandbox.listing import FIELDS, OPERATORS, PARAMETER, select
+from batch.sandbox.api import FIELDS, OPERATORS, PARAMETER, select
 from batch.sandbox.wire import drop as reset
 from tests.builders import calm, packed
 from tests.harness import holding, some_ids, state_of
@@ -185,7 +184,7 @@ REVOKED = (ID, True)
 # The client, and what it is given
 
 
-class CountingGate(Gate):
+class CountingGate(RateLimiter):
     """A gate without a limit that counts the slots that were given back."""
 
     released = 0
@@ -204,17 +203,17 @@ async def client(
     ca_file: Path | None = None,
 ) -> AsyncIterator[CryptlexClient]:
     """A client that, in the end, has given back every slot that it took."""
-    gate = CountingGate(None, 5.0, virtual_clock())
+    rate_limiter = CountingGate(None, 5.0, virtual_clock())
     async with CryptlexClient(
         base_url,
         TOKEN,
-        gate,
+        rate_limiter,
         timeout=timeout,
         connections=connections,
         ca_file=str(ca_file) if ca_file else None,
     ) as speaking:
         yield speaking
-    assert gate.released == gate.requests
+    assert rate_limiter.released == rate_limiter.requests
 
 
 async def patch_error(
@@ -1116,8 +1115,8 @@ async def test_a_filter_that_is_empty_never_leaves(name: str, values: list[str])
             with pytest.raises(ValueError, match=r"match every license|takes one"):
                 await api.list(filters)
 
-        assert isinstance(api._gate, CountingGate)
-        assert (len(server.requests), api._gate.requests) == (0, 0)
+        assert isinstance(api._rate_limiter, CountingGate)
+        assert (len(server.requests), api._rate_limiter.requests) == (0, 0)
 
 
 @pytest.mark.parametrize("name", ["", " ", "\u3000"])
@@ -1227,8 +1226,12 @@ async def test_whatever_the_answer_to_a_list_is_it_is_one_request_and_one_slot(
             await api.list({})
         await sandbox.settle()
 
-        assert isinstance(api._gate, CountingGate)
-        assert (api._gate.requests, api._gate.released, sandbox.requests) == (1, 1, 1)
+        assert isinstance(api._rate_limiter, CountingGate)
+        assert (api._rate_limiter.requests, api._rate_limiter.released, sandbox.requests) == (
+            1,
+            1,
+            1,
+        )
         assert api.patches == 0
 
 
@@ -1238,38 +1241,38 @@ async def test_whatever_the_answer_to_a_list_is_it_is_one_request_and_one_slot(
 @pytest.mark.parametrize("kind", [None, *sorted(FAULTS), 400, 401, 403, 404, 429, 500, 503])
 async def test_a_slot_is_given_back_whatever_the_answer_is(kind: str | int | None) -> None:
     async with holding([ID], drip=1.0) as sandbox, client(sandbox.base_url) as api:
-        gate = api._gate
-        assert isinstance(gate, CountingGate)
+        rate_limiter = api._rate_limiter
+        assert isinstance(rate_limiter, CountingGate)
         if kind is not None:
             sandbox.fail(ID, kind, times=None, on="*")
         for request in (api.set_revoked(ID, True), api.get(ID)):
             with suppress(ApiError):
                 await request
 
-        assert (gate.requests, gate.released, api.patches) == (2, 2, 1)
+        assert (rate_limiter.requests, rate_limiter.released, api.patches) == (2, 2, 1)
         assert len(sandbox.log) == 2
 
 
 async def test_a_slot_is_given_back_by_who_is_cancelled_in_flight() -> None:
     async with RawServer(silence, OK) as server, client(server.base_url) as api:
-        gate = api._gate
-        assert isinstance(gate, CountingGate)
+        rate_limiter = api._rate_limiter
+        assert isinstance(rate_limiter, CountingGate)
         request = asyncio.create_task(api.set_revoked(ID, True))
         await asyncio.sleep(1)
-        assert (gate.requests, gate.released) == (1, 0)
+        assert (rate_limiter.requests, rate_limiter.released) == (1, 0)
 
         request.cancel()
         await asyncio.wait([request])
 
         assert request.cancelled()
-        assert (gate.requests, gate.released) == (1, 1)
+        assert (rate_limiter.requests, rate_limiter.released) == (1, 1)
         await api.set_revoked(ID, True)
         assert server.connections == 2
 
 
 async def test_who_is_cancelled_before_a_slot_is_free_sends_nothing() -> None:
     async with RawServer(OK) as server, client(server.base_url) as api:
-        api._gate.pause(60)
+        api._rate_limiter.pause(60)
         request = asyncio.create_task(api.set_revoked(ID, True))
         await asyncio.sleep(1)
 
@@ -1277,12 +1280,12 @@ async def test_who_is_cancelled_before_a_slot_is_free_sends_nothing() -> None:
         await asyncio.wait([request])
 
         assert request.cancelled()
-        assert (api._gate.requests, api.patches, server.connections) == (0, 0, 0)
+        assert (api._rate_limiter.requests, api.patches, server.connections) == (0, 0, 0)
 
 
 async def test_the_time_for_an_answer_starts_when_the_gate_opens() -> None:
     async with RawServer(silence) as server, client(server.base_url) as api:
-        api._gate.pause(60)
+        api._rate_limiter.pause(60)
         started = now()
         with pytest.raises(TransientError) as caught:
             await api.set_revoked(ID, True)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch import lock
+from batch.host import lock
 from batch.sandbox import PRODUCTS, TOKEN, Account
 from tests.harness import some_ids
-from tests.served import Served, paper, served, table, write
+from tests.served import Served, manifest, served, table, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +179,7 @@ def test_the_token_is_refused_in_the_middle_and_the_command_that_is_named_goes_o
     assert finished.counts == {"revoked": 12}
     assert api.patches() == [*IDS[:5], *IDS[4:]]
     assert finished.summary["run_id"] == stopped.summary["run_id"]
-    assert [each["exit_code"] for each in paper(RESULTS)["sessions"]] == [3, 0]
+    assert [each["exit_code"] for each in manifest(RESULTS)["sessions"]] == [3, 0]
 
 
 def test_a_token_that_is_refused_is_a_stop_although_every_license_was_in_flight(
@@ -264,7 +264,7 @@ def test_a_run_whose_first_twenty_all_fail_is_stopped() -> None:
 def test_the_manifest_keeps_the_reason_and_every_option(api: Served) -> None:
     api.run(*RUN, "--reason", "ticket 42", "--limit", "3")
 
-    kept = paper(RESULTS)
+    kept = manifest(RESULTS)
     assert kept["reason"] == "ticket 42"
     assert kept["options"]["limit"] == 3
     assert kept["api"] == api.base_url
@@ -320,7 +320,7 @@ def test_starting_again_keeps_what_stood_there(api: Served) -> None:
 
     old = Path(f"{RESULTS}.bak-{compact(first.summary['started_at'])}")
     assert old.read_bytes() == before
-    assert paper(old)["run_id"] == first.summary["run_id"]
+    assert manifest(old)["run_id"] == first.summary["run_id"]
     assert second.counts == {"revoked": 8, "already_revoked": 4}
     assert second.summary["run_id"] != first.summary["run_id"]
     assert len(table(old)) == 12
@@ -413,8 +413,8 @@ def test_the_number_that_is_asked_for_is_that_of_the_patches(
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: str) -> list[str]:
     """Somebody sits there and types this; what they are told."""
     told: list[str] = []
-    monkeypatch.setattr("batch.phases.open_terminal", lambda: io.StringIO(answer))
-    monkeypatch.setattr("batch.phases.tell", told.append)
+    monkeypatch.setattr("batch.job.runner.open_terminal", lambda: io.StringIO(answer))
+    monkeypatch.setattr("batch.job.runner.tell", told.append)
     return told
 
 
@@ -428,7 +428,7 @@ def test_while_another_run_is_at_work_nothing_starts(api: Served, what: str) -> 
         stack.enter_context(
             lock.held(
                 Path(os.environ["BULK_REVOKE_RUN_LOCK_DIR"]) / name,
-                lock.Holder("7f3a", "run", "somebody", 4711, "2026-11-24T02:15:00.000Z"),
+                lock.Owner("7f3a", "run", "somebody", 4711, "2026-11-24T02:15:00.000Z"),
                 wait=None,
                 timeout=1.0,
                 say=said.append,

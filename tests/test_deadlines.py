@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.client.deadlines import Deadlines
+from batch.api.transport import Deadlines
 from tests.virtual_time import now
 
 if TYPE_CHECKING:

@@ -11,26 +11,33 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from batch import destination, manifest
 from batch.errors import ResultsError
-from batch.manifest import Manifest, SessionRecord
-from batch.model import REVOKE, Listing, Outcome, Status
-from batch.plan import make_plan
-from batch.results import Journal
-from batch.seen import Seen
+from batch.job.plan import make_plan
+from batch.job.snapshot import Snapshot
+from batch.model import REVOKE, Listing, Outcome, RowResult
+from batch.results import output
+from batch.results.journal import Journal
+from batch.results.manifest import (
+    Manifest,
+    SessionRecord,
+    file_sha256,
+    manifest_path,
+    read_manifest,
+    run_id_of,
+)
 from batch.settings import Settings
 from tests.builders import listing
 from tests.harness import some_ids
 from tests.written import column, look, started
-from tests.written import paper as paper_of
+from tests.written import manifest as paper_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch.destination import Earlier
+    from batch.results.output import Earlier
 
 A, B, C = some_ids(3)
-REVOKED = Status(Outcome.REVOKED, True, 200, attempts=1)
+REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
 START = "2026-11-24T12:00:00.000Z"
 
 
@@ -39,7 +46,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "results.csv"
 
 
-def paper(**more: object) -> Manifest:
+def manifest(**more: object) -> Manifest:
     return paper_of("results.csv", **more)
 
 
@@ -57,22 +64,24 @@ def begin(
 ) -> Journal:
     """Begin, or go on, as a run does."""
     plan = make_plan(
-        REVOKE, listed, Seen.nothing(listed), recorded=found.recorded if found else None
+        REVOKE, listed, Snapshot.nothing(listed), recorded=found.recorded if found else None
     )
-    own = found.paper if found else by or paper()
-    return destination.begin(settings, plan, found, own, redact=redact)
+    own = found.manifest if found else by or manifest()
+    return output.begin(
+        settings, plan.listing, plan.was, plan.row_results, found, own, redact=redact
+    )
 
 
 def run(path: Path, *, ended: bool = True) -> None:
     """A run that has left its results and its manifest."""
     listed = listing(A, B)
-    own = paper(sessions=[SessionRecord(START)])
+    own = manifest(sessions=[SessionRecord(START)])
     with closing(started(path, listed, look(listed))) as journal:
         journal.record((0, REVOKED))
         if ended:
             journal.finish()
-            own.results["sha256"] = manifest.sha256(path)
-    own.write(manifest.path_for(path))
+            own.results["sha256"] = file_sha256(path)
+    own.write(manifest_path(path))
 
 
 def names(path: Path) -> list[str]:
@@ -122,7 +131,7 @@ def test_a_path_that_cannot_become_the_results_is_refused(
     before = names(path)
 
     with pytest.raises(ResultsError) as refused:
-        destination.check(at(taken))
+        output.check(at(taken))
 
     assert str(taken) in refused.value.message
     assert remedy in refused.value.hint
@@ -130,9 +139,9 @@ def test_a_path_that_cannot_become_the_results_is_refused(
 
 
 def test_a_free_path_is_not_touched_by_looking_at_it(path: Path) -> None:
-    destination.check(at(path))
-    destination.check(at(path, resume=True))
-    destination.check(at(path, overwrite=True))
+    output.check(at(path))
+    output.check(at(path, resume=True))
+    output.check(at(path, overwrite=True))
 
     assert names(path) == []
 
@@ -140,7 +149,7 @@ def test_a_free_path_is_not_touched_by_looking_at_it(path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["gz", "ods", "xls", "xlsb", "xlsm", "xlsx", "XLSX"])
 def test_results_are_written_as_csv_only(path: Path, suffix: str) -> None:
     with pytest.raises(ResultsError, match=f"are written as CSV, not as .{suffix}") as refused:
-        destination.check(at(path.with_suffix(f".{suffix}")))
+        output.check(at(path.with_suffix(f".{suffix}")))
 
     assert ".csv" in refused.value.hint
 
@@ -150,12 +159,12 @@ def test_results_and_manifests_are_not_written_over(path: Path, left: str) -> No
     (path.parent / left).write_text("precious")
 
     with pytest.raises(ResultsError, match=f"{left}: exists already") as refused:
-        destination.check(at(path))
+        output.check(at(path))
 
     assert "--resume" in refused.value.hint
     assert "--overwrite" in refused.value.hint
-    destination.check(at(path, resume=True))
-    destination.check(at(path, overwrite=True))
+    output.check(at(path, resume=True))
+    output.check(at(path, overwrite=True))
 
 
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
@@ -163,24 +172,24 @@ def test_a_directory_is_no_results_file_whatever_is_wanted(path: Path, how: str)
     path.mkdir()
 
     with pytest.raises(ResultsError, match="is a directory"):
-        destination.check(at(path, **{how: True}))
+        output.check(at(path, **{how: True}))
 
 
 def test_a_run_that_is_not_resumed_has_no_earlier_sessions(path: Path) -> None:
-    assert destination.earlier(at(path, resume=True)) is None
+    assert output.earlier(at(path, resume=True)) is None
     run(path)
-    assert destination.earlier(at(path)) is None
-    assert destination.earlier(at(path, overwrite=True)) is None
+    assert output.earlier(at(path)) is None
+    assert output.earlier(at(path, overwrite=True)) is None
 
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_run_is_gone_on_with_whether_or_not_it_has_ended(path: Path, ended: bool) -> None:
     run(path, ended=ended)
 
-    found = destination.earlier(at(path, resume=True))
+    found = output.earlier(at(path, resume=True))
 
     assert found is not None
-    assert found.paper.run_id == "0badcafe"
+    assert found.manifest.run_id == "0badcafe"
     assert found.recorded.outcome(0) is Outcome.REVOKED
     assert found.recorded.is_journal is not ended
 
@@ -192,7 +201,7 @@ def test_results_that_are_gone_while_the_manifest_says_how_they_ended_are_missed
     path.unlink()
 
     with pytest.raises(ResultsError, match="is missing, but the manifest of run") as refused:
-        destination.earlier(at(path, resume=True))
+        output.earlier(at(path, resume=True))
 
     assert "--overwrite" in refused.value.hint
     assert names(path) == ["results.csv.run.json"]
@@ -203,21 +212,21 @@ def test_results_that_have_begun_and_are_gone_are_missed(path: Path) -> None:
     path.unlink()
 
     with pytest.raises(ResultsError, match="is missing, but the manifest of run 0badcafe"):
-        destination.earlier(at(path, resume=True))
+        output.earlier(at(path, resume=True))
 
 
 def test_a_start_that_was_killed_before_its_results_stood_there_is_begun_again(path: Path) -> None:
-    paper(sessions=[SessionRecord(START)]).write(manifest.path_for(path))
+    manifest(sessions=[SessionRecord(START)]).write(manifest_path(path))
 
-    assert destination.earlier(at(path, resume=True)) is None
+    assert output.earlier(at(path, resume=True)) is None
 
 
 def test_results_without_their_manifest_are_not_gone_on_with(path: Path) -> None:
     run(path)
-    manifest.path_for(path).unlink()
+    manifest_path(path).unlink()
 
     with pytest.raises(ResultsError, match=r"results\.csv\.run\.json is missing") as refused:
-        destination.earlier(at(path, resume=True))
+        output.earlier(at(path, resume=True))
 
     assert "--overwrite" in refused.value.hint
 
@@ -227,7 +236,7 @@ def test_results_that_were_changed_since_their_run_ended_are_not_gone_on_with(pa
     path.write_text(path.read_text().replace("not_attempted", "revoked"))
 
     with pytest.raises(ResultsError, match="was changed since run 0badcafe ended") as refused:
-        destination.earlier(at(path, resume=True))
+        output.earlier(at(path, resume=True))
 
     assert refused.value.hint
 
@@ -243,7 +252,7 @@ def test_what_is_no_results_file_is_refused_and_no_crash(
         path.write_bytes(content)
 
     with pytest.raises(ResultsError, match=r"cannot be read|is no results file"):
-        destination.earlier(at(path, resume=True))
+        output.earlier(at(path, resume=True))
 
 
 SAME = {
@@ -256,10 +265,10 @@ SAME = {
 
 def test_the_same_command_api_and_input_are_the_same_run(path: Path) -> None:
     run(path)
-    found = destination.earlier(at(path, resume=True))
+    found = output.earlier(at(path, resume=True))
     assert found is not None
 
-    destination.check_same_run(found, at(path), **SAME)
+    output.check_same_run(found, at(path), **SAME)
 
 
 @pytest.mark.parametrize(
@@ -276,12 +285,12 @@ def test_a_run_about_something_else_is_not_gone_on_with(
     path: Path, change: dict[str, str], options: dict[str, object], why: str
 ) -> None:
     run(path)
-    found = destination.earlier(at(path, resume=True))
+    found = output.earlier(at(path, resume=True))
     assert found is not None
-    found = replace(found, paper=paper(options=options))
+    found = replace(found, manifest=manifest(options=options))
 
     with pytest.raises(ResultsError) as refused:
-        destination.check_same_run(found, at(path), **SAME | change)
+        output.check_same_run(found, at(path), **SAME | change)
 
     assert refused.value.message.startswith(f"{path}: cannot be gone on with: ")
     assert why in refused.value.message
@@ -291,7 +300,7 @@ def test_a_run_about_something_else_is_not_gone_on_with(
 def test_manifest_and_plan_are_on_the_disk_before_anything_is_sent(path: Path) -> None:
     begin(at(path), listing(A, B)).close()
 
-    found = manifest.read(path)
+    found = read_manifest(path)
     assert found is not None
     assert column(path, "outcome") == ["planned", "planned"]
     assert [(each.started_at[-1], each.exit_code) for each in found.sessions] == [("Z", None)]
@@ -300,12 +309,12 @@ def test_manifest_and_plan_are_on_the_disk_before_anything_is_sent(path: Path) -
 
 def test_going_on_adds_a_session_and_keeps_the_results(path: Path) -> None:
     run(path)
-    found = destination.earlier(at(path, resume=True))
+    found = output.earlier(at(path, resume=True))
 
     with closing(begin(at(path, resume=True), listing(A, B), found)) as journal:
         journal.record((1, REVOKED))
 
-    own = manifest.read(path)
+    own = read_manifest(path)
     assert own is not None
     assert [each.started_at == START for each in own.sessions] == [True, False]
     assert "sha256" not in own.results
@@ -321,13 +330,13 @@ def test_secrets_are_taken_out_of_what_is_written(path: Path) -> None:
 
 def test_overwriting_keeps_the_old_results_under_the_moment_they_were_begun(path: Path) -> None:
     run(path)
-    old, old_paper = path.read_bytes(), manifest.path_for(path).read_bytes()
+    old, old_paper = path.read_bytes(), manifest_path(path).read_bytes()
 
     begin(at(path, overwrite=True), listing(C)).close()
 
     kept = path.with_name("results.csv.bak-20261124T120000Z")
     assert kept.read_bytes() == old
-    assert manifest.path_for(kept).read_bytes() == old_paper
+    assert manifest_path(kept).read_bytes() == old_paper
     assert column(path, "license_id") == [C]
     assert len(names(path)) == 4
 
@@ -336,10 +345,10 @@ def test_whatever_often_something_is_set_aside_nothing_is_written_over(path: Pat
     for number in range(4):
         run(path)
         path.write_text(f"{number}")
-        destination.set_aside(path)
+        output.set_aside(path)
     path.with_name("results.csv.bak-20261124T120000Z-5.run.json").touch()
     run(path)
-    destination.set_aside(path)
+    output.set_aside(path)
 
     kept = [name for name in names(path) if not name.endswith(".json")]
     stem = "results.csv.bak-20261124T120000Z"
@@ -355,9 +364,9 @@ def test_without_a_readable_manifest_the_moment_is_that_of_the_last_change(
     moment = datetime(2026, 9, 21, 13, 13, 20, tzinfo=UTC).timestamp()
     os.utime(path, (moment, moment))
     if content is not None:
-        manifest.path_for(path).write_text(content)
+        manifest_path(path).write_text(content)
 
-    destination.set_aside(path)
+    output.set_aside(path)
 
     assert path.with_name("results.csv.bak-20260921T131320Z").read_text() == "precious"
 
@@ -366,16 +375,16 @@ def test_without_a_readable_manifest_the_moment_is_that_of_the_last_change(
 def test_a_run_whose_start_is_not_known_is_no_obstacle(
     path: Path, sessions: list[SessionRecord]
 ) -> None:
-    paper(sessions=sessions).write(manifest.path_for(path))
+    manifest(sessions=sessions).write(manifest_path(path))
 
-    destination.set_aside(path)
+    output.set_aside(path)
 
     assert len(names(path)) == 1
     assert names(path)[0].startswith("results.csv.bak-2")
 
 
 def test_where_nothing_stands_nothing_is_set_aside(path: Path) -> None:
-    destination.set_aside(path)
+    output.set_aside(path)
 
     assert names(path) == []
 
@@ -392,20 +401,20 @@ def test_what_cannot_be_set_aside_whole_stands_as_it_was(
 
     monkeypatch.setattr(Path, "rename", refused)
     with pytest.raises(ResultsError, match="cannot be renamed: I/O error") as failed:
-        destination.set_aside(path)
+        output.set_aside(path)
 
     assert "--output" in failed.value.hint
     assert names(path) == ["results.csv", "results.csv.run.json"]
 
 
 def test_the_manifest_of_a_start_that_came_to_nothing_is_kept_as_well(path: Path) -> None:
-    paper(run_id="orphan", sessions=[SessionRecord(START)]).write(manifest.path_for(path))
+    manifest(run_id="orphan", sessions=[SessionRecord(START)]).write(manifest_path(path))
 
     begin(at(path, resume=True), listing(A)).close()
 
     kept = path.with_name("results.csv.bak-20261124T120000Z.run.json")
     assert json.loads(kept.read_bytes())["run_id"] == "orphan"
-    assert manifest.run_id_of(path) == "0badcafe"
+    assert run_id_of(path) == "0badcafe"
     assert column(path, "license_id") == [A]
 
 
@@ -430,7 +439,7 @@ def test_going_on_that_cannot_be_written_leaves_the_manifest_as_it_was(
 ) -> None:
     run(path)
     before = {name: (path.parent / name).read_bytes() for name in names(path)}
-    found = destination.earlier(at(path, resume=True))
+    found = output.earlier(at(path, resume=True))
 
     def broken(*_: object) -> None:
         raise error
@@ -481,7 +490,7 @@ def test_a_start_whose_results_stand_already_can_be_gone_on_with(
             begin(at(path), listing(A))
 
     assert names(path) == ["results.csv", "results.csv.run.json"]
-    assert destination.earlier(at(path, resume=True)) is not None
+    assert output.earlier(at(path, resume=True)) is not None
 
 
 def test_going_on_that_cannot_be_written_leaves_results_and_manifest(
@@ -489,29 +498,29 @@ def test_going_on_that_cannot_be_written_leaves_results_and_manifest(
 ) -> None:
     run(path)
     before = path.read_bytes()
-    found = destination.earlier(at(path, resume=True))
+    found = output.earlier(at(path, resume=True))
     monkeypatch.setattr(Journal, "resume", fail)
 
     with pytest.raises(ResultsError, match="cannot be written: I/O error"):
         begin(at(path, resume=True), listing(A, B), found)
 
     assert path.read_bytes() == before
-    assert manifest.run_id_of(path) == "0badcafe"
+    assert run_id_of(path) == "0badcafe"
 
 
 def test_going_on_that_fails_halfway_can_be_gone_on_with_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = listing(A, B)
-    own = paper(sessions=[SessionRecord(START)])
+    own = manifest(sessions=[SessionRecord(START)])
     with closing(started(path, listed, look(listed))) as journal:
         for entry in (0, 1):
-            journal.record((entry, Status(Outcome.FAILED, http_status=500)))
+            journal.record((entry, RowResult(Outcome.FAILED, http_status=500)))
         journal.finish()
-    own.results["sha256"] = manifest.sha256(path)
-    own.write(manifest.path_for(path))
+    own.results["sha256"] = file_sha256(path)
+    own.write(manifest_path(path))
     before = {name: (path.parent / name).read_bytes() for name in names(path)}
-    found = destination.earlier(at(path, resume=True))
+    found = output.earlier(at(path, resume=True))
     write = Journal._write
 
     def full(journal: Journal, data: bytes) -> None:
@@ -525,7 +534,7 @@ def test_going_on_that_fails_halfway_can_be_gone_on_with_again(
             begin(at(path, resume=True), listed, found)
 
     assert {name: (path.parent / name).read_bytes() for name in names(path)} == before
-    assert destination.earlier(at(path, resume=True)) is not None
+    assert output.earlier(at(path, resume=True)) is not None
 
 
 @pytest.mark.parametrize("other", [b"precious\n" * 1000, b"small\n"])
@@ -533,7 +542,7 @@ def test_another_file_that_is_put_there_while_going_on_begins_is_left_alone(
     path: Path, monkeypatch: pytest.MonkeyPatch, other: bytes
 ) -> None:
     run(path, ended=False)
-    found = destination.earlier(at(path, resume=True))
+    found = output.earlier(at(path, resume=True))
     sync = Journal.sync
 
     def replaced(journal: Journal) -> None:
@@ -552,8 +561,8 @@ def test_a_results_file_that_vanishes_before_it_is_gone_on_with_keeps_its_manife
     path: Path,
 ) -> None:
     run(path)
-    before = manifest.path_for(path).read_bytes()
-    found = destination.earlier(at(path, resume=True))
+    before = manifest_path(path).read_bytes()
+    found = output.earlier(at(path, resume=True))
     path.unlink()
 
     with pytest.raises(ResultsError, match="cannot be written: No such file"):
@@ -561,7 +570,7 @@ def test_a_results_file_that_vanishes_before_it_is_gone_on_with_keeps_its_manife
 
     assert not path.exists()
     assert names(path) == ["results.csv.run.json"]
-    assert manifest.path_for(path).read_bytes() == before
+    assert manifest_path(path).read_bytes() == before
 
 
 def test_looking_whether_a_file_can_be_made_leaves_none(
@@ -572,6 +581,6 @@ def test_looking_whether_a_file_can_be_made_leaves_none(
     draft.write_text("precious")
 
     with pytest.raises(ResultsError, match="cannot be written: File exists"):
-        destination.check(at(path))
+        output.check(at(path))
 
     assert draft.read_text() == "precious"

@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 import pytest
 
-from batch import __version__, address
+from batch import __version__
+from batch.api import base_url
 from batch.cli import COMMANDS, cli, options, run_command
-from batch.columns import COLUMNS
-from batch.model import REVOKE, Outcome
-from batch.summary import Summary, done_outcomes
+from batch.model import COLUMNS, REVOKE, Outcome
+from batch.reporting.summary import Summary, done_outcomes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,7 +105,7 @@ def test_options_that_readme_shows_exist(name: str) -> None:
 
 
 def test_the_default_installation_is_the_same_in_both_places() -> None:
-    assert options.SAAS == address.SAAS
+    assert options.SAAS == base_url.SAAS
 
 
 def test_columns_are_those_of_the_code() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from batch.sandbox import Account
 from tests.harness import some_ids
-from tests.served import Served, paper, served, write
+from tests.served import Served, manifest, served, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +99,7 @@ def test_a_dry_run_does_not_stand_in_the_way_of_the_run(api: Served) -> None:
     ended = api.run("run", "list.csv")
 
     assert ended.summary["results"] == "list.results.csv"
-    assert paper("list.dry-run.csv")["options"]["dry_run"] is True
+    assert manifest("list.dry-run.csv")["options"]["dry_run"] is True
     assert ended.counts == {"revoked": 9, "already_revoked": 3}
 
 

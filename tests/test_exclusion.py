@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import InputError
+from batch.input.exclusion import Exclusion
+from batch.input.listing import read_listing
 from batch.model import License
 from batch.sandbox import Account
-from batch.source import Exclusion, read
 from tests.builders import calm, listing
 from tests.harness import some_ids
 from tests.served import served, settle_in
@@ -249,7 +250,7 @@ def test_a_number_of_sixteen_digits_protects_all_keys_that_it_may_have_been(
 
 
 def test_the_example_of_a_spreadsheet_number_protects_its_key() -> None:
-    listed = read(str(CASES / "keys-16-digits.csv"), by="key")
+    listed = read_listing(str(CASES / "keys-16-digits.csv"), by="key")
 
     found = Exclusion.read([str(CASES / "exclude-16-digit-number.xlsx")], listed).among(listed)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.gate import MARGIN, Gate, least_seconds
+from batch.api.rate_limiter import MARGIN, RateLimiter, least_seconds
 from batch.sandbox import FixedWindow, Limiter
 from tests.limiters import LeakyBucket, SlidingCounter, SlidingLog, TokenBucket
 from tests.simulation import Network, simulate
@@ -24,8 +24,8 @@ SERVERS: dict[str, Callable[[], Limiter]] = {
 }
 
 
-def gate(limit: int | None = 50, period: float = 5.0, jitter: float = 0.0) -> Gate:
-    return Gate(limit, period, virtual_clock(), jitter=lambda: jitter)
+def rate_limiter(limit: int | None = 50, period: float = 5.0, jitter: float = 0.0) -> RateLimiter:
+    return RateLimiter(limit, period, virtual_clock(), jitter=lambda: jitter)
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -72,7 +72,7 @@ async def test_requests_leave_at_least_their_share_of_the_period_apart() -> None
 
 
 async def test_a_slot_comes_back_a_period_after_the_response_and_not_after_the_request() -> None:
-    narrow = gate(limit=1)
+    narrow = rate_limiter(limit=1)
     await narrow.acquire()
     await asyncio.sleep(3)
     narrow.release()
@@ -82,7 +82,7 @@ async def test_a_slot_comes_back_a_period_after_the_response_and_not_after_the_r
 
 
 async def test_whoever_comes_first_goes_first() -> None:
-    narrow = gate(limit=1)
+    narrow = rate_limiter(limit=1)
     order: list[int] = []
 
     async def go(number: int) -> None:
@@ -97,7 +97,7 @@ async def test_whoever_comes_first_goes_first() -> None:
 
 async def test_a_pause_holds_everybody_and_the_longest_counts() -> None:
     for limit in (50, None):
-        paused, start = gate(limit=limit), now()
+        paused, start = rate_limiter(limit=limit), now()
         paused.pause(7)
         paused.pause(3)
 
@@ -107,7 +107,7 @@ async def test_a_pause_holds_everybody_and_the_longest_counts() -> None:
 
 
 async def test_without_a_limit_nobody_waits() -> None:
-    free, start = gate(limit=None), now()
+    free, start = rate_limiter(limit=None), now()
 
     for _ in range(500):
         await free.acquire()
@@ -117,7 +117,7 @@ async def test_without_a_limit_nobody_waits() -> None:
 
 
 async def test_one_at_a_time_waits_for_the_answer_before() -> None:
-    single = gate(limit=None)
+    single = rate_limiter(limit=None)
     single.one_at_a_time(True)
     first = await single.acquire()
     second = asyncio.create_task(single.acquire())
@@ -131,7 +131,7 @@ async def test_one_at_a_time_waits_for_the_answer_before() -> None:
 
 
 async def test_one_at_a_time_ends_for_those_who_wait_already() -> None:
-    single = gate(limit=None)
+    single = rate_limiter(limit=None)
     single.one_at_a_time(True)
     await single.acquire()
     second = asyncio.create_task(single.acquire())
@@ -144,7 +144,7 @@ async def test_one_at_a_time_ends_for_those_who_wait_already() -> None:
 
 
 async def test_with_every_slot_in_flight_the_next_waits_for_an_answer() -> None:
-    narrow = gate(limit=1)
+    narrow = rate_limiter(limit=1)
     await narrow.acquire()
     second = asyncio.create_task(narrow.acquire())
 
@@ -163,7 +163,7 @@ async def test_more_workers_than_slots_exceed_nothing() -> None:
 
 
 async def test_giving_up_waiting_costs_no_slot() -> None:
-    narrow = gate(limit=2)
+    narrow = rate_limiter(limit=2)
     await narrow.acquire()
     waiting = [asyncio.create_task(narrow.acquire()) for _ in range(5)]
     await asyncio.sleep(0.01)
@@ -178,7 +178,7 @@ async def test_giving_up_waiting_costs_no_slot() -> None:
 
 
 async def test_one_burst_of_429s_is_answered_once() -> None:
-    burst = gate(jitter=1.0)
+    burst = rate_limiter(jitter=1.0)
     sent = [await burst.acquire() for _ in range(3)]
     await asyncio.sleep(0.2)
 
@@ -189,7 +189,7 @@ async def test_one_burst_of_429s_is_answered_once() -> None:
 
 
 async def test_a_429_after_the_pause_is_a_new_one() -> None:
-    again = gate()
+    again = rate_limiter()
     again.throttled(await again.acquire(), retry_after=9)
     resumed = now() + 9.5
 
@@ -204,13 +204,13 @@ async def test_a_429_after_the_pause_is_a_new_one() -> None:
 async def test_a_pause_lasts_what_is_asked_and_at_least_a_period(
     retry_after: float, pause: float
 ) -> None:
-    paused = gate()
+    paused = rate_limiter()
 
     assert paused.throttled(await paused.acquire(), retry_after) == pause
 
 
 async def test_the_limit_becomes_what_the_server_says_it_admits_and_stays_there() -> None:
-    told = gate()
+    told = rate_limiter()
     told.throttled(await told.acquire(), 1, admitted=(20, 10.0))
 
     assert (told.limit, told.period) == (20, 10.0)
@@ -220,7 +220,7 @@ async def test_the_limit_becomes_what_the_server_says_it_admits_and_stays_there(
 
 
 async def test_a_longer_window_that_the_server_names_is_waited_for() -> None:
-    told = gate(limit=45)
+    told = rate_limiter(limit=45)
     sent = [await told.acquire() for _ in range(45)]
     last = sent[-1]
     told.throttled(last, 0, admitted=(50, 60.0))
@@ -229,21 +229,21 @@ async def test_a_longer_window_that_the_server_names_is_waited_for() -> None:
 
 
 async def test_a_server_that_says_it_admits_as_much_as_is_used_means_others_use_it_too() -> None:
-    shared = gate(limit=45)
+    shared = rate_limiter(limit=45)
     shared.throttled(await shared.acquire(), 1, admitted=(50, 5.0))
 
     assert (shared.limit, shared.period) == (33, 5.0)
 
 
 async def test_a_server_without_a_known_limit_can_name_one() -> None:
-    free = gate(limit=None)
+    free = rate_limiter(limit=None)
     free.throttled(await free.acquire(), 1, admitted=(10, 1.0))
 
     assert (free.limit, free.period) == (10, 1.0)
 
 
 async def test_a_lowered_limit_comes_back_by_one_every_thirty_seconds() -> None:
-    lowered = gate(limit=8)
+    lowered = rate_limiter(limit=8)
     lowered.throttled(await lowered.acquire(), 1)
     lowered.release()
     assert lowered.limit == 6
@@ -259,7 +259,7 @@ async def test_a_lowered_limit_comes_back_by_one_every_thirty_seconds() -> None:
 
 
 async def test_a_lowered_limit_holds_back_slots_that_were_free() -> None:
-    lowered = gate(limit=4)
+    lowered = rate_limiter(limit=4)
     for _ in range(4):
         await lowered.acquire()
         lowered.release()
@@ -274,7 +274,7 @@ async def test_a_lowered_limit_holds_back_slots_that_were_free() -> None:
 
 
 async def test_the_limit_never_falls_below_one() -> None:
-    low = gate(limit=1)
+    low = rate_limiter(limit=1)
     low.throttled(await low.acquire(), 1)
 
     assert low.limit == 1

@@ -11,7 +11,7 @@ import pytest
 
 from batch.sandbox import Account
 from tests.harness import some_ids
-from tests.served import Served, paper, served, write
+from tests.served import Served, manifest, served, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +56,8 @@ def test_the_command_that_a_pilot_names_sends_the_rest_and_nothing_twice(api: Se
     assert ended.summary["patches"] == 7
     assert ended.summary["hint"] == ""
     assert ended.column("was_revoked") == ["false"] * 13
-    assert paper(RESULTS)["reason"] == "ticket 42"
-    assert [each["patches"] for each in paper(RESULTS)["sessions"]] == [5, 7]
+    assert manifest(RESULTS)["reason"] == "ticket 42"
+    assert [each["patches"] for each in manifest(RESULTS)["sessions"]] == [5, 7]
 
 
 def test_several_pilots_add_up(api: Served) -> None:

@@ -30,7 +30,7 @@ def home(at_home: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG00
     def no_terminal(*_: object, **__: object) -> None:
         raise OSError(6, "No such device or address")
 
-    monkeypatch.setattr("batch.question.open", no_terminal, raising=False)
+    monkeypatch.setattr("batch.host.terminal.open", no_terminal, raising=False)
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def edited(path: str, old: str, new: str) -> Callable[[], object]:
 def torn() -> None:
     """The run was killed: its results are a journal, and its manifest tells of no end."""
     path = Path(f"{RESULTS}.run.json")
-    paper = json.loads(path.read_text())
-    del paper["results"]["sha256"]
-    path.write_text(json.dumps(paper))
+    manifest = json.loads(path.read_text())
+    del manifest["results"]["sha256"]
+    path.write_text(json.dumps(manifest))
     edited(RESULTS, "not_attempted", "planned")()
 
 

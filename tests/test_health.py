@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.errors import RejectedError, StoppedError, ThrottledError, TransientError
-from batch.gate import Gate
-from batch.health import (
+from batch.api.circuit_breaker import (
     BREAKER_FAILURES,
     FORBIDDEN_IN_A_ROW,
     LONGEST_PAUSE,
     MOST_THROTTLED,
     PATIENCE,
-    Health,
+    CircuitBreaker,
 )
-from batch.retry import Tries
+from batch.api.rate_limiter import RateLimiter
+from batch.api.retry import Attempts
+from batch.errors import RejectedError, StoppedError, ThrottledError, TransientError
 from tests.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
@@ -51,43 +51,45 @@ def forbidden() -> RejectedError:
 class Ward:
     """A server's health, and the gate that it rules."""
 
-    gate: Gate = field(default_factory=lambda: Gate(None, 5.0, virtual_clock(), jitter=lambda: 0.0))
+    rate_limiter: RateLimiter = field(
+        default_factory=lambda: RateLimiter(None, 5.0, virtual_clock(), jitter=lambda: 0.0)
+    )
 
     def __post_init__(self) -> None:
-        self.health = Health(self.gate, virtual_clock())
+        self.breaker = CircuitBreaker(self.rate_limiter, virtual_clock())
 
-    def fail(self, tries: Tries, status: int | None = None) -> None:
-        self.health.failed(tries, no_answer(status))
+    def fail(self, attempts: Attempts, status: int | None = None) -> None:
+        self.breaker.failed(attempts, no_answer(status))
 
-    def break_down(self) -> list[Tries]:
+    def break_down(self) -> list[Attempts]:
         """Ten licenses fail, one after the other."""
-        licenses = [Tries() for _ in range(BREAKER_FAILURES)]
-        for tries in licenses:
-            self.fail(tries)
+        licenses = [Attempts() for _ in range(BREAKER_FAILURES)]
+        for attempts in licenses:
+            self.fail(attempts)
         return licenses
 
     async def next_request(self) -> float:
         """Seconds until a request may leave; it is answered at once."""
         asked = now()
-        sent = await self.gate.acquire()
-        self.gate.release()
+        sent = await self.rate_limiter.acquire()
+        self.rate_limiter.release()
         return sent - asked
 
     async def lets_two_through(self) -> bool:
         """Whether a second request leaves before the first one is answered."""
-        await self.gate.acquire()
-        second = asyncio.create_task(self.gate.acquire())
+        await self.rate_limiter.acquire()
+        second = asyncio.create_task(self.rate_limiter.acquire())
         await asyncio.sleep(3600)
         both = second.done()
-        self.gate.release()
+        self.rate_limiter.release()
         await second
-        self.gate.release()
+        self.rate_limiter.release()
         return both
 
     def retries(self) -> int:
         """How many retries the run can still afford; spends them all."""
-        spender = Tries(charged=1)
-        return sum(self.health.may_retry(spender, FAR) for _ in range(1000))
+        spender = Attempts(counted=1)
+        return sum(self.breaker.may_retry(spender, FAR) for _ in range(1000))
 
 
 # The breaker
@@ -105,7 +107,7 @@ async def test_nine_failures_in_a_row_hold_nobody_back() -> None:
     ward = Ward()
 
     for _ in range(BREAKER_FAILURES - 1):
-        ward.fail(Tries())
+        ward.fail(Attempts())
 
     assert await ward.next_request() == 0
     assert await ward.lets_two_through()
@@ -116,8 +118,8 @@ async def test_a_success_starts_the_row_again() -> None:
 
     for _ in range(20):
         for _ in range(BREAKER_FAILURES - 1):
-            ward.fail(Tries())
-        ward.health.succeeded()
+            ward.fail(Attempts())
+        ward.breaker.succeeded()
 
     assert await ward.next_request() == 0
 
@@ -130,8 +132,8 @@ async def test_an_answer_that_is_no_trouble_of_the_server_starts_the_row_again(
 
     for _ in range(20):
         for _ in range(BREAKER_FAILURES - 1):
-            ward.fail(Tries())
-        ward.fail(Tries(), status)
+            ward.fail(Attempts())
+        ward.fail(Attempts(), status)
 
     assert await ward.next_request() == 0
 
@@ -141,7 +143,7 @@ async def test_no_answer_and_every_5xx_are_failures(status: int | None) -> None:
     ward = Ward()
 
     for _ in range(BREAKER_FAILURES):
-        ward.fail(Tries(), status)
+        ward.fail(Attempts(), status)
 
     assert await ward.next_request() == 5
 
@@ -161,7 +163,7 @@ async def test_probes_come_at_intervals_that_double_to_a_minute() -> None:
     waits = []
     for _ in range(7):
         waits.append(await ward.next_request())
-        ward.fail(Tries())
+        ward.fail(Attempts())
 
     assert waits == [5, 10, 20, 40, 60, 60, 60]
 
@@ -173,7 +175,7 @@ async def test_what_was_in_flight_when_the_breaker_opened_is_no_probe() -> None:
     await asyncio.sleep(2)
 
     for error in in_flight:
-        ward.health.failed(Tries(), error)
+        ward.breaker.failed(Attempts(), error)
 
     assert await ward.next_request() == 3
 
@@ -183,7 +185,7 @@ async def test_one_answer_ends_the_outage() -> None:
     ward.break_down()
     await ward.next_request()
 
-    ward.health.succeeded()
+    ward.breaker.succeeded()
 
     assert await ward.lets_two_through()
     assert await ward.next_request() == 0
@@ -194,9 +196,9 @@ async def test_the_next_outage_starts_with_the_first_interval() -> None:
     ward.break_down()
     for _ in range(4):
         await ward.next_request()
-        ward.fail(Tries())
+        ward.fail(Attempts())
     await ward.next_request()
-    ward.health.succeeded()
+    ward.breaker.succeeded()
 
     ward.break_down()
 
@@ -208,66 +210,66 @@ async def test_the_next_outage_starts_with_the_first_interval() -> None:
 
 async def test_an_outage_gives_every_license_its_attempts_back() -> None:
     ward = Ward()
-    one, two = Tries(charged=2), Tries()
+    one, two = Attempts(counted=2), Attempts()
 
-    for tries in (one, two) * 5:
-        ward.fail(tries)
+    for attempts in (one, two) * 5:
+        ward.fail(attempts)
 
-    assert (one.charged, two.charged) == (2, 0)
-    assert one.given_back
-    assert two.given_back
+    assert (one.counted, two.counted) == (2, 0)
+    assert one.refunded
+    assert two.refunded
 
 
 async def test_failures_during_an_outage_cost_no_attempt() -> None:
     ward = Ward()
     ward.break_down()
-    probing = Tries()
+    probing = Attempts()
 
     for _ in range(5):
         await ward.next_request()
         ward.fail(probing)
 
-    assert probing.charged == 0
-    assert ward.health.may_retry(probing, 1)
+    assert probing.counted == 0
+    assert ward.breaker.may_retry(probing, 1)
 
 
 async def test_an_outage_gives_the_run_its_retries_back() -> None:
     ward = Ward()
-    licenses = [Tries() for _ in range(5)]
+    licenses = [Attempts() for _ in range(5)]
 
-    for tries in licenses * 2:
-        ward.fail(tries)
-        ward.health.may_retry(tries, FAR)
+    for attempts in licenses * 2:
+        ward.fail(attempts)
+        ward.breaker.may_retry(attempts, FAR)
 
     assert ward.retries() == 20
 
 
 async def test_failures_before_the_last_success_are_not_given_back() -> None:
     ward = Ward()
-    early = Tries()
+    early = Attempts()
     for _ in range(3):
         ward.fail(early)
-        ward.health.may_retry(early, FAR)
-    ward.health.succeeded()
+        ward.breaker.may_retry(early, FAR)
+    ward.breaker.succeeded()
 
     ward.break_down()
 
-    assert early.charged == 3
-    assert not early.given_back
+    assert early.counted == 3
+    assert not early.refunded
     assert ward.retries() == 17
 
 
 async def test_a_failure_without_an_outage_costs_an_attempt_and_a_retry_of_the_run() -> None:
     ward = Ward()
-    tries = Tries()
+    attempts = Attempts()
 
     granted = []
     for _ in range(3):
-        ward.fail(tries)
-        granted.append(ward.health.may_retry(tries, 3))
-        ward.health.succeeded()
+        ward.fail(attempts)
+        granted.append(ward.breaker.may_retry(attempts, 3))
+        ward.breaker.succeeded()
 
-    assert tries.charged == 3
+    assert attempts.counted == 3
     assert granted == [True, True, False]
     assert ward.retries() == 18
 
@@ -276,15 +278,15 @@ async def test_an_empty_budget_allows_no_retry() -> None:
     ward = Ward()
     assert ward.retries() == 20
 
-    assert not ward.health.may_retry(Tries(charged=1), 5)
-    assert ward.health.may_retry(Tries(), 5)
+    assert not ward.breaker.may_retry(Attempts(counted=1), 5)
+    assert ward.breaker.may_retry(Attempts(), 5)
 
 
 async def test_a_tenth_of_the_successes_are_retries() -> None:
     ward = Ward()
 
     for _ in range(1000):
-        ward.health.succeeded()
+        ward.breaker.succeeded()
 
     assert ward.retries() == pytest.approx(120, abs=1)
 
@@ -294,38 +296,38 @@ async def test_a_tenth_of_the_successes_are_retries() -> None:
 
 async def test_licenses_that_failed_while_others_succeeded_never_pass_for_an_outage() -> None:
     ward = Ward()
-    sick = [Tries() for _ in range(8)]
-    for tries in sick:
-        ward.fail(tries)
-    ward.health.succeeded()
+    sick = [Attempts() for _ in range(8)]
+    for attempts in sick:
+        ward.fail(attempts)
+    ward.breaker.succeeded()
 
-    for tries in sick * 4:
-        ward.fail(tries)
+    for attempts in sick * 4:
+        ward.fail(attempts)
 
-    assert {tries.charged for tries in sick} == {5}
+    assert {attempts.counted for attempts in sick} == {5}
     assert await ward.next_request() == 0
 
 
 async def test_sick_licenses_do_not_hide_an_outage_of_the_others() -> None:
     ward = Ward()
-    sick = Tries()
+    sick = Attempts()
     ward.fail(sick)
-    ward.health.succeeded()
+    ward.breaker.succeeded()
 
     for _ in range(BREAKER_FAILURES):
         ward.fail(sick)
-        ward.fail(Tries())
+        ward.fail(Attempts())
 
     assert await ward.next_request() == 5
-    assert sick.charged == 1
+    assert sick.counted == 1
 
 
 async def test_only_who_failed_is_suspected() -> None:
     ward = Ward()
-    failed, spared = Tries(), Tries()
+    failed, spared = Attempts(), Attempts()
 
     ward.fail(failed)
-    ward.health.succeeded()
+    ward.breaker.succeeded()
     ward.fail(spared)
 
     assert failed.suspect
@@ -335,35 +337,35 @@ async def test_only_who_failed_is_suspected() -> None:
 @pytest.mark.parametrize("status", [None, 502, 503, 504])
 async def test_nobody_answered_may_mean_that_the_server_is_down(status: int | None) -> None:
     ward = Ward()
-    tries = Tries()
+    attempts = Attempts()
 
     for _ in range(4):
-        ward.fail(tries, status)
+        ward.fail(attempts, status)
 
-    assert ward.health.looks_down(tries)
+    assert ward.breaker.looks_down(attempts)
 
 
 async def test_a_500_is_about_the_license() -> None:
     ward = Ward()
-    tries = Tries()
+    attempts = Attempts()
 
-    ward.fail(tries, 503)
-    ward.fail(tries, 500)
+    ward.fail(attempts, 503)
+    ward.fail(attempts, 500)
 
-    assert not ward.health.looks_down(tries)
+    assert not ward.breaker.looks_down(attempts)
 
 
 async def test_an_answer_to_anybody_since_a_license_failed_means_the_server_is_up() -> None:
     ward = Ward()
-    before, after = Tries(), Tries()
+    before, after = Attempts(), Attempts()
 
     ward.fail(before)
-    ward.health.succeeded()
+    ward.breaker.succeeded()
     ward.fail(before)
     ward.fail(after)
 
-    assert not ward.health.looks_down(before)
-    assert ward.health.looks_down(after)
+    assert not ward.breaker.looks_down(before)
+    assert ward.breaker.looks_down(after)
 
 
 # Giving up
@@ -372,33 +374,33 @@ async def test_an_answer_to_anybody_since_a_license_failed_means_the_server_is_u
 async def test_fifteen_minutes_without_a_success_stop_the_run() -> None:
     ward = Ward()
     for _ in range(BREAKER_FAILURES):
-        ward.fail(Tries())
+        ward.fail(Attempts())
     await asyncio.sleep(PATIENCE - 0.001)
-    ward.fail(Tries())
+    ward.fail(Attempts())
     await asyncio.sleep(0.002)
 
     with pytest.raises(StoppedError, match="15 minutes"):
-        ward.fail(Tries())
+        ward.fail(Attempts())
 
 
 async def test_a_machine_that_slept_is_no_outage() -> None:
     ward = Ward()
-    ward.fail(Tries())
+    ward.fail(Attempts())
     await asyncio.sleep(10 * PATIENCE)
 
-    ward.fail(Tries())
+    ward.fail(Attempts())
 
     assert await ward.next_request() == 0
 
 
 async def test_patience_starts_with_a_failure_and_not_with_the_silence_before() -> None:
     ward = Ward()
-    ward.health.succeeded()
+    ward.breaker.succeeded()
     await asyncio.sleep(10 * PATIENCE)
 
-    ward.fail(Tries())
+    ward.fail(Attempts())
     await asyncio.sleep(PATIENCE - 1)
-    ward.fail(Tries())
+    ward.fail(Attempts())
 
     assert await ward.next_request() == 0
 
@@ -407,9 +409,9 @@ async def test_a_success_starts_the_patience_again() -> None:
     ward = Ward()
 
     for _ in range(5):
-        ward.fail(Tries())
+        ward.fail(Attempts())
         await asyncio.sleep(PATIENCE - 1)
-        ward.health.succeeded()
+        ward.breaker.succeeded()
         await asyncio.sleep(2)
 
 
@@ -424,7 +426,7 @@ async def test_an_outage_is_probed_until_the_patience_ends() -> None:
         while True:
             await ward.next_request()
             probes.append(now() - started)
-            ward.fail(Tries())
+            ward.fail(Attempts())
 
     with pytest.raises(StoppedError):
         await probe()
@@ -441,7 +443,7 @@ async def test_a_busy_server_is_given_the_time_it_asks_for(retry_after: float, w
     ward = Ward()
     await ward.next_request()
 
-    ward.health.failed(Tries(), busy(retry_after=retry_after))
+    ward.breaker.failed(Attempts(), busy(retry_after=retry_after))
 
     assert await ward.next_request() == wait
 
@@ -449,49 +451,49 @@ async def test_a_busy_server_is_given_the_time_it_asks_for(retry_after: float, w
 @pytest.mark.parametrize("status", [429, 503])
 async def test_being_asked_to_wait_costs_no_attempt_and_no_retry(status: int) -> None:
     ward = Ward()
-    tries = Tries()
+    attempts = Attempts()
 
     for _ in range(9):
         await ward.next_request()
-        ward.health.failed(tries, busy(status))
-        assert ward.health.may_retry(tries, 1)
+        ward.breaker.failed(attempts, busy(status))
+        assert ward.breaker.may_retry(attempts, 1)
 
-    assert tries.charged == 0
+    assert attempts.counted == 0
     assert ward.retries() == 20
 
 
 async def test_a_wait_of_more_than_five_minutes_stops_the_run() -> None:
     for status in (429, 503):
         with pytest.raises(StoppedError, match="301 s"):
-            Ward().health.failed(Tries(), busy(status, LONGEST_PAUSE + 1))
+            Ward().breaker.failed(Attempts(), busy(status, LONGEST_PAUSE + 1))
 
 
 async def test_a_wait_without_end_stops_the_run() -> None:
     with pytest.raises(StoppedError):
-        Ward().health.failed(Tries(), busy(429, float("9" * 400)))
+        Ward().breaker.failed(Attempts(), busy(429, float("9" * 400)))
 
 
 async def test_a_hundred_429s_stop_the_run_however_many_successes_lie_between() -> None:
     ward = Ward()
     for _ in range(MOST_THROTTLED - 1):
         await ward.next_request()
-        ward.health.failed(Tries(), busy())
-        ward.health.succeeded()
+        ward.breaker.failed(Attempts(), busy())
+        ward.breaker.succeeded()
 
     with pytest.raises(StoppedError, match="429"):
-        ward.health.failed(Tries(), busy())
+        ward.breaker.failed(Attempts(), busy())
 
-    assert ward.health.throttled == MOST_THROTTLED
+    assert ward.breaker.throttled == MOST_THROTTLED
 
 
 async def test_only_429s_count_as_refused_for_being_too_many() -> None:
     ward = Ward()
 
     for _ in range(2 * MOST_THROTTLED):
-        ward.health.failed(Tries(), busy(503))
-        ward.health.succeeded()
+        ward.breaker.failed(Attempts(), busy(503))
+        ward.breaker.succeeded()
 
-    assert ward.health.throttled == 0
+    assert ward.breaker.throttled == 0
 
 
 async def test_a_429_says_that_the_server_is_up() -> None:
@@ -499,8 +501,8 @@ async def test_a_429_says_that_the_server_is_up() -> None:
 
     for _ in range(5):
         for _ in range(BREAKER_FAILURES - 1):
-            ward.fail(Tries())
-        ward.health.failed(Tries(), busy())
+            ward.fail(Attempts())
+        ward.breaker.failed(Attempts(), busy())
     await ward.next_request()
 
     assert await ward.lets_two_through()
@@ -510,25 +512,25 @@ async def test_a_503_that_asks_to_wait_counts_for_an_outage() -> None:
     ward = Ward()
 
     for _ in range(BREAKER_FAILURES):
-        ward.health.failed(Tries(), busy(503))
+        ward.breaker.failed(Attempts(), busy(503))
 
     assert not await ward.lets_two_through()
 
 
 async def test_one_burst_of_429s_makes_one_pause() -> None:
-    gate = Gate(40, 5.0, virtual_clock(), jitter=lambda: 0.0)
-    ward = Ward(gate)
+    rate_limiter = RateLimiter(40, 5.0, virtual_clock(), jitter=lambda: 0.0)
+    ward = Ward(rate_limiter)
     errors = []
     for _ in range(3):
-        await gate.acquire()
+        await rate_limiter.acquire()
         errors.append(busy())
 
     for error in errors:
-        gate.release()
-        ward.health.failed(Tries(), error)
+        rate_limiter.release()
+        ward.breaker.failed(Attempts(), error)
 
-    assert gate.limit == 30
-    assert ward.health.throttled == 3
+    assert rate_limiter.limit == 30
+    assert ward.breaker.throttled == 3
 
 
 # A token that may not write
@@ -536,36 +538,36 @@ async def test_one_burst_of_429s_makes_one_pause() -> None:
 
 async def test_a_403_before_any_success_stops_the_run() -> None:
     with pytest.raises(StoppedError) as caught:
-        Ward().health.forbidden(forbidden())
+        Ward().breaker.forbidden(forbidden())
 
     assert "license:write" in caught.value.hint
 
 
 async def test_a_403_after_a_success_is_about_the_license_until_it_is_five_in_a_row() -> None:
     ward = Ward()
-    ward.health.confirmed()
+    ward.breaker.confirmed()
     for _ in range(FORBIDDEN_IN_A_ROW - 1):
-        ward.health.forbidden(forbidden())
+        ward.breaker.forbidden(forbidden())
 
     with pytest.raises(StoppedError):
-        ward.health.forbidden(forbidden())
+        ward.breaker.forbidden(forbidden())
 
 
 async def test_a_confirmed_change_starts_the_count_of_403s_again() -> None:
     ward = Ward()
 
     for _ in range(20):
-        ward.health.confirmed()
+        ward.breaker.confirmed()
         for _ in range(FORBIDDEN_IN_A_ROW - 1):
-            ward.health.forbidden(forbidden())
+            ward.breaker.forbidden(forbidden())
 
 
 async def test_an_answer_that_confirms_nothing_does_not_prove_that_the_token_can_write() -> None:
     ward = Ward()
-    ward.health.succeeded()
+    ward.breaker.succeeded()
 
     with pytest.raises(StoppedError):
-        ward.health.forbidden(forbidden())
+        ward.breaker.forbidden(forbidden())
 
 
 # Whatever comes
@@ -581,33 +583,33 @@ async def test_a_license_is_charged_for_its_own_failures_at_most_and_never_paid(
     events: list[tuple[int, str | int | None]],
 ) -> None:
     ward = Ward()
-    licenses = [Tries() for _ in range(5)]
+    licenses = [Attempts() for _ in range(5)]
     failures = [0] * 5
 
     for number, event in events:
         if event == "ok":
-            ward.health.succeeded()
+            ward.breaker.succeeded()
         elif isinstance(event, str):
-            ward.health.failed(licenses[number], busy(int(event)))
+            ward.breaker.failed(licenses[number], busy(int(event)))
         else:
             ward.fail(licenses[number], event)
             failures[number] += 1
 
-        for tries, most in zip(licenses, failures, strict=True):
-            assert 0 <= tries.charged <= most
+        for attempts, most in zip(licenses, failures, strict=True):
+            assert 0 <= attempts.counted <= most
     assert ward.retries() <= 20 + len(events) / 10
 
 
 async def test_time_at_the_question_is_no_time_without_an_answer() -> None:
     ward = Ward()
-    ward.fail(Tries())
+    ward.fail(Attempts())
     await asyncio.sleep(2 * PATIENCE)
 
-    ward.health.count_anew()
+    ward.breaker.count_anew()
     ward.break_down()
     await asyncio.sleep(PATIENCE - 1)
-    ward.fail(Tries())
+    ward.fail(Attempts())
     await asyncio.sleep(1)
 
     with pytest.raises(StoppedError, match="15 minutes"):
-        ward.fail(Tries())
+        ward.fail(Attempts())

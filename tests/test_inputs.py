@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.inputs import is_stale, read_task
+from batch.job.targets import is_stale, read_targets
 from batch.model import REVOKE
 from batch.settings import Settings
 from tests.harness import some_ids
@@ -26,14 +26,14 @@ def settings(listed: Path, **more: object) -> Settings:
 
 
 def test_an_input_that_was_not_touched_is_read_once(listed: Path) -> None:
-    task = read_task(REVOKE, settings(listed), api="sandbox")
+    task = read_targets(REVOKE, settings(listed), api="sandbox")
 
     assert not is_stale(task, settings(listed))
 
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_an_input_that_has_changed_meanwhile_is_read_again(listed: Path, gone: bool) -> None:
-    task = read_task(REVOKE, settings(listed), api="sandbox")
+    task = read_targets(REVOKE, settings(listed), api="sandbox")
     listed.write_text(f"license_id\n{IDS[0]}\n")
     if gone:
         listed.unlink()
@@ -43,7 +43,7 @@ def test_an_input_that_has_changed_meanwhile_is_read_again(listed: Path, gone: b
 
 def test_files_to_exclude_are_read_again_after_a_wait(listed: Path) -> None:
     waiting = settings(listed, exclude=(str(listed),), wait=60.0)
-    task = read_task(REVOKE, waiting, api="sandbox")
+    task = read_targets(REVOKE, waiting, api="sandbox")
 
     assert task.excluded == {0: (0,), 1: (0,), 2: (0,)}
     assert is_stale(task, waiting)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch.api.retry import Attempts, FailureLimit, RetryPolicy
 from batch.errors import StoppedError, ThrottledError
-from batch.model import Outcome, Status
-from batch.retry import FailureLimit, RetryPolicy, Tries
+from batch.model import Outcome, RowResult
 from batch.sandbox import FAULTS
 from tests.harness import bench, holding, some_ids
 from tests.virtual_time import now
@@ -23,19 +23,19 @@ ID = ONE[0]
 
 async def settle_one(
     kind: str | int, *, times: int | None = 1, on: str = "PATCH"
-) -> tuple[Status, int, bool]:
+) -> tuple[RowResult, int, bool]:
     """One license that meets a fault: its status, the PATCHes it took, and its state there."""
     async with holding(ONE, drip=1.0) as sandbox, bench(sandbox, ONE) as work:
         sandbox.fail(ID, kind, times=times, on=on)
-        statuses = await work.run()
-        return statuses[ID], work.patches(ID), sandbox.revoked[ID]
+        row_results = await work.run()
+        return row_results[ID], work.patches(ID), sandbox.revoked[ID]
 
 
 async def test_a_license_is_revoked_by_one_request() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
-        statuses = await work.run()
+        row_results = await work.run()
 
-        assert statuses == {ID: Status(Outcome.REVOKED, True, 200, attempts=1)}
+        assert row_results == {ID: RowResult(Outcome.REVOKED, True, 200, attempts=1)}
         assert [(entry.method, entry.target) for entry in sandbox.log] == [("PATCH", ID)]
         assert sandbox.revoked[ID]
 
@@ -58,9 +58,9 @@ async def test_what_is_no_usable_answer_is_tried_again(kind: str | int) -> None:
 async def test_a_slow_answer_is_an_answer(kind: str) -> None:
     async with holding(ONE, drip=0.01) as sandbox, bench(sandbox, ONE) as work:
         sandbox.fail(ID, kind)
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert statuses[ID] == Status(Outcome.REVOKED, True, 200, attempts=1)
+    assert row_results[ID] == RowResult(Outcome.REVOKED, True, 200, attempts=1)
 
 
 @pytest.mark.parametrize("status", [400, 402, 405, 409, 410, 418, 422, 451])
@@ -76,9 +76,9 @@ async def test_a_refusal_of_one_license_is_never_tried_again(status: int) -> Non
 async def test_an_unknown_license_is_not_found() -> None:
     stranger = some_ids(1, seed=9)
     async with holding(ONE) as sandbox, bench(sandbox, stranger) as work:
-        statuses = await work.run()
+        row_results = await work.run()
 
-    settled = statuses[stranger[0]]
+    settled = row_results[stranger[0]]
     assert (settled.outcome, settled.http_status, settled.attempts) == (Outcome.NOT_FOUND, 404, 1)
 
 
@@ -122,22 +122,22 @@ async def test_the_last_attempt_is_read_back_before_it_is_called_anything(kind: 
 async def test_what_cannot_be_read_back_is_unknown() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
         sandbox.fail(ID, 500, times=None, on="*")
-        statuses = await work.run()
+        row_results = await work.run()
 
-        assert statuses[ID].outcome is Outcome.UNKNOWN
-        assert statuses[ID].revoked is None
-        assert statuses[ID].attempts == 5
+        assert row_results[ID].outcome is Outcome.UNKNOWN
+        assert row_results[ID].revoked is None
+        assert row_results[ID].attempts == 5
         assert Counter(entry.method for entry in sandbox.log) == {"PATCH": 5, "GET": 3}
-        assert work.job.sender.stopped is None
+        assert work.executor.client.stopped is None
 
 
 async def test_a_refusal_after_an_attempt_that_may_have_been_applied_is_read_back() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
         sandbox.fail(ID, "reset_after")
         sandbox.fail(ID, 409)
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert statuses[ID].outcome is Outcome.REVOKED
+    assert row_results[ID].outcome is Outcome.REVOKED
 
 
 @pytest.mark.parametrize("kind", sorted(FAULTS))
@@ -158,34 +158,34 @@ async def test_a_busy_answer_to_one_license_holds_back_every_other() -> None:
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
         sandbox.fail(ids[0], 429, retry_after=7)
         started = now()
-        statuses = await work.run()
+        row_results = await work.run()
 
         arrivals = [entry.time - started for entry in sandbox.log]
         assert arrivals[0] == 0
         assert min(arrivals[1:]) >= 7.5
-        assert {status.outcome for status in statuses.values()} == {Outcome.REVOKED}
+        assert {status.outcome for status in row_results.values()} == {Outcome.REVOKED}
 
 
 @pytest.mark.parametrize(("kind", "retry_after"), [(429, 2), ("503_retry_after", 2), (503, 3)])
 async def test_being_asked_to_wait_costs_no_attempt(kind: str | int, retry_after: int) -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE, max_attempts=1) as work:
         sandbox.fail(ID, kind, times=7, retry_after=retry_after)
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert statuses[ID].outcome is Outcome.REVOKED
-    assert statuses[ID].attempts == 8
+    assert row_results[ID].outcome is Outcome.REVOKED
+    assert row_results[ID].attempts == 8
 
 
 async def test_a_hundred_429s_stop_the_run() -> None:
     ids = some_ids(40)
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
         sandbox.fail_all(429, retry_after=1)
-        statuses = await work.run()
+        row_results = await work.run()
 
-        assert work.job.sender.stopped is not None
-        assert "429" in work.job.sender.stopped.message
+        assert work.executor.client.stopped is not None
+        assert "429" in work.executor.client.stopped.message
         assert 100 <= len(sandbox.log) < 110
-        assert statuses == {}
+        assert row_results == {}
 
 
 async def test_a_wait_longer_than_five_minutes_stops_the_run() -> None:
@@ -194,8 +194,8 @@ async def test_a_wait_longer_than_five_minutes_stops_the_run() -> None:
         started = now()
         await work.run()
 
-        assert work.job.sender.stopped is not None
-        assert "301 s" in work.job.sender.stopped.message
+        assert work.executor.client.stopped is not None
+        assert "301 s" in work.executor.client.stopped.message
         assert now() - started < 60
 
 
@@ -204,12 +204,12 @@ async def test_what_every_request_would_meet_stops_the_run(kind: str | int) -> N
     ids = some_ids(100)
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
         sandbox.fail_all(kind)
-        statuses = await work.run()
+        row_results = await work.run()
 
-        assert work.job.sender.stopped is not None
-        assert work.job.sender.stopped.hint
+        assert work.executor.client.stopped is not None
+        assert work.executor.client.stopped.hint
         assert len(sandbox.log) <= 4
-        assert {status.outcome for status in statuses.values()} == {Outcome.FAILED}
+        assert {status.outcome for status in row_results.values()} == {Outcome.FAILED}
         assert not any(sandbox.revoked[license_id] for license_id in ids)
 
 
@@ -220,12 +220,12 @@ async def test_a_token_that_is_withdrawn_settles_what_is_in_flight_and_stops() -
         bench(sandbox, ids, rate=(50, 5.0)) as work,
     ):
         asyncio.get_running_loop().call_later(5, sandbox.tokens.clear)
-        statuses = await work.run()
+        row_results = await work.run()
 
-        assert work.job.sender.stopped is not None
-        for license_id, status in statuses.items():
+        assert work.executor.client.stopped is not None
+        for license_id, status in row_results.items():
             assert sandbox.revoked[license_id] is (status.outcome is Outcome.REVOKED)
-        assert 40 < len(statuses) < 60
+        assert 40 < len(row_results) < 60
 
 
 async def test_a_token_that_cannot_write_stops_the_run_at_once() -> None:
@@ -235,12 +235,12 @@ async def test_a_token_that_cannot_write_stops_the_run_at_once() -> None:
         holding(ids, tokens=tokens) as sandbox,
         bench(sandbox, ids, token="reader", concurrency=1) as work,
     ):
-        statuses = await work.run()
+        row_results = await work.run()
 
         assert len(sandbox.log) == 1
-        assert work.job.sender.stopped is not None
-        assert "license:write" in work.job.sender.stopped.hint
-        assert statuses[ids[0]].outcome is Outcome.FAILED
+        assert work.executor.client.stopped is not None
+        assert "license:write" in work.executor.client.stopped.hint
+        assert row_results[ids[0]].outcome is Outcome.FAILED
 
 
 async def test_a_license_that_may_not_be_touched_fails_alone_until_it_is_five_in_a_row() -> None:
@@ -248,12 +248,12 @@ async def test_a_license_that_may_not_be_touched_fails_alone_until_it_is_five_in
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
         for license_id in (*ids[1:5], *ids[6:20]):
             sandbox.fail(license_id, 403, times=None)
-        statuses = await work.run()
+        row_results = await work.run()
 
-        assert [status.outcome for status in statuses.values()] == (
+        assert [status.outcome for status in row_results.values()] == (
             ["revoked"] + ["failed"] * 4 + ["revoked"] + ["failed"] * 5
         )
-        assert work.job.sender.stopped is not None
+        assert work.executor.client.stopped is not None
 
 
 async def test_an_outage_of_a_minute_costs_no_license_an_attempt() -> None:
@@ -266,10 +266,10 @@ async def test_an_outage_of_a_minute_costs_no_license_an_attempt() -> None:
             loop = asyncio.get_running_loop()
             loop.call_later(20, sandbox.outage, kind)
             loop.call_later(80, sandbox.heal)
-            statuses = await work.run()
+            row_results = await work.run()
 
-            assert Counter(status.outcome for status in statuses.values()) == {"revoked": 600}
-            assert work.job.sender.stopped is None
+            assert Counter(status.outcome for status in row_results.values()) == {"revoked": 600}
+            assert work.executor.client.stopped is None
             assert all(sandbox.revoked[license_id] for license_id in ids)
 
 
@@ -282,9 +282,9 @@ async def test_an_outage_is_seen_as_one_however_few_are_in_flight(
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=concurrency) as work:
         sandbox.outage(kind)
         asyncio.get_running_loop().call_later(120, sandbox.heal)
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert Counter(status.outcome for status in statuses.values()) == {"revoked": 20}
+    assert Counter(status.outcome for status in row_results.values()) == {"revoked": 20}
 
 
 async def test_while_the_server_is_down_one_request_at_a_time_probes_it() -> None:
@@ -306,24 +306,26 @@ async def test_fifteen_minutes_without_a_success_stop_the_run() -> None:
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
         started = now()
         sandbox.outage("reset_after")
-        statuses = await work.run()
+        row_results = await work.run()
 
-        assert work.job.sender.stopped is not None
-        assert "15 minutes" in work.job.sender.stopped.message
+        assert work.executor.client.stopped is not None
+        assert "15 minutes" in work.executor.client.stopped.message
         assert 900 <= now() - started < 1200
-        assert set(statuses) == {entry.target for entry in sandbox.log if entry.method == "PATCH"}
-        assert {status.outcome for status in statuses.values()} == {Outcome.UNKNOWN}
-        assert {status.error_code for status in statuses.values()} == {"breaker"}
+        assert set(row_results) == {
+            entry.target for entry in sandbox.log if entry.method == "PATCH"
+        }
+        assert {status.outcome for status in row_results.values()} == {Outcome.UNKNOWN}
+        assert {status.error_code for status in row_results.values()} == {"breaker"}
 
 
 async def test_a_server_that_was_never_reached_leaves_every_row_unattempted() -> None:
     ids = some_ids(50)
     async with holding(ids) as sandbox, bench(sandbox, ids) as work:
         sandbox.outage()
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert work.job.sender.stopped is not None
-    assert statuses == {}
+    assert work.executor.client.stopped is not None
+    assert row_results == {}
 
 
 async def test_a_sick_server_is_not_hit_five_times_for_every_license() -> None:
@@ -331,11 +333,11 @@ async def test_a_sick_server_is_not_hit_five_times_for_every_license() -> None:
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=8) as work:
         for license_id in ids[::2]:
             sandbox.fail(license_id, 500, times=None)
-        statuses = await work.run()
+        row_results = await work.run()
 
         requests = Counter(entry.method for entry in sandbox.log)
         assert requests["PATCH"] <= 300 + 20 + 0.1 * len(sandbox.log)
-        assert Counter(status.outcome for status in statuses.values()) == {
+        assert Counter(status.outcome for status in row_results.values()) == {
             "revoked": 150,
             "failed": 150,
         }
@@ -346,11 +348,11 @@ async def test_with_the_retries_of_the_run_used_up_a_license_without_an_answer_i
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=8) as work:
         for license_id in ids[::2]:
             sandbox.fail(license_id, 500, times=None, on="*")
-        statuses = await work.run()
+        row_results = await work.run()
 
-        sick = [statuses[license_id] for license_id in ids[::2]]
+        sick = [row_results[license_id] for license_id in ids[::2]]
         assert {status.outcome for status in sick} == {Outcome.UNKNOWN}
-        assert {statuses[license_id].outcome for license_id in ids[1::2]} == {Outcome.REVOKED}
+        assert {row_results[license_id].outcome for license_id in ids[1::2]} == {Outcome.REVOKED}
         assert min(status.attempts for status in sick) == 1
 
 
@@ -362,10 +364,10 @@ async def test_too_many_failures_stop_the_run() -> None:
     ):
         for license_id in ids[10:]:
             sandbox.fail(license_id, 409)
-        statuses = await work.run()
+        row_results = await work.run()
 
-        assert work.job.sender.stopped is not None
-        assert len(statuses) == 14
+        assert work.executor.client.stopped is not None
+        assert len(row_results) == 14
 
 
 async def test_a_run_that_fails_too_often_says_how_many_of_how_many() -> None:
@@ -378,8 +380,8 @@ async def test_a_run_that_fails_too_often_says_how_many_of_how_many() -> None:
             sandbox.fail(license_id, 409)
         await work.run()
 
-    assert work.job.sender.stopped is not None
-    assert work.job.sender.stopped.message == "too many failures: 4 of the first 36 licenses"
+    assert work.executor.client.stopped is not None
+    assert work.executor.client.stopped.message == "too many failures: 4 of the first 36 licenses"
 
 
 async def test_the_share_that_may_fail_is_one_of_all_that_is_planned() -> None:
@@ -390,10 +392,13 @@ async def test_the_share_that_may_fail_is_one_of_all_that_is_planned() -> None:
     ):
         for license_id in ids[:15]:
             sandbox.fail(license_id, 409)
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert work.job.sender.stopped is None
-    assert Counter(status.outcome for status in statuses.values()) == {"failed": 15, "revoked": 85}
+    assert work.executor.client.stopped is None
+    assert Counter(status.outcome for status in row_results.values()) == {
+        "failed": 15,
+        "revoked": 85,
+    }
 
 
 async def test_what_is_unknown_counts_as_a_failure() -> None:
@@ -405,10 +410,10 @@ async def test_what_is_unknown_counts_as_a_failure() -> None:
         for license_id in (ids[2], ids[4]):
             sandbox.fail(license_id, "204")
             sandbox.fail(license_id, 409, on="GET")
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert work.job.sender.stopped is not None
-    assert [status.outcome for status in statuses.values()] == [
+    assert work.executor.client.stopped is not None
+    assert [status.outcome for status in row_results.values()] == [
         "revoked", "revoked", "unknown", "revoked", "unknown"
     ]  # fmt: skip
 
@@ -420,13 +425,13 @@ async def test_a_stop_sends_nothing_more_and_settles_what_is_in_flight() -> None
         bench(sandbox, ids, rate=(50, 5.0)) as work,
     ):
         loop = asyncio.get_running_loop()
-        loop.call_later(4.05, work.job.sender.stop, StoppedError("interrupted"))
+        loop.call_later(4.05, work.executor.client.stop, StoppedError("interrupted"))
         started = now()
-        statuses = await work.run()
+        row_results = await work.run()
 
         assert now() - started < 6
-        assert len(statuses) == len(sandbox.log) == 41
-        assert {status.outcome for status in statuses.values()} == {Outcome.REVOKED}
+        assert len(row_results) == len(sandbox.log) == 41
+        assert {status.outcome for status in row_results.values()} == {Outcome.REVOKED}
 
 
 async def test_a_stop_reads_back_what_got_no_answer() -> None:
@@ -438,12 +443,14 @@ async def test_a_stop_reads_back_what_got_no_answer() -> None:
         sandbox.fail(ids[3], "hang_before")
         sandbox.fail(ids[3], "hang_before", times=None, on="GET")
         loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_later, 0.01, work.job.sender.stop, StoppedError("interrupted"))
+        loop.call_soon(
+            loop.call_later, 0.01, work.executor.client.stop, StoppedError("interrupted")
+        )
         started = now()
-        statuses = await work.run()
+        row_results = await work.run()
 
         assert now() - started <= 5 + 7.5 + 0.1
-        assert [statuses[license_id].outcome for license_id in ids[:4]] == [
+        assert [row_results[license_id].outcome for license_id in ids[:4]] == [
             Outcome.REVOKED,
             Outcome.FAILED,
             Outcome.REVOKED,
@@ -462,59 +469,59 @@ async def test_a_stop_bounds_a_read_back_that_is_in_flight(concurrency: int) -> 
         sandbox.fail(ID, "204")
         sandbox.fail_all(429, retry_after=290, on="GET")
         asyncio.get_running_loop().call_later(
-            0.3, work.job.sender.stop, StoppedError("interrupted")
+            0.3, work.executor.client.stop, StoppedError("interrupted")
         )
         started = now()
-        statuses = await work.run()
+        row_results = await work.run()
 
     assert now() - started < 10
-    assert statuses[ID].outcome is Outcome.UNKNOWN
+    assert row_results[ID].outcome is Outcome.UNKNOWN
 
 
 async def test_a_stop_does_not_wait_for_the_rest_before_another_read() -> None:
     async with holding(ONE, latency=(1.0, 1.0)) as sandbox, bench(sandbox, ONE) as work:
-        work.job.sender.jitter = lambda: 1.0
-        work.job.sender.policy = RetryPolicy(base=25.0)
+        work.executor.client.jitter = lambda: 1.0
+        work.executor.client.policy = RetryPolicy(base=25.0)
         sandbox.fail(ID, "204")
         sandbox.fail(ID, 500, on="GET")
         asyncio.get_running_loop().call_later(
-            1.5, work.job.sender.stop, StoppedError("interrupted")
+            1.5, work.executor.client.stop, StoppedError("interrupted")
         )
         started = now()
-        statuses = await work.run()
+        row_results = await work.run()
 
     assert now() - started < 5
-    assert statuses[ID].outcome is Outcome.REVOKED
+    assert row_results[ID].outcome is Outcome.REVOKED
 
 
 async def test_a_bug_after_a_license_was_sent_is_read_back() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
-        send = work.client.set_revoked
+        send = work.api.set_revoked
 
         async def broken(license_id: str, revoked: bool) -> None:
             await send(license_id, revoked)
             raise ZeroDivisionError("unforeseen")
 
-        work.client.set_revoked = broken  # type: ignore[method-assign]
-        statuses = await work.run()
+        work.api.set_revoked = broken  # type: ignore[method-assign]
+        row_results = await work.run()
 
-    assert work.job.sender.stopped is not None
-    assert statuses[ID].outcome is Outcome.REVOKED
+    assert work.executor.client.stopped is not None
+    assert row_results[ID].outcome is Outcome.REVOKED
 
 
 async def test_answers_of_the_same_moment_are_recorded_together_before_the_next_ones_come() -> None:
     ids = some_ids(64)
     async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
-        started, recorded, batches = now(), work.job.record, []
+        started, recorded, batches = now(), work.executor.record, []
 
-        def watched(noted: Sequence[tuple[int, Status]]) -> None:
+        def watched(noted: Sequence[tuple[int, RowResult]]) -> None:
             batches.append((len(noted), now() - started))
             recorded(noted)
 
-        work.job.record = watched
-        statuses = await work.run()
+        work.executor.record = watched
+        row_results = await work.run()
 
-    assert len(statuses) == 64
+    assert len(row_results) == 64
     assert [count for count, _ in batches] == [32, 32]
     assert [moment for _, moment in batches] == pytest.approx([0.2, 0.4], abs=0.1)
 
@@ -523,37 +530,37 @@ async def test_a_failure_is_recorded_before_the_next_request_leaves() -> None:
     ids = some_ids(10)
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
         sandbox.fail(ids[3], 409)
-        recorded = work.job.record
+        recorded = work.executor.record
 
-        def watched(noted: Sequence[tuple[int, Status]]) -> None:
+        def watched(noted: Sequence[tuple[int, RowResult]]) -> None:
             if 3 in dict(noted):
                 assert len(sandbox.log) == 4
-                work.job.sender.stop(StoppedError("enough"))
+                work.executor.client.stop(StoppedError("enough"))
             recorded(noted)
 
-        work.job.record = watched
-        statuses = await work.run()
+        work.executor.record = watched
+        row_results = await work.run()
 
         assert len(sandbox.log) == 4
-        assert set(statuses) == set(ids[:4])
+        assert set(row_results) == set(ids[:4])
 
 
 @pytest.mark.parametrize("count", [2, 64])
 async def test_a_bug_in_recording_lets_the_others_record(count: int) -> None:
     ids = some_ids(count)
     async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
-        recorded = work.job.record
+        recorded = work.executor.record
 
-        def broken(noted: Sequence[tuple[int, Status]]) -> None:
+        def broken(noted: Sequence[tuple[int, RowResult]]) -> None:
             if 1 in dict(noted):
                 raise ZeroDivisionError("unforeseen")
             recorded(noted)
 
-        work.job.record = broken
-        statuses = await work.run()
+        work.executor.record = broken
+        row_results = await work.run()
 
-        assert work.job.sender.stopped is not None
-        assert {entry.target for entry in sandbox.log} == {*statuses, ids[1]}
+        assert work.executor.client.stopped is not None
+        assert {entry.target for entry in sandbox.log} == {*row_results, ids[1]}
 
 
 async def test_a_token_that_is_refused_on_reading_back_stops_the_run() -> None:
@@ -563,7 +570,7 @@ async def test_a_token_that_is_refused_on_reading_back_stops_the_run() -> None:
         sandbox.fail_all(401, on="GET")
         await work.run()
 
-        assert work.job.sender.stopped is not None
+        assert work.executor.client.stopped is not None
         assert len(sandbox.log) < 10
 
 
@@ -572,10 +579,10 @@ async def test_a_503_that_asks_to_wait_may_have_been_applied() -> None:
         sandbox.fail(ID, "504_after")
         sandbox.fail(ID, 503, retry_after=20)
         sandbox.fail(ID, 409)
-        statuses = await work.run()
+        row_results = await work.run()
 
         assert sandbox.revoked[ID]
-    assert statuses[ID].outcome is Outcome.REVOKED
+    assert row_results[ID].outcome is Outcome.REVOKED
 
 
 async def test_maintenance_does_not_slow_down_what_comes_after_it() -> None:
@@ -583,10 +590,10 @@ async def test_maintenance_does_not_slow_down_what_comes_after_it() -> None:
     async with holding(ids) as sandbox, bench(sandbox, ids, rate=(45, 5.0)) as work:
         sandbox.fail_all(503, retry_after=30)
         asyncio.get_running_loop().call_later(400, sandbox.heal)
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert work.gate.limit == 45
-    assert len(statuses) == 200
+    assert work.rate_limiter.limit == 45
+    assert len(row_results) == 200
 
 
 async def test_a_daily_limit_stops_the_run_instead_of_sleeping_for_a_day() -> None:
@@ -595,42 +602,48 @@ async def test_a_daily_limit_stops_the_run_instead_of_sleeping_for_a_day() -> No
             "HTTP 429", status=429, code="http_429", retry_after=30, admitted=(10_000, 86_400.0)
         )
         with pytest.raises(StoppedError, match="86400"):
-            work.job.sender.health.failed(Tries(), error)
+            work.executor.client.breaker.failed(Attempts(), error)
 
 
 async def test_a_stop_ends_a_pause_at_once() -> None:
     ids = some_ids(50)
     async with holding(ids) as sandbox, bench(sandbox, ids) as work:
         sandbox.fail_all(429, retry_after=200)
-        asyncio.get_running_loop().call_later(3, work.job.sender.stop, StoppedError("interrupted"))
+        asyncio.get_running_loop().call_later(
+            3, work.executor.client.stop, StoppedError("interrupted")
+        )
         started = now()
-        statuses = await work.run()
+        row_results = await work.run()
 
     assert now() - started == pytest.approx(3)
-    assert statuses == {}
+    assert row_results == {}
 
 
 async def test_a_stop_wakes_a_license_that_rests_before_its_next_attempt() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
-        work.job.sender.jitter = lambda: 1.0
-        work.job.sender.policy = RetryPolicy(base=25.0)
+        work.executor.client.jitter = lambda: 1.0
+        work.executor.client.policy = RetryPolicy(base=25.0)
         sandbox.fail(ID, "reset_before")
-        asyncio.get_running_loop().call_later(2, work.job.sender.stop, StoppedError("interrupted"))
+        asyncio.get_running_loop().call_later(
+            2, work.executor.client.stop, StoppedError("interrupted")
+        )
         started = now()
-        statuses = await work.run()
+        row_results = await work.run()
 
     assert now() - started < 3
-    assert statuses[ID].outcome is Outcome.FAILED
+    assert row_results[ID].outcome is Outcome.FAILED
     assert work.patches(ID) == 1
 
 
 async def test_a_stop_lets_a_license_that_rested_before_finish_its_request() -> None:
     async with holding(ONE, latency=(4.0, 4.0)) as sandbox, bench(sandbox, ONE) as work:
         sandbox.fail(ID, 500)
-        asyncio.get_running_loop().call_later(7, work.job.sender.stop, StoppedError("interrupted"))
-        statuses = await work.run()
+        asyncio.get_running_loop().call_later(
+            7, work.executor.client.stop, StoppedError("interrupted")
+        )
+        row_results = await work.run()
 
-    assert statuses[ID] == Status(Outcome.REVOKED, True, 200, attempts=2)
+    assert row_results[ID] == RowResult(Outcome.REVOKED, True, 200, attempts=2)
     assert [entry.method for entry in sandbox.log] == ["PATCH", "PATCH"]
 
 
@@ -638,47 +651,47 @@ async def test_the_first_twenty_failures_in_a_row_stop_a_run_that_accepts_any_nu
     ids = some_ids(100)
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
         sandbox.fail_all(409)
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert work.job.sender.stopped is not None
-    assert len(statuses) == 20
+    assert work.executor.client.stopped is not None
+    assert len(row_results) == 20
 
 
 async def test_results_that_cannot_be_written_stop_the_run() -> None:
     ids = some_ids(100)
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
-        recorded = work.job.record
+        recorded = work.executor.record
 
-        def full(noted: Sequence[tuple[int, Status]]) -> None:
-            if len(work.statuses) + len(noted) > 10:
+        def full(noted: Sequence[tuple[int, RowResult]]) -> None:
+            if len(work.row_results) + len(noted) > 10:
                 raise OSError(errno.ENOSPC, "No space left on device")
             recorded(noted)
 
-        work.job.record = full
-        statuses = await work.run()
+        work.executor.record = full
+        row_results = await work.run()
 
-        assert work.job.sender.stopped is not None
-        assert "No space left" in work.job.sender.stopped.message
-        assert len(statuses) == 10
+        assert work.executor.client.stopped is not None
+        assert "No space left" in work.executor.client.stopped.message
+        assert len(row_results) == 10
         assert len(sandbox.log) < 20
 
 
 async def test_a_bug_stops_the_run_and_the_others_still_record() -> None:
     ids = some_ids(100)
     async with holding(ids, latency=(0.2, 0.2)) as sandbox, bench(sandbox, ids) as work:
-        license_id = work.job.license_id
+        license_id = work.executor.license_id
 
         def broken(entry: int) -> str:
             if entry == 50:
                 raise ZeroDivisionError("unforeseen")
             return license_id(entry)
 
-        work.job.license_id = broken
-        statuses = await work.run()
+        work.executor.license_id = broken
+        row_results = await work.run()
 
-        assert work.job.sender.stopped is not None
-        assert "ZeroDivisionError" in work.job.sender.stopped.message
-        assert len(statuses) == len(sandbox.log) > 32
+        assert work.executor.client.stopped is not None
+        assert "ZeroDivisionError" in work.executor.client.stopped.message
+        assert len(row_results) == len(sandbox.log) > 32
 
 
 async def test_all_faults_at_random_leave_results_that_say_what_the_server_holds() -> None:
@@ -687,14 +700,14 @@ async def test_all_faults_at_random_leave_results_that_say_what_the_server_holds
     kinds = [kind for kind in FAULTS if kind not in {"redirect", "html_404", "late", "not_revoked"}]
     options = {"fault_kinds": [*kinds, 408, 409, 429, 500], "faults": 0.2, "drip": 0.5, "seed": 4}
     async with holding(ids, latency=(0.0, 0.2), **options) as sandbox, bench(sandbox, ids) as work:
-        statuses = await work.run()
+        row_results = await work.run()
 
-        assert work.job.sender.stopped is None
-        assert set(statuses) == set(ids)
-        for license_id, status in statuses.items():
+        assert work.executor.client.stopped is None
+        assert set(row_results) == set(ids)
+        for license_id, status in row_results.items():
             if status.outcome is not Outcome.UNKNOWN:
                 assert sandbox.revoked[license_id] is (status.outcome is Outcome.REVOKED)
-        outcomes = Counter(status.outcome for status in statuses.values())
+        outcomes = Counter(status.outcome for status in row_results.values())
         assert outcomes[Outcome.REVOKED] > 1800
         assert outcomes[Outcome.UNKNOWN] < 100
 
@@ -703,9 +716,9 @@ async def test_all_faults_at_random_leave_results_that_say_what_the_server_holds
 async def test_a_license_in_doubt_that_is_refused_is_read_back(revoked: bool, outcome: str) -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
         sandbox.account.licenses[ID].revoked = revoked
-        work.job.in_doubt = {0}
+        work.executor.in_doubt = {0}
         sandbox.fail(ID, 409)
-        statuses = await work.run()
+        row_results = await work.run()
 
-    assert statuses[ID].outcome == outcome
-    assert statuses[ID].revoked is revoked
+    assert row_results[ID].outcome == outcome
+    assert row_results[ID].revoked is revoked

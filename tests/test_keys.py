@@ -14,15 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.client import filter_query
+from batch.api.client import filter_query
 from batch.errors import StoppedError
-from batch.keys import LONGEST_QUERY, KeyLookup, batches, cannot_ask
-from batch.model import ID_BYTES, License, Listing, Outcome, Status
+from batch.input.identifiers import LONGEST_KEY, first_keys, parse_key
+from batch.job.key_lookup import LONGEST_QUERY, KeyLookup, batches, cannot_ask
+from batch.job.snapshot import Snapshot, State
+from batch.model import ID_BYTES, License, Listing, Outcome, RowResult
 from batch.sandbox import Account, Sandbox, SandboxLicense, api
-from batch.sandbox.listing import OPERATORS, select
-from batch.seen import Seen, State
-from batch.source.keys import LONGEST_KEY, parse_key
-from batch.source.repeats import first_keys
+from batch.sandbox.api import OPERATORS, select
 from tests.builders import calm
 from tests.harness import Watch, kinds, looking, some_ids
 from tests.virtual_time import now
@@ -53,25 +52,25 @@ def account(*keys: str) -> Account:
     return there
 
 
-def found(seen: Seen, entry: int) -> str:
-    return str(UUID(bytes=bytes(seen.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])))
+def found(snapshot: Snapshot, entry: int) -> str:
+    return str(UUID(bytes=bytes(snapshot.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])))
 
 
 def assert_right(watch: Watch) -> None:
     """Every key stands for its own license, as the account holds it; nothing is changed."""
-    seen, there = watch.look.seen, watch.sandbox.account
+    snapshot, there = watch.look.snapshot, watch.sandbox.account
     for entry in watch.listing.distinct():
         theirs = there.with_keys([watch.listing.keys[entry]])
-        if seen.states[entry] in {State.ACTIVE, State.REVOKED}:
-            assert [license_.id for license_ in theirs] == [found(seen, entry)]
-            assert seen.revoked(entry) is theirs[0].revoked
-            assert seen.product(entry) == theirs[0].product.id
-            assert entry not in seen.problems
+        if snapshot.states[entry] in {State.ACTIVE, State.REVOKED}:
+            assert [license_.id for license_ in theirs] == [found(snapshot, entry)]
+            assert snapshot.revoked(entry) is theirs[0].revoked
+            assert snapshot.product(entry) == theirs[0].product.id
+            assert entry not in snapshot.problems
         else:
-            assert not any(seen.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
-        if seen.states[entry] == State.MISSING:
+            assert not any(snapshot.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
+        if snapshot.states[entry] == State.MISSING:
             assert not theirs
-            assert seen.problems[entry].error_code == "key_not_found"
+            assert snapshot.problems[entry].error_code == "key_not_found"
     assert set(kinds(watch.sandbox)) <= {"LIST"}
 
 
@@ -151,12 +150,12 @@ def test_only_a_license_with_the_very_key_is_found() -> None:
     lookup.add([license_for("abc"), license_for("def")])
 
     assert lookup.found("abc") == license_for("abc")
-    assert lookup.found("DEF") == Status(
+    assert lookup.found("DEF") == RowResult(
         Outcome.FAILED,
         error_code="key_ambiguous",
         error="a license has this key but for upper and lower case",
     )
-    assert lookup.found("ghi") == Status(
+    assert lookup.found("ghi") == RowResult(
         Outcome.NOT_FOUND,
         error_code="key_not_found",
         error="no license in this account has this key",
@@ -174,7 +173,7 @@ def test_a_key_that_differs_in_case_is_ambiguous_whatever_else_is_asked_for(ther
         if key == there:
             assert answer == license_for(key)
         else:
-            assert isinstance(answer, Status)
+            assert isinstance(answer, RowResult)
             assert (answer.outcome, answer.error_code) == (Outcome.FAILED, "key_ambiguous")
 
 
@@ -184,7 +183,7 @@ def test_a_key_that_licenses_share_names_them() -> None:
 
     lookup.add([license_for("k", two), license_for("k", one)])
 
-    assert lookup.found("k") == Status(
+    assert lookup.found("k") == RowResult(
         Outcome.FAILED,
         error_code="key_ambiguous",
         error=f"2 licenses have this key: {one}, {two}",
@@ -219,11 +218,11 @@ async def test_three_thousand_keys_take_thirty_one_requests() -> None:
     there = Account.generate(4000)
     keys = [license_.key for license_ in there][:3000]
     async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 31}
-    assert not seen.problems
-    assert not seen.states.count(State.UNSEEN)
+    assert not snapshot.problems
+    assert not snapshot.states.count(State.UNSEEN)
     assert watch.expected == [31]
     assert watch.steps == 31
     assert_right(watch)
@@ -241,22 +240,22 @@ async def test_every_key_finds_its_license_whatever_it_is_made_of(pagination: bo
         Sandbox(there, pagination=pagination) as sandbox,
         looking(sandbox, keyed(*STRANGE, *COMMAS)) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 1 + len(COMMAS)}
-    assert not seen.problems
-    assert not seen.states.count(State.UNSEEN)
+    assert not snapshot.problems
+    assert not snapshot.states.count(State.UNSEEN)
     assert_right(watch)
 
 
 async def test_a_key_with_a_comma_is_asked_for_alone_and_as_one() -> None:
     there = account("a", "b", "c", "d")
     async with Sandbox(there) as sandbox, looking(sandbox, keyed("c", "a,b", "d")) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 2}
-    assert list(seen.problems) == [1]
-    assert seen.problems[1].error_code == "key_not_found"
+    assert list(snapshot.problems) == [1]
+    assert snapshot.problems[1].error_code == "key_not_found"
     assert_right(watch)
 
 
@@ -264,31 +263,31 @@ async def test_a_key_that_no_request_can_ask_for_fails_and_sends_nothing() -> No
     there = account("a", "b")
     keys = [",", ", ,", "日" * LONGEST_KEY, "🗝" * LONGEST_KEY]
     async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert sandbox.requests == 0
-    assert list(seen.states) == [State.UNREAD] * 4
-    assert {status.outcome for status in seen.problems.values()} == {Outcome.FAILED}
-    assert "commas" in seen.problems[1].error
-    assert "bytes" in seen.problems[3].error
+    assert list(snapshot.states) == [State.UNREAD] * 4
+    assert {status.outcome for status in snapshot.problems.values()} == {Outcome.FAILED}
+    assert "commas" in snapshot.problems[1].error
+    assert "bytes" in snapshot.problems[3].error
     assert watch.expected == [0]
 
 
 async def test_no_keys_send_nothing() -> None:
     async with Sandbox(account("a")) as sandbox, looking(sandbox, keyed("a")) as watch:
-        seen = await watch.look.run([])
+        snapshot = await watch.look.run([])
 
     assert sandbox.requests == 0
-    assert seen.looked
+    assert snapshot.looked
 
 
 async def test_a_repeated_key_is_asked_for_once() -> None:
     there = account("a", "b")
     async with Sandbox(there) as sandbox, looking(sandbox, keyed("a", "b", "a", "a")) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 1}
-    assert list(seen.states[2:]) == [State.UNSEEN] * 2
+    assert list(snapshot.states[2:]) == [State.UNSEEN] * 2
     assert_right(watch)
 
 
@@ -298,11 +297,11 @@ async def test_a_key_that_differs_in_case_alone_finds_nothing() -> None:
         Sandbox(there) as sandbox,
         looking(sandbox, keyed("key-1", "KEY-2", "key-2", "other")) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert (seen.states[0], seen.states[3]) == (State.MISSING, State.MISSING)
-    assert found(seen, 2) == there.with_keys(["key-2"])[0].id
-    assert seen.problems[1].error_code == "key_ambiguous"
+    assert (snapshot.states[0], snapshot.states[3]) == (State.MISSING, State.MISSING)
+    assert found(snapshot, 2) == there.with_keys(["key-2"])[0].id
+    assert snapshot.problems[1].error_code == "key_ambiguous"
 
 
 class Loose(Account):
@@ -332,25 +331,25 @@ async def test_where_the_server_does_not_compare_exactly_the_look_does(apart: bo
                 await watch.look.run([entry])
         else:
             await watch.run()
-        seen = watch.look.seen
+        snapshot = watch.look.snapshot
 
-    assert sorted(seen.problems) == [0, 1, 5]
-    assert {seen.states[entry] for entry in seen.problems} == {State.UNREAD}
-    assert {status.error_code for status in seen.problems.values()} == {"key_ambiguous"}
-    assert {status.outcome for status in seen.problems.values()} == {Outcome.FAILED}
+    assert sorted(snapshot.problems) == [0, 1, 5]
+    assert {snapshot.states[entry] for entry in snapshot.problems} == {State.UNREAD}
+    assert {status.error_code for status in snapshot.problems.values()} == {"key_ambiguous"}
+    assert {status.outcome for status in snapshot.problems.values()} == {Outcome.FAILED}
     for entry in (2, 3, 4):
-        assert found(seen, entry) == next(each.id for each in there if each.key == keys[entry])
+        assert found(snapshot, entry) == next(each.id for each in there if each.key == keys[entry])
 
 
 async def test_a_key_that_licenses_share_is_nobodys() -> None:
     there = account("a", "b", "b", "b", "c")
     async with Sandbox(there) as sandbox, looking(sandbox, keyed("a", "b", "c")) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert list(seen.problems) == [1]
-    assert seen.states[1] == State.UNREAD
-    assert seen.problems[1].error_code == "key_ambiguous"
-    assert seen.problems[1].error.startswith("3 licenses have this key: ")
+    assert list(snapshot.problems) == [1]
+    assert snapshot.states[1] == State.UNREAD
+    assert snapshot.problems[1].error_code == "key_ambiguous"
+    assert snapshot.problems[1].error.startswith("3 licenses have this key: ")
     assert kinds(sandbox) == {"LIST": 1}
     assert_right(watch)
 
@@ -362,13 +361,13 @@ async def test_all_pages_of_an_answer_are_read(pagination: bool) -> None:
         Sandbox(there, pagination=pagination) as sandbox,
         looking(sandbox, keyed("a", "b", "c", "d", "e", "f")) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert sorted(seen.problems) == [0, 2, 4, 5]
-    assert [seen.problems[entry].error.split(":")[0] for entry in (0, 2, 4)] == [
+    assert sorted(snapshot.problems) == [0, 2, 4, 5]
+    assert [snapshot.problems[entry].error.split(":")[0] for entry in (0, 2, 4)] == [
         "60 licenses have this key", "70 licenses have this key", "99 licenses have this key",
     ]  # fmt: skip
-    assert seen.states[5] == State.MISSING
+    assert snapshot.states[5] == State.MISSING
     # Three pages for all; halved until an answer is one page, or one key: twice 2 + 1 + 1.
     assert kinds(sandbox) == {"LIST": 3 + 8}
     assert_right(watch)
@@ -378,9 +377,9 @@ async def test_one_key_that_two_licenses_share_costs_its_request_twice_and_a_pag
     keys = [f"key-{number}" for number in range(99)]
     there = account(*keys, keys[50])
     async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert list(seen.problems) == [50]
+    assert list(snapshot.problems) == [50]
     assert kinds(sandbox) == {"LIST": 2 + 2}
     assert_right(watch)
 
@@ -388,10 +387,10 @@ async def test_one_key_that_two_licenses_share_costs_its_request_twice_and_a_pag
 async def test_a_key_that_hundreds_share_takes_all_of_their_pages() -> None:
     there = account(*["a"] * 250)
     async with Sandbox(there) as sandbox, looking(sandbox, keyed("a")) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 3}
-    assert seen.problems[0].error.startswith("250 licenses have this key")
+    assert snapshot.problems[0].error.startswith("250 licenses have this key")
 
 
 class Shifting(Account):
@@ -412,11 +411,11 @@ async def test_a_license_that_slips_from_one_page_to_the_one_before_is_not_misse
 ) -> None:
     there = Shifting(sorted(account(*["a"] * 99, *keys), key=lambda license_: license_.key))
     async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert list(seen.problems) == [0]
+    assert list(snapshot.problems) == [0]
     for entry, key in enumerate(keys[1:], 1):
-        assert found(seen, entry) == next(each.id for each in there if each.key == key)
+        assert found(snapshot, entry) == next(each.id for each in there if each.key == key)
 
 
 def everything(
@@ -437,13 +436,13 @@ async def test_a_server_that_ignores_the_filter_stops_the_run(
         Sandbox(there, latency=(0.1, 0.1)) as sandbox,
         looking(sandbox, keyed(*keys), concurrency=concurrency) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert isinstance(watch.sender.stopped, StoppedError)
-    assert "not asked for" in watch.sender.stopped.message
+    assert isinstance(watch.client.stopped, StoppedError)
+    assert "not asked for" in watch.client.stopped.message
     assert kinds(sandbox) == {"LIST": concurrency}
-    assert not seen.problems
-    assert not any(seen.ids)
+    assert not snapshot.problems
+    assert not any(snapshot.ids)
 
 
 async def test_a_server_that_ignores_the_page_stops_the_run(
@@ -454,12 +453,12 @@ async def test_a_server_that_ignores_the_page_stops_the_run(
     )
     there = account(*["a"] * 150)
     async with Sandbox(there) as sandbox, looking(sandbox, keyed("a", "b")) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert watch.sender.stopped is not None
-    assert "repeats" in watch.sender.stopped.message
+    assert watch.client.stopped is not None
+    assert "repeats" in watch.client.stopped.message
     assert kinds(sandbox) == {"LIST": 2}
-    assert set(seen.states) == {State.UNSEEN}
+    assert set(snapshot.states) == {State.UNSEEN}
 
 
 @pytest.mark.parametrize(
@@ -472,16 +471,16 @@ async def test_keys_that_cannot_be_looked_up_fail(
 ) -> None:
     async with Sandbox(account("a", "b")) as sandbox, looking(sandbox, keyed("a", "b")) as watch:
         sandbox.fail_all(kind, on="LIST")
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": requests}
-    assert (watch.sender.stopped is not None) is (kind == "not_json")  # that shows no API
-    assert seen.off == ""
-    assert list(seen.states) == [State.UNREAD] * 2
+    assert (watch.client.stopped is not None) is (kind == "not_json")  # that shows no API
+    assert snapshot.off == ""
+    assert list(snapshot.states) == [State.UNREAD] * 2
     for entry in (0, 1):
-        assert seen.problems[entry].outcome is Outcome.FAILED
-        assert seen.problems[entry].error_code == code
-        assert seen.problems[entry].error.startswith("its key cannot be looked up: HTTP ")
+        assert snapshot.problems[entry].outcome is Outcome.FAILED
+        assert snapshot.problems[entry].error_code == code
+        assert snapshot.problems[entry].error.startswith("its key cannot be looked up: HTTP ")
 
 
 async def test_keys_that_cannot_be_looked_up_hold_up_no_others() -> None:
@@ -491,10 +490,10 @@ async def test_keys_that_cannot_be_looked_up_hold_up_no_others() -> None:
         looking(sandbox, keyed(*keys), concurrency=1) as watch,
     ):
         sandbox.fail_all(422, times=1, on="LIST")
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 3}
-    assert seen.states.count(State.UNREAD) == 99
+    assert snapshot.states.count(State.UNREAD) == 99
     assert_right(watch)
 
 
@@ -504,11 +503,11 @@ async def test_a_token_that_may_not_read_turns_the_look_off() -> None:
         Sandbox(account(*keys), tokens={"w": frozenset({"license:write"})}) as sandbox,
         looking(sandbox, keyed(*keys), token="w", concurrency=2) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 2}
-    assert seen.off == "HTTP 403: Access token lacks the scope license:read."
-    assert watch.sender.stopped is None
+    assert snapshot.off == "HTTP 403: Access token lacks the scope license:read."
+    assert watch.client.stopped is None
 
 
 async def test_a_403_after_another_answer_is_about_some_keys_alone() -> None:
@@ -518,10 +517,10 @@ async def test_a_403_after_another_answer_is_about_some_keys_alone() -> None:
         looking(sandbox, keyed(*keys), concurrency=1) as watch,
     ):
         asyncio.get_running_loop().call_later(0.12, lambda: sandbox.fail_all(403, times=1))
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert seen.off == ""
-    assert seen.states.count(State.UNREAD) == 99
+    assert snapshot.off == ""
+    assert snapshot.states.count(State.UNREAD) == 99
     assert_right(watch)
 
 
@@ -531,12 +530,12 @@ async def test_a_token_that_is_refused_stops_the_look() -> None:
         Sandbox(account(*keys)) as sandbox,
         looking(sandbox, keyed(*keys), token="wrong", concurrency=2) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert watch.sender.stopped is not None
-    assert "token" in watch.sender.stopped.message
+    assert watch.client.stopped is not None
+    assert "token" in watch.client.stopped.message
     assert kinds(sandbox) == {"LIST": 2}
-    assert set(seen.states) == {State.UNSEEN}
+    assert set(snapshot.states) == {State.UNSEEN}
 
 
 async def test_an_outage_is_waited_for() -> None:
@@ -544,10 +543,10 @@ async def test_an_outage_is_waited_for() -> None:
     async with Sandbox(account(*keys)) as sandbox, looking(sandbox, keyed(*keys)) as watch:
         sandbox.outage(503)
         asyncio.get_running_loop().call_later(90, sandbox.heal)
-        seen = await watch.run()
+        snapshot = await watch.run()
 
         assert now() >= 1090
-        assert not seen.problems
+        assert not snapshot.problems
         assert_right(watch)
 
 
@@ -557,12 +556,12 @@ async def test_a_stop_leaves_the_rest_unseen() -> None:
         Sandbox(account(*keys), latency=(0.1, 0.1)) as sandbox,
         looking(sandbox, keyed(*keys), concurrency=2) as watch,
     ):
-        asyncio.get_running_loop().call_later(0.25, watch.sender.stop, StoppedError("enough"))
-        seen = await watch.run()
+        asyncio.get_running_loop().call_later(0.25, watch.client.stop, StoppedError("enough"))
+        snapshot = await watch.run()
 
         assert now() <= 1000.31
-    assert seen.states.count(State.UNSEEN) == 2000 - 6 * 99
-    assert not seen.problems
+    assert snapshot.states.count(State.UNSEEN) == 2000 - 6 * 99
+    assert not snapshot.problems
     assert_right(watch)
 
 
@@ -580,11 +579,11 @@ async def test_all_faults_at_random_leave_nothing_false_and_nothing_out(seed: in
         Sandbox(there, faults=0.3, fault_kinds=SURVIVED, seed=seed, drip=1.0) as sandbox,
         looking(sandbox, keyed(*keys), concurrency=1 + seed, seed=seed) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert watch.sender.stopped is None
-    assert not seen.states.count(State.UNSEEN)
-    assert {status.outcome for status in seen.problems.values()} <= {
+    assert watch.client.stopped is None
+    assert not snapshot.states.count(State.UNSEEN)
+    assert {status.outcome for status in snapshot.problems.values()} <= {
         Outcome.FAILED, Outcome.NOT_FOUND,
     }  # fmt: skip
     assert_right(watch)

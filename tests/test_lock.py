@@ -21,13 +21,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import batch.lock
+import batch.host.lock
 from batch.errors import BulkRevokeError, BusyError, ConfigError
-from batch.lock import (
+from batch.host.lock import (
     LONGEST,
     STALE,
-    Holder,
     Lock,
+    Owner,
     api_name,
     boot_clock,
     directory,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="locks, links and modes are POSIX's")
 
 API = "api.cryptlex.com"
-HOLDER = Holder("7f3a", "verify", "alice", 4242, "2025-07-01T02:15:00.000Z")
+HOLDER = Owner("7f3a", "verify", "alice", 4242, "2025-07-01T02:15:00.000Z")
 NOBODY = 65534
 TIMEOUT = 30.0
 
@@ -58,7 +58,7 @@ import os, subprocess, sys, time
 from pathlib import Path
 import portalocker
 from batch.errors import BulkRevokeError
-from batch.lock import Holder, held
+from batch.host.lock import Owner, held
 
 def tell(text):
     print(text, flush=True)
@@ -66,7 +66,7 @@ def tell(text):
 path, wait, user = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if user:
     os.setuid(user)
-holder = Holder("7f3a", "run", "alice", os.getpid(), "2025-07-01T02:15:00.000Z")
+holder = Owner("7f3a", "run", "alice", os.getpid(), "2025-07-01T02:15:00.000Z")
 patience = {
     "wait": None if wait == "none" else float(wait),
     "timeout": 30.0,
@@ -107,10 +107,10 @@ except BulkRevokeError as refused:
 FORKED = """
 import os, signal, sys
 from pathlib import Path
-from batch.lock import Holder, held
+from batch.host.lock import Owner, held
 
 def hold():
-    holder = Holder("7f3a", "run", "alice", os.getpid(), "")
+    holder = Owner("7f3a", "run", "alice", os.getpid(), "")
     return held(Path(sys.argv[1]), holder, wait=None, timeout=30, say=print, what="")
 
 with hold():
@@ -201,7 +201,7 @@ def hold(
     path: Path,
     clock: Callable[[], float] = boot_clock,
     *,
-    holder: Holder = HOLDER,
+    owner: Owner = HOLDER,
     wait: float | None = None,
     timeout: float = TIMEOUT,
     say: Callable[[str], None] = lambda _: None,
@@ -209,7 +209,7 @@ def hold(
 ) -> AbstractContextManager[Lock]:
     return held(
         path,
-        holder,
+        owner,
         wait=wait,
         timeout=timeout,
         say=say,
@@ -229,7 +229,7 @@ def refusal(path: Path) -> BulkRevokeError:
 def rest(path: Path, clock: Callable[[], float], period: float = 5.0) -> float:
     """What the next holder has to wait."""
     with hold(path, clock) as lock:
-        return lock.rest(period)
+        return lock.cooldown(period)
 
 
 def record(path: Path) -> dict[str, Any]:
@@ -328,8 +328,8 @@ def test_locks_are_where_every_user_can_make_them(
     for name in ("run", "temp"):
         (tmp_path / name).mkdir()
     (tmp_path / "run").chmod(mode)
-    monkeypatch.setattr(batch.lock, "_RUN", tmp_path / "run")
-    monkeypatch.setattr(batch.lock, "_TEMP", tmp_path / "temp")
+    monkeypatch.setattr(batch.host.lock, "_RUN", tmp_path / "run")
+    monkeypatch.setattr(batch.host.lock, "_TEMP", tmp_path / "temp")
 
     assert directory(None) == tmp_path / place
 
@@ -340,8 +340,8 @@ def test_where_everybody_can_make_locks_but_this_process_it_makes_none_elsewhere
     shared = tmp_path / "run"
     shared.mkdir()
     shared.chmod(0o1777)
-    monkeypatch.setattr(batch.lock, "_RUN", shared)
-    monkeypatch.setattr(batch.lock, "_TEMP", tmp_path)
+    monkeypatch.setattr(batch.host.lock, "_RUN", shared)
+    monkeypatch.setattr(batch.host.lock, "_TEMP", tmp_path)
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != shared)
 
     with pytest.raises(ConfigError, match="can be written") as refused:
@@ -353,15 +353,15 @@ def test_where_everybody_can_make_locks_but_this_process_it_makes_none_elsewhere
 def test_where_there_is_no_directory_for_locks_the_one_for_temporary_files_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch.lock, "_RUN", tmp_path / "none")
-    monkeypatch.setattr(batch.lock, "_TEMP", tmp_path)
+    monkeypatch.setattr(batch.host.lock, "_RUN", tmp_path / "none")
+    monkeypatch.setattr(batch.host.lock, "_TEMP", tmp_path)
 
     assert directory(None) == tmp_path
 
 
 def test_a_variable_of_the_environment_does_not_move_the_locks(tmp_path: Path) -> None:
     said = subprocess.run(
-        [sys.executable, "-c", "from batch.lock import _TEMP; print(_TEMP)"],
+        [sys.executable, "-c", "from batch.host.lock import _TEMP; print(_TEMP)"],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
@@ -535,7 +535,7 @@ def test_after_a_good_end_the_longer_of_both_periods_passes(
 ) -> None:
     watch = Watch()
     with hold(path, watch) as lock:
-        lock.beat(quiet)
+        lock.heartbeat(quiet)
         lock.leave(quiet)
 
     assert rest(path, watch, period) == seconds
@@ -548,11 +548,11 @@ def test_time_that_has_passed_since_is_not_waited_for_again(path: Path) -> None:
     watch.now += 3
 
     with hold(path, watch) as lock:
-        assert lock.rest(5) == 2
+        assert lock.cooldown(5) == 2
         watch.now += 1.5
-        assert lock.rest(5) == 0.5
+        assert lock.cooldown(5) == 0.5
         watch.now += 60
-        assert lock.rest(5) == 0
+        assert lock.cooldown(5) == 0
 
 
 @pytest.mark.parametrize(("quiet", "period", "seconds"), [(5, 5, 5), (5, 60, 60), (60, 5, 60)])
@@ -561,9 +561,9 @@ def test_after_one_that_did_not_end_well_a_time_out_passes_as_well(
 ) -> None:
     watch = Watch()
     with hold(path, watch) as lock:
-        lock.beat(quiet)
+        lock.heartbeat(quiet)
         watch.now += 1
-        lock.beat(quiet)
+        lock.heartbeat(quiet)
         watch.now += 0.5
 
     assert rest(path, watch, period) == TIMEOUT + STALE + seconds - 0.5
@@ -573,13 +573,13 @@ def test_what_a_killed_process_may_have_sent_is_waited_for(path: Path) -> None:
     with Process(path) as first:
         assert first.wants() == "holds"
         before = boot_clock()
-        assert first.does("beat 5") == "beat"
+        assert first.does("heartbeat 5") == "heartbeat"
         after = boot_clock()
         first.is_killed()
 
     with hold(path) as lock:
         asked = boot_clock()
-        seconds = lock.rest(5)
+        seconds = lock.cooldown(5)
         told = boot_clock()
 
     promised = TIMEOUT + STALE + 5
@@ -589,7 +589,7 @@ def test_what_a_killed_process_may_have_sent_is_waited_for(path: Path) -> None:
 def test_the_time_out_is_that_of_the_one_before(path: Path) -> None:
     watch = Watch()
     with hold(path, watch, timeout=100) as lock:
-        lock.beat(5)
+        lock.heartbeat(5)
 
     assert rest(path, watch) == 100 + STALE + 5
 
@@ -616,10 +616,10 @@ def test_one_that_was_killed_before_it_sent_anything_leaves_nothing(path: Path) 
 def test_one_that_did_not_wait_leaves_what_is_left_of_it(path: Path) -> None:
     watch = Watch()
     with hold(path, watch) as lock:
-        lock.beat(60)
+        lock.heartbeat(60)
     watch.now += 1
     with hold(path, watch, timeout=0) as unlimited:
-        unlimited.beat(0)
+        unlimited.heartbeat(0)
         unlimited.leave(0)
 
     assert rest(path, watch, 5) == TIMEOUT + STALE + 60 - 1
@@ -629,7 +629,7 @@ def test_one_that_did_not_wait_leaves_what_is_left_of_it(path: Path) -> None:
 def test_a_longer_time_out_than_can_be_asked_for_is_not_taken_for_nonsense(path: Path) -> None:
     watch = Watch()
     with hold(path, watch, timeout=5000) as lock:
-        lock.beat(5)
+        lock.heartbeat(5)
 
     assert rest(path, watch) == LONGEST
 
@@ -669,13 +669,13 @@ def test_after_another_boot_one_period_passes(arrived: float, path: Path) -> Non
 
     with hold(path, watch) as lock:
         watch.now += 1
-        assert lock.rest(5) == 4
+        assert lock.cooldown(5) == 4
 
 
 def test_where_boots_have_no_id_times_are_taken_as_they_are(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch.lock, "_boot_id", str)
+    monkeypatch.setattr(batch.host.lock, "_boot_id", str)
     watch = Watch()
     with hold(path, watch) as lock:
         lock.leave(60)
@@ -711,7 +711,7 @@ def test_after_nonsense_a_period_and_a_time_out_pass(content: bytes, path: Path)
 
     with hold(path, watch) as lock:
         watch.now += 1
-        assert lock.rest(5) == 5 + TIMEOUT - 1
+        assert lock.cooldown(5) == 5 + TIMEOUT - 1
     watch.now += 1
     assert rest(path, watch) == 5 + TIMEOUT - 2
 
@@ -797,7 +797,7 @@ VALUES = st.one_of(
 def test_a_rest_is_never_negative_nor_endless_nor_shorter_than_promised(
     arrived: object, quiet: object, boot: str | None, period: float, passed: float
 ) -> None:
-    boots = {"this": batch.lock._boot_id(), "another": "another", None: None}
+    boots = {"this": batch.host.lock._boot_id(), "another": "another", None: None}
     watch = Watch()
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "lock"
@@ -805,7 +805,7 @@ def test_a_rest_is_never_negative_nor_endless_nor_shorter_than_promised(
 
         with hold(path, watch) as lock:
             watch.now += passed
-            seconds = lock.rest(period)
+            seconds = lock.cooldown(period)
 
     until = watch.now - passed + period
     if boot == "this" and isinstance(arrived, float) and isinstance(quiet, float):
@@ -830,7 +830,7 @@ def test_no_request_leaves_within_a_period_after_one_of_the_run_before(
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "lock"
         with hold(path, watch) as lock:
-            lock.beat(quiet)
+            lock.heartbeat(quiet)
             watch.now += alive
             arrived = watch.now if well else watch.now + TIMEOUT
             if well:
@@ -847,12 +847,12 @@ def test_no_request_leaves_within_a_period_after_one_of_the_run_before(
     "content",
     [
         *NONSENSE,
-        b'{"holder": 5}',
-        b'{"holder": null}',
-        b'{"holder": []}',
-        b'{"holder": "alice"}',
-        b'{"holder": {"run_id": "7f3a"}}',
-        b'{"holder": {"run_id": 1, "command": 2, "user": 3, "pid": 4, "started_at": 5, "x": 6}}',
+        b'{"owner": 5}',
+        b'{"owner": null}',
+        b'{"owner": []}',
+        b'{"owner": "alice"}',
+        b'{"owner": {"run_id": "7f3a"}}',
+        b'{"owner": {"run_id": 1, "command": 2, "user": 3, "pid": 4, "started_at": 5, "x": 6}}',
     ],
     ids=lambda content: repr(content[:30]),
 )
@@ -866,7 +866,7 @@ def test_a_lock_is_held_whatever_is_in_its_file(content: bytes, path: Path) -> N
 
 
 def test_what_somebody_wrote_there_cannot_reach_into_the_terminal(path: Path) -> None:
-    holder = {
+    owner = {
         "run_id": "\x1b[2J",
         "command": {"\n": "\r"},
         "user": "\u202emoc",
@@ -874,7 +874,7 @@ def test_what_somebody_wrote_there_cannot_reach_into_the_terminal(path: Path) ->
         "started_at": "\udc80",
     }
     with hold(path):
-        path.write_text(json.dumps({"holder": holder}))
+        path.write_text(json.dumps({"owner": owner}))
         busy = refusal(path)
 
     assert "by" in busy.message
@@ -887,7 +887,7 @@ def test_what_somebody_wrote_there_cannot_reach_into_the_terminal(path: Path) ->
 def test_the_file_is_made_once_with_all_the_room_it_needs(path: Path) -> None:
     with hold(path) as lock:
         made, sizes = path.stat(), {path.stat().st_size}
-        lock.beat(123.456)
+        lock.heartbeat(123.456)
         sizes.add(path.stat().st_size)
         lock.leave(7)
         sizes.add(path.stat().st_size)
@@ -898,9 +898,9 @@ def test_the_file_is_made_once_with_all_the_room_it_needs(path: Path) -> None:
 
 def test_a_name_that_is_too_long_for_the_file_costs_nothing_but_itself(path: Path) -> None:
     watch = Watch()
-    holder = Holder("7f3a", "run", "\U0001f600" * 200, 4242, "")
+    owner = Owner("7f3a", "run", "\U0001f600" * 200, 4242, "")
 
-    with hold(path, watch, holder=holder) as lock:
+    with hold(path, watch, owner=owner) as lock:
         lock.leave(60)
         assert path.stat().st_size == 512
         assert refusal(path).message.endswith("it does not say which")
@@ -970,7 +970,7 @@ def test_a_directory_that_cannot_be_written_is_refused(shared: Path) -> None:
     code = (
         "import os, sys\n"
         "from batch.errors import ConfigError\n"
-        "from batch.lock import directory\n"
+        "from batch.host.lock import directory\n"
         f"os.setuid({NOBODY})\n"
         "try:\n"
         "    directory(sys.argv[1])\n"
@@ -1075,14 +1075,14 @@ def test_who_cannot_say_that_it_holds_the_lock_does_not_go_on(path: Path) -> Non
         pass
 
 
-def test_a_beat_that_cannot_be_written_is_an_error_and_the_one_before_stands(path: Path) -> None:
+def test_a_heartbeat_that_cannot_be_written_is_an_error_and_the_one_before_stands(path: Path) -> None:
     watch = Watch()
     with hold(path, watch) as lock:
-        lock.beat(5)
+        lock.heartbeat(5)
         watch.now += 1
         with full_disk():
             with pytest.raises(OSError, match="File too large"):
-                lock.beat(5)
+                lock.heartbeat(5)
             lock.leave(5)
 
     assert rest(path, watch) == TIMEOUT + STALE + 5 - 1

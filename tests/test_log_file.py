@@ -22,10 +22,10 @@ from urllib.parse import quote
 import pytest
 from aiohttp import web
 
-from batch import logs
-from batch.logs import FIELDS, Redactor
-from batch.progress import Screen
-from batch.results import Journal
+from batch.reporting import logs
+from batch.reporting.logs import FIELDS, Redactor
+from batch.reporting.progress import Screen
+from batch.results.journal import Journal
 from batch.sandbox import TOKEN, Account, Sandbox
 from batch.sandbox.api import error
 from batch.sandbox.faults import FAULTS, Fault
@@ -39,7 +39,7 @@ from tests.served import Served, served, write
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from batch.model import Status
+    from batch.model import RowResult
     from batch.sandbox.wire import Wire
 
 log = logging.getLogger("batch.tested")
@@ -385,8 +385,8 @@ def test_the_file_is_not_read_for_every_line(logged: Log, monkeypatch: pytest.Mo
 
 WRITER = """
 import io, logging, sys
-from batch import logs
-from batch.progress import Screen
+from batch.reporting import logs
+from batch.reporting.progress import Screen
 
 logs.start(Screen(io.StringIO()), run_id=sys.argv[2], log_file=sys.argv[1], verbose=False,
            redact=str)
@@ -823,8 +823,8 @@ def test_a_bug_is_logged_without_what_it_was_about(
 ) -> None:
     record = Journal.record
 
-    def record_and_fail(journal: Journal, *statuses: tuple[int, Status]) -> None:
-        record(journal, *statuses)
+    def record_and_fail(journal: Journal, *row_results: tuple[int, RowResult]) -> None:
+        record(journal, *row_results)
         raise KeyError(SPOKEN)
 
     monkeypatch.setattr(Journal, "record", record_and_fail)

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batch import __version__, logs
+import batch
+from batch import __version__
 from batch.errors import ConfigError, InputError
-from batch.logs import CODES, FIELDS, LONGEST_LINE, Redactor
-from batch.progress import Screen
+from batch.reporting import logs
+from batch.reporting.logs import CODES, FIELDS, LONGEST_LINE, Redactor
+from batch.reporting.progress import Screen
 from tests.builders import calm
 
 log = logging.getLogger("batch.tested")
@@ -275,7 +277,7 @@ def test_every_code_of_our_own_is_one(path: Path, start: Start) -> None:
     start()
     sources = [
         file.read_text(encoding="utf-8")
-        for file in Path(logs.__file__).parent.rglob("*.py")
+        for file in Path(batch.__file__).parent.rglob("*.py")
         if "sandbox" not in file.parts
     ]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch.errors import AccessError, InterruptedRunError, StoppedError
-from batch.model import Outcome, Status
+from batch.job.snapshot import Snapshot, State
+from batch.model import Outcome, RowResult
 from batch.sandbox import FAULTS, Account, Sandbox, SandboxLicense, api
-from batch.sandbox.listing import select
-from batch.seen import Seen, State
+from batch.sandbox.api import select
 from tests.builders import listing
 from tests.harness import Watch, kinds, looking, some_ids
 from tests.virtual_time import now
@@ -59,14 +59,14 @@ def every(licenses: Iterable[SandboxLicense], step: int = 1) -> Listing:
     return listing(*[license_.id for license_ in licenses][::step])
 
 
-def described(seen: Seen, entry: int) -> tuple[object, ...]:
+def described(snapshot: Snapshot, entry: int) -> tuple[object, ...]:
     return (
-        seen.revoked(entry),
-        seen.product(entry),
-        seen.type_names[seen.types[entry]],
-        seen.activations[entry],
-        seen.expires[entry],
-        seen.created[entry],
+        snapshot.revoked(entry),
+        snapshot.product(entry),
+        snapshot.type_names[snapshot.types[entry]],
+        snapshot.activations[entry],
+        snapshot.expires[entry],
+        snapshot.created[entry],
     )
 
 
@@ -86,23 +86,23 @@ def held(license_: SandboxLicense) -> tuple[object, ...]:
 
 def assert_right(watch: Watch, *, complete: bool = True) -> None:
     """What was seen is what the account holds, and nothing was ever changed."""
-    seen = watch.look.seen
+    snapshot = watch.look.snapshot
     for entry in watch.listing.distinct():
         license_ = watch.sandbox.account.find(watch.listing.license_id(entry))
-        state = seen.states[entry]
+        state = snapshot.states[entry]
         if state in {State.ACTIVE, State.REVOKED}:
             assert license_ is not None
-            assert described(seen, entry) == held(license_)
-            assert entry not in seen.problems
+            assert described(snapshot, entry) == held(license_)
+            assert entry not in snapshot.problems
         elif state == State.MISSING:
             assert license_ is None
-            assert seen.problems[entry].outcome is Outcome.NOT_FOUND
+            assert snapshot.problems[entry].outcome is Outcome.NOT_FOUND
         elif state == State.UNREAD:
-            assert seen.problems[entry].outcome is Outcome.UNKNOWN
-            assert seen.problems[entry].error.startswith("it cannot be read: ")
+            assert snapshot.problems[entry].outcome is Outcome.UNKNOWN
+            assert snapshot.problems[entry].error.startswith("it cannot be read: ")
         else:
             assert not complete
-            assert entry not in seen.problems
+            assert entry not in snapshot.problems
     assert all(entry.method == "GET" for entry in watch.sandbox.log)
 
 
@@ -130,10 +130,10 @@ async def test_the_road_with_fewer_requests_is_taken(
 async def test_ten_thousand_of_twenty_thousand_cost_two_hundred_requests() -> None:
     there = account(20_000)
     async with Sandbox(there) as sandbox, looking(sandbox, every(there, 2)) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 200}
-    assert not seen.states.count(State.UNSEEN)
+    assert not snapshot.states.count(State.UNSEEN)
     assert_right(watch)
 
 
@@ -142,10 +142,10 @@ async def test_a_single_license_is_read_by_itself(listed: int) -> None:
     there = account(300)
     ids = [license_.id for license_ in there][:listed]
     async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == ({"GET": 1} if listed else {})
-    assert seen.looked
+    assert snapshot.looked
     assert_right(watch)
 
 
@@ -153,10 +153,10 @@ async def test_a_repeated_license_is_looked_at_once_and_seen_at_its_first_entry(
     there = account(1000)
     ids = [license_.id for license_ in there][:3]
     async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids, *ids, *ids)) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 1}
-    assert [seen.revoked(entry) for entry in range(3, 9)] == [None] * 6
+    assert [snapshot.revoked(entry) for entry in range(3, 9)] == [None] * 6
     assert_right(watch)
 
 
@@ -211,10 +211,10 @@ async def test_without_a_size_a_page_that_is_not_full_is_the_last() -> None:
         Sandbox(there, pagination=False) as sandbox,
         looking(sandbox, listing(*ids)) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 3, "GET": 50}
-    assert seen.states.count(State.MISSING) == 50
+    assert snapshot.states.count(State.MISSING) == 50
     assert_right(watch)
 
 
@@ -224,10 +224,10 @@ async def test_nothing_is_inferred_from_absence() -> None:
         Sandbox(there) as sandbox,
         looking(sandbox, listing(*there.licenses, *STRANGERS[:20])) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 1, "GET": 20}
-    assert seen.problems[100] == Status(
+    assert snapshot.problems[100] == RowResult(
         Outcome.NOT_FOUND,
         http_status=404,
         error_code="LICENSE_NOT_FOUND",
@@ -300,7 +300,7 @@ async def test_a_size_that_is_not_true_costs_requests_and_nothing_else(
 async def test_pages_that_are_smaller_than_was_asked_for_leave_nothing_out(
     monkeypatch: pytest.MonkeyPatch, pagination: bool, cost: dict[str, int]
 ) -> None:
-    monkeypatch.setattr("batch.sandbox.listing.LARGEST_LIMIT", 20)
+    monkeypatch.setattr("batch.sandbox.api.LARGEST_LIMIT", 20)
     there = account(800)
     async with (
         Sandbox(there, pagination=pagination) as sandbox,
@@ -327,15 +327,15 @@ async def test_licenses_that_are_deleted_meanwhile_are_missing_and_no_other(
         Sandbox(there, pagination=pagination) as sandbox,
         looking(sandbox, wanted, concurrency=2) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
         there.then = lambda _page: None
         for entry in wanted.distinct():
             license_id = wanted.license_id(entry)
-            if seen.states[entry] == State.MISSING:
+            if snapshot.states[entry] == State.MISSING:
                 assert license_id in gone
             else:
-                assert seen.states[entry] in {State.ACTIVE, State.REVOKED}
+                assert snapshot.states[entry] in {State.ACTIVE, State.REVOKED}
     assert len(gone) > 90
     assert "GET" in kinds(sandbox)
     assert sandbox.requests < 2 * len(wanted)
@@ -358,7 +358,7 @@ async def test_licenses_that_are_created_meanwhile_hide_no_other(pagination: boo
     ):
         await watch.run()
 
-    assert not watch.look.seen.problems
+    assert not watch.look.snapshot.problems
     assert_right(watch)
 
 
@@ -379,7 +379,7 @@ async def test_what_a_page_said_is_replaced_by_what_a_later_page_says() -> None:
     ):
         await watch.run()
 
-    assert watch.look.seen.revoked(0) is True
+    assert watch.look.snapshot.revoked(0) is True
     assert_right(watch)
 
 
@@ -401,8 +401,8 @@ async def test_a_list_that_cannot_be_read_leaves_the_licenses_to_be_read_one_by_
         await watch.run()
 
         assert kinds(sandbox) == {"LIST": lists, "GET": 400}
-        assert watch.sender.stopped is None
-        assert not watch.look.seen.problems
+        assert watch.client.stopped is None
+        assert not watch.look.snapshot.problems
         assert_right(watch)
         assert now() < 1000 + 60
 
@@ -415,8 +415,8 @@ async def test_a_list_that_can_be_read_no_further_is_given_up(kind: str | int) -
         await watch.run()
 
         assert kinds(sandbox)["LIST"] <= 1 + 8 * 5
-        assert watch.sender.stopped is None
-        assert not watch.look.seen.problems
+        assert watch.client.stopped is None
+        assert not watch.look.snapshot.problems
         assert_right(watch)
         assert now() < 1000 + 300
 
@@ -449,11 +449,11 @@ async def test_a_license_that_may_not_be_read_is_unread_where_others_were_read()
     ids = [*list(there.licenses)[-5:], *STRANGERS[:2]]
     async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
         sandbox.fail(ids[1], 403, on="GET", times=None)
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert seen.off == ""
-    assert list(seen.states).count(State.UNREAD) == 1
-    assert seen.problems[1] == Status(
+    assert snapshot.off == ""
+    assert list(snapshot.states).count(State.UNREAD) == 1
+    assert snapshot.problems[1] == RowResult(
         Outcome.UNKNOWN,
         http_status=403,
         error_code="FORBIDDEN",
@@ -470,10 +470,10 @@ async def test_an_answer_that_says_not_found_shows_that_the_token_may_read() -> 
     ):
         sandbox.fail_all(403, on="LIST")
         sandbox.fail(next(iter(there.licenses)), 403, on="GET")
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert seen.off == ""
-    assert list(seen.states).count(State.UNREAD) == 1
+    assert snapshot.off == ""
+    assert list(snapshot.states).count(State.UNREAD) == 1
     assert_right(watch)
 
 
@@ -483,14 +483,14 @@ async def test_a_token_that_may_not_read_turns_the_look_off_at_once() -> None:
         Sandbox(there, tokens={"write-only": frozenset({"license:write"})}) as sandbox,
         looking(sandbox, every(there), token="write-only", concurrency=8) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert seen.off == "HTTP 403: Access token lacks the scope license:read."
-    assert seen.looked
-    assert watch.sender.stopped is None
+    assert snapshot.off == "HTTP 403: Access token lacks the scope license:read."
+    assert snapshot.looked
+    assert watch.client.stopped is None
     assert kinds(sandbox) == {"LIST": 1, "GET": 8}
-    assert set(seen.states) == {State.UNSEEN}
-    assert not seen.problems
+    assert set(snapshot.states) == {State.UNSEEN}
+    assert not snapshot.problems
 
 
 async def test_a_license_that_may_not_be_read_ends_the_trying_of_a_list_that_fails() -> None:
@@ -498,10 +498,10 @@ async def test_a_license_that_may_not_be_read_ends_the_trying_of_a_list_that_fai
     async with Sandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
         sandbox.fail_all(500, on="LIST")
         sandbox.fail_all(403, on="GET")
-        seen = await watch.run()
+        snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 1, "GET": 1}
-    assert seen.off == "HTTP 403: Forbidden."
+    assert snapshot.off == "HTTP 403: Forbidden."
 
 
 @pytest.mark.parametrize(
@@ -515,27 +515,27 @@ async def test_what_every_request_would_meet_stops_the_run(
     ids = list(there.licenses)[-9:]
     async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids), concurrency=2) as watch:
         sandbox.fail_all(kind, on=on)
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert watch.sender.stopped is not None
-    assert said in watch.sender.stopped.message
-    assert watch.sender.stopped.hint
-    assert not isinstance(watch.sender.stopped, AccessError)
+    assert watch.client.stopped is not None
+    assert said in watch.client.stopped.message
+    assert watch.client.stopped.hint
+    assert not isinstance(watch.client.stopped, AccessError)
     assert kinds(sandbox) == ({"LIST": 1} if on == "LIST" else {"LIST": 1, "GET": 2})
-    assert set(seen.states) == {State.UNSEEN}
-    assert not seen.problems
+    assert set(snapshot.states) == {State.UNSEEN}
+    assert not snapshot.problems
 
 
 async def test_a_token_that_is_withdrawn_stops_the_look_and_what_was_seen_stays() -> None:
     there = account(2000)
     there.then = lambda page: sandbox.tokens.clear() if page == 5 else None
     async with Sandbox(there) as sandbox, looking(sandbox, every(there), concurrency=1) as watch:
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-    assert watch.sender.stopped is not None
-    assert "token" in watch.sender.stopped.message
+    assert watch.client.stopped is not None
+    assert "token" in watch.client.stopped.message
     assert kinds(sandbox) == {"LIST": 6}
-    assert seen.states.count(State.UNSEEN) == 1500
+    assert snapshot.states.count(State.UNSEEN) == 1500
     assert_right(watch, complete=False)
 
 
@@ -556,7 +556,7 @@ async def test_a_hundred_busy_answers_stop_the_run() -> None:
         sandbox.fail_all(429, on="LIST")
         await watch.run()
 
-    assert watch.sender.stopped is not None
+    assert watch.client.stopped is not None
     assert kinds(sandbox) == {"LIST": 100}
 
 
@@ -583,8 +583,8 @@ async def test_an_outage_of_two_minutes_is_waited_for(
         await watch.run()
 
         assert now() >= 1000 + 120
-        assert watch.sender.stopped is None
-        assert not watch.look.seen.problems
+        assert watch.client.stopped is None
+        assert not watch.look.snapshot.problems
         assert_right(watch)
         assert sandbox.requests < 40 + 2 * concurrency + 30 * 2
 
@@ -597,13 +597,13 @@ async def test_fifteen_minutes_without_an_answer_stop_the_look(listed: int) -> N
         Sandbox(there) as sandbox,
         looking(sandbox, listing(*list(there.licenses)[-listed:])) as watch,
     ):
-        seen = await watch.run()
+        snapshot = await watch.run()
 
-        assert watch.sender.stopped is not None
-        assert "15 minutes" in watch.sender.stopped.message
+        assert watch.client.stopped is not None
+        assert "15 minutes" in watch.client.stopped.message
         assert 1000 + 900 <= now() < 1000 + 990
-        assert seen.states.count(State.UNSEEN) == listed
-        assert not seen.problems
+        assert snapshot.states.count(State.UNSEEN) == listed
+        assert not snapshot.problems
 
 
 @pytest.mark.parametrize(
@@ -621,14 +621,14 @@ async def test_a_stop_leaves_the_rest_unseen_and_ends_with_what_is_in_flight(
             sandbox, listing(*list(there.licenses)[-listed:]), rate=rate, concurrency=4
         ) as watch,
     ):
-        asyncio.get_running_loop().call_later(moment, watch.sender.stop, reason)
-        seen = await watch.run()
+        asyncio.get_running_loop().call_later(moment, watch.client.stop, reason)
+        snapshot = await watch.run()
 
-        assert watch.sender.stopped is reason
+        assert watch.client.stopped is reason
         assert now() <= 1000 + moment + 0.11
         assert all(entry.time <= 1000 + moment + 0.051 for entry in sandbox.log)
-        assert seen.states.count(State.UNSEEN)
-        assert not seen.problems
+        assert snapshot.states.count(State.UNSEEN)
+        assert not snapshot.problems
         assert_right(watch, complete=False)
 
 
@@ -636,19 +636,19 @@ async def test_a_stop_ends_a_look_at_a_server_that_does_not_answer() -> None:
     there = account(400)
     async with Sandbox(there) as sandbox, looking(sandbox, every(there), patience=5) as watch:
         sandbox.outage("hang_before")
-        asyncio.get_running_loop().call_later(2, watch.sender.stop, StoppedError("enough"))
-        seen = await watch.run()
+        asyncio.get_running_loop().call_later(2, watch.client.stop, StoppedError("enough"))
+        snapshot = await watch.run()
 
         assert now() <= 1000 + 5.1
-        assert set(seen.states) == {State.UNSEEN}
+        assert set(snapshot.states) == {State.UNSEEN}
 
 
 async def test_a_stop_wakes_a_page_that_rests_before_its_next_attempt() -> None:
     there = account(400)
     async with Sandbox(there) as sandbox, looking(sandbox, every(there), seed=3) as watch:
         sandbox.fail_all(500, on="LIST")
-        watch.sender.jitter = lambda: 1.0
-        asyncio.get_running_loop().call_later(0.5, watch.sender.stop, StoppedError("enough"))
+        watch.client.jitter = lambda: 1.0
+        asyncio.get_running_loop().call_later(0.5, watch.client.stop, StoppedError("enough"))
         await watch.run()
 
         assert now() <= 1000 + 0.51
@@ -685,7 +685,7 @@ async def test_whatever_an_answer_is_nothing_false_is_seen(kind: str, on: str) -
         sandbox.fail_all(kind, on=on, times=3)
         await watch.run()
 
-    assert_right(watch, complete=watch.sender.stopped is None)
+    assert_right(watch, complete=watch.client.stopped is None)
 
 
 HARMLESS = sorted(set(FAULTS) - {"not_revoked", "html_404", "redirect"})
@@ -713,7 +713,7 @@ async def test_all_faults_at_random_leave_nothing_false_and_nothing_out(seed: in
         await watch.run()
 
         failed = sum(entry.fault != "" for entry in sandbox.log)
-        assert watch.sender.stopped is None
-        assert watch.look.seen.off == ""
+        assert watch.client.stopped is None
+        assert watch.look.snapshot.off == ""
         assert sandbox.requests <= 2 * len(ids) + 2 * failed
         assert_right(watch)

@@ -8,14 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from batch import __version__, manifest
+from batch import __version__
 from batch.errors import ResultsError
-from batch.manifest import Manifest, SessionRecord, new_run_id, path_for
-from batch.text import timestamp
-from tests.written import paper as paper_of
+from batch.formatting import timestamp
+from batch.results.manifest import (
+    Manifest,
+    SessionRecord,
+    file_sha256,
+    manifest_path,
+    new_run_id,
+    read_manifest,
+    run_id_of,
+)
+from tests.written import manifest as paper_of
 
 
-def paper(**more: object) -> Manifest:
+def manifest(**more: object) -> Manifest:
     fields: dict[str, object] = {
         "reason": "OPS-1: Zoë's request",
         "options": {"rate": "45/5s", "carry": ["Customer"], "sheet": None},
@@ -34,7 +42,7 @@ def fail(*_: object, **__: object) -> None:
 
 
 def test_the_paper_stands_beside_the_results() -> None:
-    assert path_for(Path("/srv/runs/a.csv")) == Path("/srv/runs/a.csv.run.json")
+    assert manifest_path(Path("/srv/runs/a.csv")) == Path("/srv/runs/a.csv.run.json")
 
 
 def test_the_paper_says_who_ran_what_where_and_how(path: Path) -> None:
@@ -48,7 +56,7 @@ def test_the_paper_says_who_ran_what_where_and_how(path: Path) -> None:
         counts={"revoked": 1, "failed": 1},
     )
 
-    paper(sessions=[session]).write(path)
+    manifest(sessions=[session]).write(path)
 
     written = json.loads(path.read_text(encoding="utf-8"))
     assert list(written) == [
@@ -77,14 +85,14 @@ def test_the_paper_says_who_ran_what_where_and_how(path: Path) -> None:
 
 
 def test_a_session_that_goes_on_has_no_end_and_no_exit_code(path: Path) -> None:
-    paper(sessions=[SessionRecord(started_at="2026-11-24T12:00:00.000Z")]).write(path)
+    manifest(sessions=[SessionRecord(started_at="2026-11-24T12:00:00.000Z")]).write(path)
 
     session = json.loads(path.read_text())["sessions"][0]
     assert (session["finished_at"], session["exit_code"]) == ("", None)
 
 
 def test_a_person_can_read_it(path: Path) -> None:
-    paper().write(path)
+    manifest().write(path)
 
     text = path.read_text(encoding="utf-8")
     assert '\n  "reason": "OPS-1: Zoë\'s request",\n' in text
@@ -92,9 +100,9 @@ def test_a_person_can_read_it(path: Path) -> None:
 
 
 def test_it_is_replaced_as_a_whole(path: Path) -> None:
-    paper(reason="a" * 10_000).write(path)
+    manifest(reason="a" * 10_000).write(path)
     with path.open(encoding="utf-8") as reader:
-        paper(reason="short").write(path)
+        manifest(reason="short").write(path)
         old = json.load(reader)
 
     assert len(old["reason"]) == 10_000
@@ -106,11 +114,11 @@ def test_it_is_replaced_as_a_whole(path: Path) -> None:
 def test_where_it_cannot_be_written_the_old_one_stands(
     path: Path, monkeypatch: pytest.MonkeyPatch, where: object, name: str
 ) -> None:
-    paper(reason="old").write(path)
+    manifest(reason="old").write(path)
     monkeypatch.setattr(where, name, fail)
 
     with pytest.raises(OSError, match="I/O error"):
-        paper(reason="new").write(path)
+        manifest(reason="new").write(path)
 
     assert json.loads(path.read_text())["reason"] == "old"
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -118,7 +126,7 @@ def test_where_it_cannot_be_written_the_old_one_stands(
 
 def test_what_json_cannot_spell_leaves_nothing_behind(path: Path) -> None:
     with pytest.raises(TypeError):
-        paper(options={"output": path}).write(path)
+        manifest(options={"output": path}).write(path)
 
     assert list(path.parent.iterdir()) == []
 
@@ -135,7 +143,7 @@ def test_it_is_on_the_disk_before_it_takes_the_old_ones_place(
 
     monkeypatch.setattr(os, "fsync", lambda _: steps.append("fsync"))
     monkeypatch.setattr(Path, "replace", noted)
-    paper().write(path)
+    manifest().write(path)
 
     assert steps == ["fsync", "replace", "fsync"]
 
@@ -151,7 +159,7 @@ def test_a_directory_that_cannot_be_synced_is_no_failure(
         return real(name, flags, *more)
 
     monkeypatch.setattr(os, "open", refuse_directories)
-    paper().write(path)
+    manifest().write(path)
 
     assert path.exists()
 
@@ -161,7 +169,7 @@ def test_a_directory_that_cannot_be_synced_is_no_failure(
 def test_its_mode_follows_the_umask(path: Path, umask: int, mode: int) -> None:
     before = os.umask(umask)
     try:
-        paper().write(path)
+        manifest().write(path)
     finally:
         os.umask(before)
 
@@ -171,7 +179,7 @@ def test_its_mode_follows_the_umask(path: Path, umask: int, mode: int) -> None:
 def test_a_file_name_that_is_no_text_can_be_written_down(path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.csv")
 
-    paper(input={"path": name}).write(path)
+    manifest(input={"path": name}).write(path)
 
     assert json.loads(path.read_text(encoding="utf-8"))["input"]["path"] == name
 
@@ -185,7 +193,7 @@ def test_a_user_without_a_name_is_named_by_number(
 
     monkeypatch.setattr(getpass, "getuser", nameless)
 
-    assert paper().user == (str(os.getuid()) if hasattr(os, "getuid") else "")
+    assert manifest().user == (str(os.getuid()) if hasattr(os, "getuid") else "")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="passwd")
@@ -196,7 +204,7 @@ def test_a_user_without_environment_or_passwd_entry_is_named_by_number(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
 
-    assert paper().user == "4000000"
+    assert manifest().user == "4000000"
 
 
 def test_where_the_working_directory_is_gone_none_is_named(
@@ -204,7 +212,7 @@ def test_where_the_working_directory_is_gone_none_is_named(
 ) -> None:
     monkeypatch.setattr(Path, "cwd", fail)
 
-    paper().write(path)
+    manifest().write(path)
 
     assert json.loads(path.read_text(encoding="utf-8"))["directory"] == ""
 
@@ -226,7 +234,7 @@ def test_runs_have_names_of_their_own() -> None:
 def test_a_digest_is_that_of_the_files_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
 
-    assert manifest.sha256(tmp_path / "file") == (
+    assert file_sha256(tmp_path / "file") == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
 
@@ -237,7 +245,7 @@ def results_of(path: Path) -> Path:
 
 def changed(path: Path, change: dict[str, object], *, without: str = "") -> None:
     """Write a manifest in which something is other than it should be."""
-    paper(sessions=[SessionRecord("2026-11-24T12:00:00.000Z")]).write(path)
+    manifest(sessions=[SessionRecord("2026-11-24T12:00:00.000Z")]).write(path)
     data = json.loads(path.read_bytes()) | change
     data.pop(without, None)
     path.write_text(json.dumps(data))
@@ -245,35 +253,35 @@ def changed(path: Path, change: dict[str, object], *, without: str = "") -> None
 
 def test_what_is_written_is_read_back(path: Path) -> None:
     sessions = [SessionRecord("2026-11-24T12:00:00.000Z", exit_code=3, counts={"failed": 1})]
-    written = paper(sessions=[*sessions, SessionRecord("2026-11-24T13:00:00.000Z")])
+    written = manifest(sessions=[*sessions, SessionRecord("2026-11-24T13:00:00.000Z")])
     written.write(path)
 
-    assert manifest.read(results_of(path)) == written
+    assert read_manifest(results_of(path)) == written
 
 
 def test_a_results_file_without_a_manifest_has_none(path: Path) -> None:
-    assert manifest.read(results_of(path)) is None
-    assert manifest.run_id_of(results_of(path)) == ""
+    assert read_manifest(results_of(path)) is None
+    assert run_id_of(results_of(path)) == ""
 
 
 def test_a_run_is_named_by_its_manifest(path: Path) -> None:
-    paper().write(path)
+    manifest().write(path)
 
-    assert manifest.run_id_of(results_of(path)) == "0badcafe"
+    assert run_id_of(results_of(path)) == "0badcafe"
 
 
 def test_what_a_later_version_has_added_does_no_harm(path: Path) -> None:
     start = "2026-11-24T12:00:00.000Z"
     changed(path, {"colour": "red", "sessions": [{"started_at": start, "colour": "red"}]})
 
-    assert manifest.read(results_of(path)) == paper(sessions=[SessionRecord(start)])
+    assert read_manifest(results_of(path)) == manifest(sessions=[SessionRecord(start)])
 
 
 @pytest.mark.parametrize("name", ["tool", "user", "host", "directory"])
 def test_who_and_where_may_be_missing(path: Path, name: str) -> None:
     changed(path, {}, without=name)
 
-    assert manifest.run_id_of(results_of(path)) == "0badcafe"
+    assert run_id_of(results_of(path)) == "0badcafe"
 
 
 @pytest.mark.parametrize(
@@ -287,7 +295,7 @@ def test_a_manifest_that_lacks_something_is_none(path: Path, name: str) -> None:
     changed(path, {}, without=name)
 
     with pytest.raises(ResultsError, match="is no manifest of bulk-revoke"):
-        manifest.read(results_of(path))
+        read_manifest(results_of(path))
 
 
 @pytest.mark.parametrize(
@@ -316,11 +324,11 @@ def test_a_manifest_with_something_else_in_it_is_none(
     changed(path, change)
 
     with pytest.raises(ResultsError) as refused:
-        manifest.read(results_of(path))
+        read_manifest(results_of(path))
 
     assert refused.value.message == f"{path}: is no manifest of bulk-revoke"
     assert refused.value.hint
-    assert manifest.run_id_of(results_of(path)) == ""
+    assert run_id_of(results_of(path)) == ""
 
 
 @pytest.mark.parametrize(
@@ -330,12 +338,12 @@ def test_a_file_of_another_kind_is_no_manifest(path: Path, content: bytes) -> No
     path.write_bytes(content)
 
     with pytest.raises(ResultsError, match="is no manifest of bulk-revoke"):
-        manifest.read(results_of(path))
+        read_manifest(results_of(path))
 
 
 def test_a_manifest_that_cannot_be_read_is_refused_with_the_reason(path: Path) -> None:
     path.mkdir()
 
     with pytest.raises(ResultsError, match=r"run\.json: cannot be read: Is a directory"):
-        manifest.read(results_of(path))
-    assert manifest.run_id_of(results_of(path)) == ""
+        read_manifest(results_of(path))
+    assert run_id_of(results_of(path)) == ""

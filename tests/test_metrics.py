@@ -20,17 +20,17 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch import __version__
-from batch.ending import Ending
 from batch.errors import ConfigError
-from batch.metrics import LARGEST, check, write
 from batch.model import Outcome
+from batch.reporting.metrics import LARGEST, check, write
+from batch.reporting.summary import Ending
 from tests.builders import calm, full_disk
 from tests.test_summary import EXAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batch.summary import Summary
+    from batch.reporting.summary import Summary
 
 NOBODY = 65534
 NOON = 1_800_000_000.0
@@ -175,7 +175,8 @@ def read_only(mode: int = 0o555) -> Iterator[Path]:
 
 
 WRITE = (
-    "import sys; from batch.metrics import write; from batch.ending import Ending;"
+    "import sys; from batch.reporting.metrics import write;"
+    "from batch.reporting.summary import Ending;"
     "write(sys.argv[1], Ending('run', 2, '', '', 1.0, 2.0))"
 )
 """A program that writes the metrics of a run that was refused."""
@@ -537,7 +538,7 @@ def test_a_link_is_replaced_and_what_it_points_to_is_left_alone(path: Path) -> N
 
 def test_the_library_is_loaded_only_where_metrics_are_written(path: Path) -> None:
     code = (
-        "import sys; from batch.metrics import check; check(sys.argv[1]);"
+        "import sys; from batch.reporting.metrics import check; check(sys.argv[1]);"
         "print('prometheus_client' in sys.modules)"
     )
 

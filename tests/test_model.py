@@ -19,15 +19,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch import phases
-from batch.clock import Clock
+from batch.api.retry import FailureLimit
 from batch.errors import BulkRevokeError, InterruptedRunError, StoppedError
-from batch.lock import Holder
-from batch.manifest import Manifest
+from batch.host.clock import Clock
+from batch.host.lock import Owner
+from batch.job import runner
 from batch.model import RESTORE, REVOKE, Action, Listing
-from batch.progress import Screen
-from batch.results import Journal
-from batch.retry import FailureLimit
+from batch.reporting.progress import Screen
+from batch.results.journal import Journal
+from batch.results.manifest import Manifest
 from batch.sandbox import TOKEN, Account, Sandbox
 from batch.settings import Rate, Settings
 from tests.harness import some_ids
@@ -36,9 +36,9 @@ from tests.virtual_time import VirtualTimeLoop
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from batch.destination import Earlier
-    from batch.session import Session
-    from batch.summary import Report
+    from batch.job.runner import Session
+    from batch.reporting.summary import Report
+    from batch.results.output import Earlier
 
 IDS = some_ids(12)
 STRANGERS = some_ids(3, seed=1)
@@ -68,7 +68,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Run(phases.Run):
+class Runner(runner.Runner):
     """A run whose API is a sandbox in the session's own loop."""
 
     account: Account | None = None
@@ -93,8 +93,8 @@ class Run(phases.Run):
         if self.end.stopped_at is not None:
             loop = asyncio.get_running_loop()
             reason = InterruptedRunError(signal.SIGINT)
-            loop.call_later(self.end.stopped_at, session.sender.stop, reason)
-        return await phases.Run._act(self, session, *others)
+            loop.call_later(self.end.stopped_at, session.client.stop, reason)
+        return await runner.Runner._act(self, session, *others)
 
 
 def patches_to(sandbox: Sandbox) -> list[str]:
@@ -141,7 +141,7 @@ class World:
     ) -> int:
         """Run one session, and return its exit code; -9 if it was killed."""
         loop = VirtualTimeLoop()
-        run = Run(
+        run = Runner(
             action=action,
             settings=Settings(
                 input=str(source), output=results, base_url="http://127.0.0.1:1/v3",
@@ -150,9 +150,9 @@ class World:
             ),
             token=TOKEN,
             screen=Screen(quiet=True, stream=(self.home / "said.txt").open("a")),
-            holder=Holder("0badcafe", action.command, "me", 1, ""),
-            paper=lambda listing: paper(action, source, listing),
-            following="",
+            owner=Owner("0badcafe", action.command, "me", 1, ""),
+            manifest=lambda listing: manifest(action, source, listing),
+            resume_command="",
             redact=str,
             clock=Clock(now=loop.time),
             account=self.account,
@@ -160,7 +160,7 @@ class World:
             end=end or End(),
             patched=self.patched,
         )  # fmt: skip
-        with patch.object(phases, "new_event_loop", lambda: loop), killing(run.end):
+        with patch.object(runner, "new_event_loop", lambda: loop), killing(run.end):
             code = 0
             try:
                 code = run.run().summary.exit_code
@@ -177,7 +177,7 @@ class World:
             self.account.licenses[license_id].revoked = revoked
 
 
-def paper(action: Action, source: Path, listing: Listing) -> Manifest:
+def manifest(action: Action, source: Path, listing: Listing) -> Manifest:
     return Manifest(
         run_id="0badcafe", command=action.command, api="http://127.0.0.1:1/v3", reason="",
         rehearsal=False, options={}, input={"path": str(source), "sha256": listing.sha256},
@@ -313,7 +313,7 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
     began: list[Callable[[], object]] = []
 
     @asynccontextmanager
-    async def failing(run: Run, *_: object) -> AsyncIterator[tuple[str, str]]:
+    async def failing(run: Runner, *_: object) -> AsyncIterator[tuple[str, str]]:
         assert run.account is not None
         async with Sandbox(run.account, latency=(0.5, 0.5)) as sandbox:
             loop = asyncio.get_running_loop()
@@ -321,9 +321,9 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
             yield sandbox.base_url, TOKEN
             run.patched.extend(patches_to(sandbox))
 
-    act = Run._act
+    act = Runner._act
 
-    async def acting(run: Run, session: Session, *others: Any) -> Report:  # noqa: ANN401
+    async def acting(run: Runner, session: Session, *others: Any) -> Report:  # noqa: ANN401
         began[-1]()
         return await act(run, session, *others)
 
@@ -332,8 +332,8 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
         source.write_text("\n".join(["license_id", *IDS]) + "\n")
         before = dict(it.account.revoked)
         with monkeypatch.context() as patched:
-            patched.setattr(Run, "_api", failing)
-            patched.setattr(Run, "_act", acting)
+            patched.setattr(Runner, "_api", failing)
+            patched.setattr(Runner, "_act", acting)
             code = it.session(REVOKE, source, results)
         outcomes = {row["outcome"] for row in table(results)}
         sent = list(it.patched)

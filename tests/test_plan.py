@@ -9,22 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.columns import CODES
 from batch.errors import GuardError
-from batch.model import (
-    DONE,
-    RESTORE,
-    REVOKE,
-    VERIFY,
-    Action,
-    License,
-    Listing,
-    Outcome,
-    Status,
-)
-from batch.plan import NAMED, Guards, Plan, make_plan, to_look_at
-from batch.recorded import Recorded
-from batch.seen import Seen, State
+from batch.job.plan import NAMED, Guards, Plan, make_plan, to_look_at
+from batch.job.snapshot import Snapshot, State
+from batch.model import DONE, RESTORE, REVOKE, VERIFY, Action, License, Listing, Outcome, RowResult
+from batch.results.csv_file import CODES, Recorded
 from tests.builders import calm, listing
 from tests.harness import some_ids
 from tests.written import keyed, look
@@ -32,16 +21,16 @@ from tests.written import keyed, look
 A, B, C, D = some_ids(4)
 OWN, OTHER = "63dfd63e-ed71-4f84-9236-02ee0ddb062c", "0b3ba6f3-9d64-4f0f-9a5f-5c3f3d1f3a52"
 CELLS = st.lists(st.sampled_from([*some_ids(8), "no id", "", "-"]), max_size=30)
-MISSING = Status(Outcome.NOT_FOUND, None, 404, "NOT_FOUND", "no such license")
-UNREAD = Status(Outcome.UNKNOWN, None, 500, "http_500", "it cannot be read")
+MISSING = RowResult(Outcome.NOT_FOUND, None, 404, "NOT_FOUND", "no such license")
+UNREAD = RowResult(Outcome.UNKNOWN, None, 500, "http_500", "it cannot be read")
 
 
 def plan_for(listed: Listing, *, action: Action = REVOKE, **guards: int | None) -> Plan:
-    return make_plan(action, listed, Seen.nothing(listed), guards=Guards(**guards))  # type: ignore[arg-type]
+    return make_plan(action, listed, Snapshot.nothing(listed), guards=Guards(**guards))  # type: ignore[arg-type]
 
 
 def outcomes(plan: Plan) -> list[str]:
-    return [str(status.outcome) if status else "" for status in plan.statuses]
+    return [str(status.outcome) if status else "" for status in plan.row_results]
 
 
 def recorded_as(listed: Listing, *rows: tuple[Outcome, bool | None, int]) -> Recorded:
@@ -57,12 +46,12 @@ def recorded_as(listed: Listing, *rows: tuple[Outcome, bool | None, int]) -> Rec
     )
 
 
-def seeing(listed: Listing, *products: str) -> Seen:
+def seeing(listed: Listing, *products: str) -> Snapshot:
     """A look that finds active licenses of these products."""
-    seen = Seen.nothing(listed)
+    snapshot = Snapshot.nothing(listed)
     for entry, product in zip(listed.distinct(), products, strict=False):
-        seen.note(entry, License(listed.license_id(entry), revoked=False, product=product))
-    return seen
+        snapshot.note(entry, License(listed.license_id(entry), revoked=False, product=product))
+    return snapshot
 
 
 @calm
@@ -79,9 +68,9 @@ def test_every_valid_license_is_sent_exactly_once_in_input_order(cells: list[str
 @calm
 @given(CELLS)
 def test_every_row_has_a_status_before_the_first_request(cells: list[str]) -> None:
-    statuses = plan_for(listing(*cells)).statuses
+    row_results = plan_for(listing(*cells)).row_results
 
-    found = [status for status in statuses if status is not None]
+    found = [status for status in row_results if status is not None]
     assert [status.outcome for status in found] == [
         Outcome.PLANNED if cell.count("-") == 4 else Outcome.INVALID for cell in cells
     ]
@@ -111,10 +100,10 @@ def test_a_plan_above_the_cap_is_refused_with_both_numbers() -> None:
 
 def test_a_cap_counts_what_is_really_sent() -> None:
     listed = listing(A, B, C, D)
-    seen = look(listed, revoked=[0])
-    seen.problem(1, State.MISSING, MISSING)
+    snapshot = look(listed, revoked=[0])
+    snapshot.problem(1, State.MISSING, MISSING)
 
-    plan = make_plan(REVOKE, listed, seen, excluded={2: (0,)}, guards=Guards(max_licenses=1))
+    plan = make_plan(REVOKE, listed, snapshot, excluded={2: (0,)}, guards=Guards(max_licenses=1))
 
     assert list(plan.to_send) == [3]
     assert outcomes(plan) == ["already_revoked", "not_found", "excluded", "planned"]
@@ -134,54 +123,54 @@ def test_what_is_as_it_should_be_is_not_sent() -> None:
     back = make_plan(RESTORE, listed, look(listed, revoked=[0]))
 
     assert outcomes(plan) == ["already_revoked", "planned", "already_revoked"]
-    assert plan.statuses[0] == Status(Outcome.ALREADY_REVOKED, True)
+    assert plan.row_results[0] == RowResult(Outcome.ALREADY_REVOKED, True)
     assert list(plan.to_send) == [1]
     assert outcomes(back) == ["planned", "already_restored", "planned"]
-    assert back.statuses[1] == Status(Outcome.ALREADY_RESTORED, False)
+    assert back.row_results[1] == RowResult(Outcome.ALREADY_RESTORED, False)
 
 
 def test_what_was_revoked_is_what_the_look_saw_also_for_rows_that_repeat() -> None:
     listed = listing(A, B, A, "no id", C, D, D, B)
-    seen = look(listed, revoked=[0], unseen=[4])
-    seen.problem(5, State.UNREAD, UNREAD)
-    seen.problem(6, State.MISSING, MISSING)
+    snapshot = look(listed, revoked=[0], unseen=[4])
+    snapshot.problem(5, State.UNREAD, UNREAD)
+    snapshot.problem(6, State.MISSING, MISSING)
 
-    assert list(make_plan(REVOKE, listed, seen).was) == [1, 2, 1, 0, 0, 0, 0, 2]
+    assert list(make_plan(REVOKE, listed, snapshot).was) == [1, 2, 1, 0, 0, 0, 0, 2]
 
 
 def test_a_license_that_does_not_exist_is_not_sent() -> None:
     listed = listing(A, B, A)
-    seen = look(listed, unseen=[0])
-    seen.problem(0, State.MISSING, MISSING)
+    snapshot = look(listed, unseen=[0])
+    snapshot.problem(0, State.MISSING, MISSING)
 
-    plan = make_plan(REVOKE, listed, seen)
+    plan = make_plan(REVOKE, listed, snapshot)
 
-    assert plan.statuses == [MISSING, Status(Outcome.PLANNED), MISSING]
+    assert plan.row_results == [MISSING, RowResult(Outcome.PLANNED), MISSING]
     assert list(plan.was) == [0, 2, 0]
 
 
 def test_a_license_that_cannot_be_read_is_sent_unless_it_has_to_be_proven() -> None:
     listed = listing(A, B)
-    seen = look(listed, unseen=[0, 1])
-    seen.problem(0, State.UNREAD, UNREAD)
-    seen.problem(1, State.UNREAD, UNREAD)
+    snapshot = look(listed, unseen=[0, 1])
+    snapshot.problem(0, State.UNREAD, UNREAD)
+    snapshot.problem(1, State.UNREAD, UNREAD)
 
-    plan = make_plan(REVOKE, listed, seen, guards=Guards(proven_only={1}))
-    dry = make_plan(REVOKE.dry_run(), listed, seen)
+    plan = make_plan(REVOKE, listed, snapshot, guards=Guards(proven_only={1}))
+    dry = make_plan(REVOKE.dry_run(), listed, snapshot)
 
-    assert plan.statuses == [Status(Outcome.PLANNED), UNREAD]
-    assert dry.statuses == [UNREAD, UNREAD]
+    assert plan.row_results == [RowResult(Outcome.PLANNED), UNREAD]
+    assert dry.row_results == [UNREAD, UNREAD]
 
 
 def test_a_key_that_cannot_be_looked_up_is_not_sent() -> None:
     listed = keyed("K1", "K2")
-    seen = look(listed, unseen=[0], ids={1: B})
-    failed = Status(Outcome.FAILED, None, 500, "http_500", "its key cannot be looked up")
-    seen.problem(0, State.UNREAD, failed)
+    snapshot = look(listed, unseen=[0], ids={1: B})
+    failed = RowResult(Outcome.FAILED, None, 500, "http_500", "its key cannot be looked up")
+    snapshot.problem(0, State.UNREAD, failed)
 
-    plan = make_plan(REVOKE, listed, seen)
+    plan = make_plan(REVOKE, listed, snapshot)
 
-    assert plan.statuses[0] is failed
+    assert plan.row_results[0] is failed
     assert list(plan.to_send) == [1]
 
 
@@ -192,7 +181,7 @@ def test_where_licenses_are_listed_by_key_the_plan_has_the_ids_that_were_found()
 
     assert plan.listing.license_id(0) == A
     assert plan.listing.ids == UUID(A).bytes + bytes(16) + UUID(C).bytes
-    assert plan.statuses[1] == Status(Outcome.INVALID, error="the cell holds no license key")
+    assert plan.row_results[1] == RowResult(Outcome.INVALID, error="the cell holds no license key")
     assert not any(listed.ids)
 
 
@@ -202,7 +191,7 @@ def test_excluded_licenses_are_never_sent_whatever_they_are() -> None:
     plan = make_plan(REVOKE, listed, look(listed, revoked=[0]), excluded={0: (0,)})
 
     assert outcomes(plan) == ["excluded", "planned", "excluded"]
-    assert plan.statuses[0] == Status(Outcome.EXCLUDED, error="listed in --exclude")
+    assert plan.row_results[0] == RowResult(Outcome.EXCLUDED, error="listed in --exclude")
 
 
 @pytest.mark.parametrize(("limit", "sent", "left"), [(0, 0, 5), (1, 1, 3), (2, 2, 1), (3, 3, 0)])
@@ -210,15 +199,15 @@ def test_a_limit_sends_the_first_licenses_and_leaves_the_rest_for_later(
     limit: int, sent: int, left: int
 ) -> None:
     listed = listing(A, A, B, D, B, C)
-    seen = look(listed, revoked=[3])
+    snapshot = look(listed, revoked=[3])
 
-    plan = make_plan(REVOKE, listed, seen, guards=Guards(limit=limit, max_licenses=limit))
+    plan = make_plan(REVOKE, listed, snapshot, guards=Guards(limit=limit, max_licenses=limit))
 
     assert list(plan.to_send) == [0, 2, 5][:sent]
     assert plan.left == left
     assert outcomes(plan).count("not_attempted") == left
     assert outcomes(plan)[3] == "already_revoked"
-    later = {status.error for status in plan.statuses if status and status.error}
+    later = {status.error for status in plan.row_results if status and status.error}
     assert later == ({"left for later by --limit"} if left else set())
 
 
@@ -228,7 +217,7 @@ def test_a_dry_run_says_what_it_would_do_and_sends_nothing() -> None:
     plan = make_plan(REVOKE.dry_run(), listed, look(listed, revoked=[0]))
 
     assert outcomes(plan) == ["already_revoked", "would_revoke", "would_revoke"]
-    assert plan.statuses[1] == Status(Outcome.WOULD_REVOKE, False)
+    assert plan.row_results[1] == RowResult(Outcome.WOULD_REVOKE, False)
     assert list(plan.affected) == [1, 2]
     assert list(plan.to_send) == []
 
@@ -236,7 +225,7 @@ def test_a_dry_run_says_what_it_would_do_and_sends_nothing() -> None:
 def test_a_dry_run_without_a_look_would_send_everything() -> None:
     plan = plan_for(listing(A), action=REVOKE.dry_run())
 
-    assert plan.statuses == [Status(Outcome.WOULD_REVOKE)]
+    assert plan.row_results == [RowResult(Outcome.WOULD_REVOKE)]
 
 
 def test_verify_says_how_each_license_is_and_what_a_stopped_look_did_not_reach() -> None:
@@ -245,7 +234,7 @@ def test_verify_says_how_each_license_is_and_what_a_stopped_look_did_not_reach()
     plan = make_plan(VERIFY, listed, look(listed, revoked=[0], unseen=[2]))
 
     assert outcomes(plan) == ["verified", "not_revoked", "not_attempted"]
-    assert plan.statuses[2] == Status(
+    assert plan.row_results[2] == RowResult(
         Outcome.NOT_ATTEMPTED, error="the look was stopped before that"
     )
     assert list(plan.to_send) == []
@@ -283,7 +272,7 @@ def test_an_invalid_row_of_an_earlier_session_is_invalid_again() -> None:
     listed = listing("no id", A)
     rows = [(Outcome.INVALID, None, 0), (Outcome.REVOKED, False, 1)]
 
-    plan = make_plan(REVOKE, listed, Seen.nothing(listed), recorded=recorded_as(listed, *rows))
+    plan = make_plan(REVOKE, listed, Snapshot.nothing(listed), recorded=recorded_as(listed, *rows))
 
     assert outcomes(plan) == ["invalid", ""]
 
@@ -312,7 +301,7 @@ def test_what_is_found_revoked_was_revoked_by_this_run_only_if_it_may_have_sent_
     plan = make_plan(REVOKE, listed, look(listed, revoked=[0]), recorded=recorded)
 
     expected = Outcome.REVOKED if ours else Outcome.ALREADY_REVOKED
-    assert plan.statuses == [Status(expected, True)]
+    assert plan.row_results == [RowResult(expected, True)]
 
 
 def test_was_revoked_stays_what_the_first_look_of_the_run_said() -> None:
@@ -328,10 +317,10 @@ def test_was_revoked_stays_what_the_first_look_of_the_run_said() -> None:
 
 def test_licenses_of_another_product_are_refused_naming_row_license_and_product() -> None:
     listed = listing(A, B, A, C, title="list.csv")
-    seen = seeing(listed, OWN, OTHER, OTHER)
+    snapshot = seeing(listed, OWN, OTHER, OTHER)
 
     with pytest.raises(GuardError) as refused:
-        make_plan(REVOKE, listed, seen, guards=Guards(products=frozenset({OWN})))
+        make_plan(REVOKE, listed, snapshot, guards=Guards(products=frozenset({OWN})))
 
     assert refused.value.message == (
         "list.csv: 2 licenses are not of the product that --expect-product names:\n"
@@ -344,11 +333,11 @@ def test_licenses_of_another_product_are_refused_naming_row_license_and_product(
 
 def test_licenses_whose_product_is_not_told_or_that_cannot_be_read_are_of_another_one() -> None:
     listed = listing(A, B, C)
-    seen = seeing(listed, OWN, "")
-    seen.problem(2, State.UNREAD, UNREAD)
+    snapshot = seeing(listed, OWN, "")
+    snapshot.problem(2, State.UNREAD, UNREAD)
 
     with pytest.raises(GuardError) as refused:
-        make_plan(REVOKE, listed, seen, guards=Guards(products=frozenset({OWN})))
+        make_plan(REVOKE, listed, snapshot, guards=Guards(products=frozenset({OWN})))
 
     assert refused.value.message.splitlines()[1:] == [
         f"  row 3  {B}  product not told",
@@ -358,30 +347,30 @@ def test_licenses_whose_product_is_not_told_or_that_cannot_be_read_are_of_anothe
 
 def test_a_single_license_of_another_product_is_refused() -> None:
     listed = listing(A, B)
-    seen = seeing(listed, OTHER, OWN)
-    seen.states[0] = State.REVOKED
+    snapshot = seeing(listed, OTHER, OWN)
+    snapshot.states[0] = State.REVOKED
 
     with pytest.raises(GuardError, match="1 license is not of the product"):
-        make_plan(REVOKE, listed, seen, guards=Guards(products=frozenset({OWN})))
+        make_plan(REVOKE, listed, snapshot, guards=Guards(products=frozenset({OWN})))
 
 
 def test_excluded_missing_and_unseen_licenses_are_of_no_product() -> None:
     listed = listing(A, B, C, D, "no id")
-    seen = seeing(listed, OTHER, OWN)
-    seen.problem(2, State.MISSING, MISSING)
+    snapshot = seeing(listed, OTHER, OWN)
+    snapshot.problem(2, State.MISSING, MISSING)
     guards = Guards(products=frozenset({OWN, "another"}))
 
-    plan = make_plan(REVOKE, listed, seen, excluded={0: (0,)}, guards=guards)
+    plan = make_plan(REVOKE, listed, snapshot, excluded={0: (0,)}, guards=guards)
 
     assert outcomes(plan) == ["excluded", "planned", "not_found", "planned", "invalid"]
 
 
 def test_a_refusal_names_ten_licenses_and_counts_the_rest() -> None:
     listed = replace(keyed(*(f"K{number}" for number in range(1012))), title="keys.csv")
-    seen = seeing(listed, *[OTHER] * 1012)
+    snapshot = seeing(listed, *[OTHER] * 1012)
 
     with pytest.raises(GuardError) as refused:
-        make_plan(REVOKE, listed, seen, guards=Guards(products=frozenset({OWN})))
+        make_plan(REVOKE, listed, snapshot, guards=Guards(products=frozenset({OWN})))
 
     first, *named, last = refused.value.message.splitlines()
     assert first.startswith("keys.csv: 1,012 licenses are not of")
@@ -409,14 +398,14 @@ def test_what_an_earlier_session_may_have_sent_stays_in_doubt_whatever_is_found_
 ) -> None:
     listed = listing(A, B)
     recorded = recorded_as(listed, (outcome, False, 0), (Outcome.REVOKED, False, 1))
-    seen = look(listed, unseen=[0])
+    snapshot = look(listed, unseen=[0])
     if why == "missing":
-        seen.problem(0, State.MISSING, Status(Outcome.NOT_FOUND, error="no such license"))
+        snapshot.problem(0, State.MISSING, RowResult(Outcome.NOT_FOUND, error="no such license"))
     if why == "unreadable":
-        seen.problem(0, State.UNREAD, Status(Outcome.FAILED, error="no"))
+        snapshot.problem(0, State.UNREAD, RowResult(Outcome.FAILED, error="no"))
 
     plan = make_plan(
-        REVOKE, listed, seen, recorded=recorded, excluded={0: (0,)} if why == "excluded" else {}
+        REVOKE, listed, snapshot, recorded=recorded, excluded={0: (0,)} if why == "excluded" else {}
     )
 
     assert outcomes(plan)[0] == "unknown"
@@ -426,10 +415,10 @@ def test_what_an_earlier_session_may_have_sent_stays_in_doubt_whatever_is_found_
 def test_what_nobody_has_ever_seen_is_not_found_however_its_session_ended() -> None:
     listed = listing(A)
     recorded = recorded_as(listed, (Outcome.PLANNED, None, 0))
-    seen = look(listed, unseen=[0])
-    seen.problem(0, State.MISSING, Status(Outcome.NOT_FOUND, error="no such license"))
+    snapshot = look(listed, unseen=[0])
+    snapshot.problem(0, State.MISSING, RowResult(Outcome.NOT_FOUND, error="no such license"))
 
-    assert outcomes(make_plan(REVOKE, listed, seen, recorded=recorded)) == ["not_found"]
+    assert outcomes(make_plan(REVOKE, listed, snapshot, recorded=recorded)) == ["not_found"]
 
 
 def test_what_is_sent_again_unread_is_known_to_be_in_doubt() -> None:

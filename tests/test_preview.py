@@ -9,23 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.columns import CODES
-from batch.gate import least_seconds
-from batch.model import RESTORE, REVOKE, License, Outcome, Status
-from batch.plan import Guards, make_plan
-from batch.preview import MOST, preview
-from batch.recorded import Recorded
-from batch.seen import Seen, State
+from batch.api.rate_limiter import least_seconds
+from batch.formatting import duration
+from batch.job.plan import Guards, make_plan
+from batch.job.preview import MOST, preview
+from batch.job.snapshot import Snapshot, State
+from batch.model import RESTORE, REVOKE, License, Outcome, RowResult
+from batch.results.csv_file import CODES, Recorded
 from batch.settings import Rate, Settings
-from batch.text import duration
 from tests.builders import calm, listing
 from tests.harness import some_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batch.job.plan import Plan
     from batch.model import Action, Listing
-    from batch.plan import Plan
 
 SETTINGS = Settings(input="licenses.csv", output=Path("licenses.results.csv"))
 DRY_RUN = replace(REVOKE, sends=False)
@@ -42,25 +41,27 @@ NORMAL = License(
     "", revoked=False, product=PRODUCT, type="node-locked", created=NOW - YEAR, activations=1
 )
 REVOKED = replace(NORMAL, revoked=True)
-MISSING = Status(Outcome.NOT_FOUND, http_status=404, error="no such license in this account")
-UNREAD = Status(Outcome.UNKNOWN, error_code="timeout", error="it cannot be read: no answer")
-UNKNOWN_KEY = Status(Outcome.FAILED, error_code="key_ambiguous", error="2 licenses have this key")
+MISSING = RowResult(Outcome.NOT_FOUND, http_status=404, error="no such license in this account")
+UNREAD = RowResult(Outcome.UNKNOWN, error_code="timeout", error="it cannot be read: no answer")
+UNKNOWN_KEY = RowResult(
+    Outcome.FAILED, error_code="key_ambiguous", error="2 licenses have this key"
+)
 
 
-def looked(listed: Listing, *found: License | Status | None) -> Seen:
+def looked(listed: Listing, *found: License | RowResult | None) -> Snapshot:
     """What a look has found of each entry; what it has not reached stays unseen."""
-    seen = Seen.nothing(listed)
-    seen.looked = True
+    snapshot = Snapshot.nothing(listed)
+    snapshot.looked = True
     for entry, what in enumerate(found):
         if isinstance(what, License):
-            seen.note(entry, what)
+            snapshot.note(entry, what)
         elif what is not None:
             missing = what.outcome is Outcome.NOT_FOUND
-            seen.problem(entry, State.MISSING if missing else State.UNREAD, what)
-    return seen
+            snapshot.problem(entry, State.MISSING if missing else State.UNREAD, what)
+    return snapshot
 
 
-def planned(*found: License | Status | None, action: Action = REVOKE) -> Plan:
+def planned(*found: License | RowResult | None, action: Action = REVOKE) -> Plan:
     """The plan for as many licenses as something was found of."""
     listed = listing(*IDS[: len(found)])
     return make_plan(action, listed, looked(listed, *found))
@@ -137,7 +138,7 @@ def test_a_person_sees_what_will_happen_where_how_fast_and_with_what_consequence
     )
     server = replace(NORMAL, product=SERVER, type="hosted-floating")
     add_on = replace(NORMAL, product=ADD_ON, type="hosted-floating", activations=0)
-    found: list[License | Status] = [replace(NORMAL, activations=2)] * 1200
+    found: list[License | RowResult] = [replace(NORMAL, activations=2)] * 1200
     found[1] = replace(NORMAL, activations=25, created=NOW - 5.2 * HOUR)
     found[1190] = replace(NORMAL, activations=2, expires=NOW - DAY)
     found += [replace(server, activations=1250), add_on, add_on, UNREAD, UNREAD, NORMAL, NORMAL]
@@ -196,7 +197,9 @@ def test_where_nothing_is_to_be_done_nothing_else_is_said() -> None:
         ),
     ],
 )
-def test_a_plan_that_sends_nothing_says_why(found: Sequence[License | Status], line: str) -> None:
+def test_a_plan_that_sends_nothing_says_why(
+    found: Sequence[License | RowResult], line: str
+) -> None:
     assert shown(planned(*found))[2] == line
 
 
@@ -260,7 +263,13 @@ def test_what_earlier_sessions_have_done_is_told_apart_also_where_they_did_not_r
     action: Action, was: Sequence[int], before: License, after: License
 ) -> None:
     listed = listing(*IDS[:5])
-    outcomes = (action.done, action.before, Outcome.PLANNED, Outcome.PLANNED, Outcome.FAILED)
+    outcomes = (
+        action.on_success,
+        action.unchanged,
+        Outcome.PLANNED,
+        Outcome.PLANNED,
+        Outcome.FAILED,
+    )
     recorded = Recorded(
         SETTINGS.output,
         (),
@@ -280,7 +289,7 @@ def test_what_earlier_sessions_have_done_is_told_apart_also_where_they_did_not_r
 def test_without_a_look_it_is_said_what_is_not_known() -> None:
     listed = listing(A, B)
 
-    lines = shown(make_plan(REVOKE, listed, Seen.nothing(listed)))
+    lines = shown(make_plan(REVOKE, listed, Snapshot.nothing(listed)))
 
     assert lines[2:6] == [
         "revoke:   2 licenses at api.cryptlex.com",
@@ -292,17 +301,17 @@ def test_without_a_look_it_is_said_what_is_not_known() -> None:
 
 def test_a_look_that_was_refused_is_named_with_its_reason() -> None:
     listed = listing(A, B)
-    seen = looked(listed)
-    seen.off = "HTTP 403: no\x1b[2J scope."
+    snapshot = looked(listed)
+    snapshot.off = "HTTP 403: no\x1b[2J scope."
 
-    lines = shown(make_plan(REVOKE, listed, seen))
+    lines = shown(make_plan(REVOKE, listed, snapshot))
 
     assert lines[3] == r"not seen: nothing could be looked at (HTTP 403: no\x1b[2J scope):"
 
 
 def test_a_look_that_was_refused_half_way_keeps_what_it_has_found() -> None:
     plan = planned(NORMAL, UNREAD, None)
-    plan.seen.off = "HTTP 403: no scope."
+    plan.snapshot.off = "HTTP 403: no scope."
 
     lines = shown(plan)
 
@@ -313,7 +322,7 @@ def test_a_look_that_was_refused_half_way_keeps_what_it_has_found() -> None:
 def test_of_what_is_restored_unseen_nothing_is_known_but_that() -> None:
     listed = listing(A, B)
 
-    lines = shown(make_plan(RESTORE, listed, Seen.nothing(listed)))
+    lines = shown(make_plan(RESTORE, listed, Snapshot.nothing(listed)))
 
     assert lines[4] == "          it is not known which are revoked now"
 
@@ -448,10 +457,10 @@ def test_ten_licenses_to_look_at_are_named_of_each_kind_the_newest_first() -> No
 
 def test_a_license_that_is_listed_by_its_key_is_shown_by_its_id() -> None:
     listed = replace(listing("", "", ""), keys=["KEY-1", "KEY-2", ""], invalid={2: "x"})
-    seen = looked(listed, replace(NORMAL, created=NOW), NORMAL)
-    seen.ids[:16] = bytes(15) + b"\x07"
+    snapshot = looked(listed, replace(NORMAL, created=NOW), NORMAL)
+    snapshot.ids[:16] = bytes(15) + b"\x07"
 
-    text = text_of(make_plan(REVOKE, listed, seen))
+    text = text_of(make_plan(REVOKE, listed, snapshot))
 
     assert text.count("row 2  00000000-0000-0000-0000-000000000007  ") == 2
     assert "KEY" not in text
@@ -521,16 +530,16 @@ def added_up(lines: list[str]) -> list[int]:
 @calm
 @given(REPEATED, st.lists(FOUND, min_size=60, max_size=60), st.integers(0, 20), st.data())
 def test_every_row_is_accounted_for_exactly_once(
-    cells: list[str], found: list[License | Status | None], limit: int, data: st.DataObject
+    cells: list[str], found: list[License | RowResult | None], limit: int, data: st.DataObject
 ) -> None:
     cells = [*cells, *IDS[40:42]]  # not all may be excluded, and the account is the right one
     listed = listing(*cells)
-    seen = looked(listed, *(found[first] for first in listed.first[:-2]))
-    seen.note(len(cells) - 1, License(cells[-1], revoked=False))
+    snapshot = looked(listed, *(found[first] for first in listed.first[:-2]))
+    snapshot.note(len(cells) - 1, License(cells[-1], revoked=False))
     guards = Guards(limit=data.draw(st.sampled_from([None, limit])))
     action = data.draw(st.sampled_from([REVOKE, DRY_RUN]))
 
-    plan = make_plan(action, listed, seen, excluded={0: (0,), 3: (0,)}, guards=guards)
+    plan = make_plan(action, listed, snapshot, excluded={0: (0,), 3: (0,)}, guards=guards)
 
     text = text_of(plan)
     sent = number(r"revoke:\s+([\d,]+) license", text)
@@ -544,7 +553,7 @@ def test_every_row_is_accounted_for_exactly_once(
 @calm
 @given(st.lists(FOUND, max_size=60))
 def test_the_numbers_of_products_and_types_add_up_to_the_licenses_that_are_sent(
-    found: list[License | Status | None],
+    found: list[License | RowResult | None],
 ) -> None:
     plan = planned(*found)
     known = [what for what in found if isinstance(what, License) and not what.revoked]
@@ -565,7 +574,7 @@ def test_the_numbers_of_products_and_types_add_up_to_the_licenses_that_are_sent(
 @calm
 @given(st.lists(FOUND, max_size=60))
 def test_no_license_has_more_activations_than_those_that_are_named(
-    found: list[License | Status | None],
+    found: list[License | RowResult | None],
 ) -> None:
     plan = planned(*found)
     counts = sorted(
@@ -596,7 +605,7 @@ def test_rows_that_are_not_sent_are_accounted_for(
 ) -> None:
     listed = listing(*cells, blank=blank)
 
-    assert shown(make_plan(REVOKE, listed, Seen.nothing(listed)))[1] == line
+    assert shown(make_plan(REVOKE, listed, Snapshot.nothing(listed)))[1] == line
 
 
 @pytest.mark.parametrize(

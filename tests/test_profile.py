@@ -13,9 +13,9 @@ import pytest
 from click.core import ParameterSource
 
 from batch.cli import cli, options, run_command
-from batch.cli.audience import Audience
-from batch.cli.grouped import Command, GroupedOption
-from batch.cli.levels import settled
+from batch.cli.help import Command, GroupedOption
+from batch.cli.precedence import settled
+from batch.reporting.observers import Observers
 from batch.sandbox import Account
 from tests.harness import some_ids
 from tests.served import YES, served, settle_in, write
@@ -96,7 +96,7 @@ def default_of(option: GroupedOption) -> object:
 
 
 def parsed(name: str, *arguments: str) -> click.Context:
-    group = cli.make_context("bulk-revoke", [name], obj=Audience())
+    group = cli.make_context("bulk-revoke", [name], obj=Observers())
     return command(name).make_context(name, ["licenses.csv", *arguments], parent=group)
 
 
@@ -149,7 +149,7 @@ def shut(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_says_which_environment_variable_sets_what(name: str) -> None:
-    group = cli.make_context("bulk-revoke", [name], obj=Audience())
+    group = cli.make_context("bulk-revoke", [name], obj=Observers())
     wide = click.Context(command(name), info_name=name, parent=group, terminal_width=300)
 
     page = command(name).get_help(wide)

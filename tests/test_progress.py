@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.clock import Clock
-from batch.logs import Redactor
-from batch.progress import Progress, Screen
+from batch.host.clock import Clock
+from batch.reporting.logs import Redactor
+from batch.reporting.progress import Progress, Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -240,8 +240,8 @@ def test_a_terminal_that_does_not_know_its_size_has_a_bar_of_80_columns(time: Ti
 def test_what_a_user_has_set_for_other_bars_is_nothing_to_this_one(variable: str) -> None:
     program = """
 import os
-from batch.clock import Clock
-from batch.progress import Progress, Screen
+from batch.host.clock import Clock
+from batch.reporting.progress import Progress, Screen
 progress = Progress(Screen(), Clock(), 3)
 progress.step(2)
 progress.tick()

@@ -20,15 +20,15 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from batch.ending import Ending
-from batch.metrics import write
+from batch.reporting.metrics import write
+from batch.reporting.summary import Ending
 from tests.packages import program
 from tests.test_summary import EXAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batch.summary import Summary
+    from batch.reporting.summary import Summary
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "samples" / "prometheus"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batch.errors import GuardError
-from batch.question import ask_token, confirm, open_terminal, prompt_for_token
+from batch.host.terminal import ask_token, confirm, open_terminal, prompt_for_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 ASKED = """
 import fcntl, os, signal, sys, termios
 from batch.errors import GuardError
-from batch.question import confirm, open_terminal
+from batch.host.terminal import confirm, open_terminal
 
 terminal, count, place = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if place != "no terminal":
@@ -339,7 +339,7 @@ def test_without_a_terminal_nobody_is_asked_for_a_token(monkeypatch: pytest.Monk
 # Asks for the token on the terminal whose number is the argument, and then reads standard input.
 PROMPTED = """
 import fcntl, os, sys, termios
-from batch.question import prompt_for_token
+from batch.host.terminal import prompt_for_token
 
 fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0)
 os.close(int(sys.argv[1]))

@@ -15,11 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.columns import BOOLEANS, COLUMNS
 from batch.errors import ResultsError
-from batch.model import Listing, Outcome, Status
-from batch.recorded import Recorded
-from batch.text import cell
+from batch.formatting import cell
+from batch.model import COLUMNS, Listing, Outcome, RowResult
+from batch.results.csv_file import BOOLEANS, Recorded
 from tests.builders import calm, listing
 from tests.harness import some_ids
 from tests.written import HEADER, keyed, look, resumed, started, table
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 A, B, C, D = some_ids(4)
-REVOKED = Status(Outcome.REVOKED, True, 200, attempts=1)
-FAILED = Status(Outcome.FAILED, False, 409, "CONFLICT", 'it says "no",\nand why', attempts=2)
-UNKNOWN = Status(Outcome.UNKNOWN, error="no answer, 3 times", attempts=3)
+REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
+FAILED = RowResult(Outcome.FAILED, False, 409, "CONFLICT", 'it says "no",\nand why', attempts=2)
+UNKNOWN = RowResult(Outcome.UNKNOWN, error="no answer, 3 times", attempts=3)
 
 
 @pytest.fixture
@@ -102,7 +101,7 @@ def test_a_run_has_not_ended_as_long_as_a_row_is_planned(path: Path) -> None:
 NAMES = st.sampled_from([*some_ids(6), "no id", "=1+1", "a\nb", '"', " " + A[:20]])
 KEYS = st.sampled_from(["K-1", "k-1", "-K2", "a,b", 'say "K"', "K" * 310, "", "two\nlines"])
 CARRIED = st.sampled_from(["", "Zoë, 木", 'say "hi"\r\n', "=cmd()", "\0", "plain"])
-STATUSES = st.sampled_from([REVOKED, FAILED, UNKNOWN, Status(Outcome.NOT_FOUND, None, 404)])
+STATUSES = st.sampled_from([REVOKED, FAILED, UNKNOWN, RowResult(Outcome.NOT_FOUND, None, 404)])
 
 
 @settings(calm, max_examples=80)
@@ -301,8 +300,8 @@ def test_a_quote_that_closes_in_a_later_line_makes_no_row_of_several(path: Path)
 def test_what_follows_a_line_that_is_too_long_is_read(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batch.recorded._LONGEST", 300)
-    monkeypatch.setattr("batch.recorded._CHUNK", 60)
+    monkeypatch.setattr("batch.results.csv_file._LONGEST", 300)
+    monkeypatch.setattr("batch.results.csv_file._CHUNK", 60)
     lines = [line(row, name, "planned") for row, name in enumerate([A, B, C, D], 2)]
     path.write_text("".join([HEADER, lines[0], "x" * 5000, "\n", *lines[1:]]))
 
@@ -503,7 +502,7 @@ def test_a_row_without_a_key_among_keys_is_known_by_its_id(path: Path) -> None:
 
 
 def test_keys_may_begin_anywhere_in_a_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batch.recorded._CHUNK", 64)
+    monkeypatch.setattr("batch.results.csv_file._CHUNK", 64)
     listed = keyed(*[""] * 20, *(f"K{number}" for number in range(30)), *[""] * 20)
     started(path, listed).close()
 
@@ -519,7 +518,7 @@ def test_it_does_not_matter_how_much_is_read_at_a_time(
         journal.record((0, REVOKED))
     before = Recorded.read(path)
 
-    monkeypatch.setattr("batch.recorded._CHUNK", size)
+    monkeypatch.setattr("batch.results.csv_file._CHUNK", size)
     again = Recorded.read(path)
 
     assert said(again) == said(before)

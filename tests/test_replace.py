@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
-from batch.replace import creating, replacing
+from batch.host.files import creating, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

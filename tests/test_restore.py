@@ -11,7 +11,7 @@ import pytest
 
 from batch.sandbox import PRODUCTS, Account
 from tests.harness import some_ids
-from tests.served import Served, paper, served, write
+from tests.served import Served, manifest, served, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -242,7 +242,7 @@ def test_the_results_that_starting_again_has_put_aside_can_be_restored(api: Serv
 def test_everything_that_several_sessions_turned_is_restored(api: Served) -> None:
     first = api.run(*RUN, "--limit", "2")
     api.again(shlex.split(first.summary["hint"])[1:])
-    assert len(paper(RESULTS)["sessions"]) == 2
+    assert len(manifest(RESULTS)["sessions"]) == 2
 
     ended = api.run(*RESTORE)
 

@@ -13,13 +13,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batch.columns import COLUMNS
-from batch.ledger import Ledger
-from batch.logs import Redactor
-from batch.model import REVOKE, Listing, Outcome, Status
-from batch.plan import make_plan
-from batch.results import Journal
-from batch.seen import Seen
+from batch.job.plan import make_plan
+from batch.job.snapshot import Snapshot
+from batch.model import COLUMNS, REVOKE, Listing, Outcome, RowResult
+from batch.reporting.logs import Redactor
+from batch.results.csv_file import Ledger
+from batch.results.journal import Journal
 from tests.builders import calm, full_disk, listing
 from tests.harness import some_ids
 from tests.written import Open, column, started, starting, table
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 A, B, C, D = some_ids(4)
-REVOKED = Status(Outcome.REVOKED, True, 200, attempts=1)
-FAILED = Status(Outcome.FAILED, False, 409, "CONFLICT", "HTTP 409: not now", attempts=2)
+REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
+FAILED = RowResult(Outcome.FAILED, False, 409, "CONFLICT", "HTTP 409: not now", attempts=2)
 
 
 @pytest.fixture
@@ -167,7 +166,12 @@ def test_a_row_without_a_line_is_never_counted_as_revoked(path: Path) -> None:
 
 CELLS = st.sampled_from([*some_ids(6), "no id", "=1+1", "a\nb", '"'])
 STATUSES = st.sampled_from(
-    [REVOKED, FAILED, Status(Outcome.NOT_FOUND, None, 404), Status(Outcome.UNKNOWN, error='"\n,')]
+    [
+        REVOKED,
+        FAILED,
+        RowResult(Outcome.NOT_FOUND, None, 404),
+        RowResult(Outcome.UNKNOWN, error='"\n,'),
+    ]
 )
 
 
@@ -177,13 +181,13 @@ def test_rows_in_are_rows_out_and_every_outcome_is_counted(
     tmp_path_factory: pytest.TempPathFactory, cells: list[str], data: st.DataObject
 ) -> None:
     listed = listing(*cells)
-    plan = make_plan(REVOKE, listed, Seen.nothing(listed))
+    plan = make_plan(REVOKE, listed, Snapshot.nothing(listed))
     order = data.draw(st.permutations(plan.to_send))
     settled = data.draw(st.lists(STATUSES, max_size=len(order)))
     path = tmp_path_factory.mktemp("run") / "results.csv"
 
     with closing(Journal(path, listed, plan.was)) as journal:
-        journal.create(plan.statuses)
+        journal.create(plan.row_results)
         for entry, status in zip(order, settled, strict=False):
             journal.record((entry, status))
         journal.finish()
@@ -268,8 +272,8 @@ def test_the_token_never_appears_even_where_the_cut_goes_through_it(
     echo = "a" * padding + TOKEN
     listed = listing(A, echo, carry=[echo], carried=[(echo,), (echo,)])
     journal = Journal(path, listed, bytearray(2), redact=Redactor(TOKEN))
-    journal.create([Status(Outcome.PLANNED), Status(Outcome.INVALID)])
-    journal.record((0, Status(Outcome.FAILED, False, 409, error_code=echo, error=echo)))
+    journal.create([RowResult(Outcome.PLANNED), RowResult(Outcome.INVALID)])
+    journal.record((0, RowResult(Outcome.FAILED, False, 409, error_code=echo, error=echo)))
     journal.close()
 
     assert TOKEN[:8] not in path.read_text()
@@ -293,7 +297,7 @@ def test_the_file_mode_follows_the_umask(path: Path, start: Open, umask: int, mo
 def test_killed_at_any_byte_every_complete_line_is_a_whole_row(path: Path, start: Open) -> None:
     journal = start(listing(A, 'a "b",\n', B, A, carry=["Kundin"], carried=[("Zoë, 木",)] * 4))
     journal.record((0, FAILED))
-    journal.record((2, Status(Outcome.UNKNOWN, error='said "no",\nand left')))
+    journal.record((2, RowResult(Outcome.UNKNOWN, error='said "no",\nand left')))
     content = path.read_bytes()
 
     for length in range(len(content) + 1):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import pytest
 
-from batch.model import Outcome, Status
-from batch.results import Journal
+from batch.model import Outcome, RowResult
+from batch.results.journal import Journal
 from tests.builders import listing
 from tests.harness import some_ids
 from tests.written import Open, column, started, starting
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 A, B = some_ids(2)
-REVOKED = Status(Outcome.REVOKED, True, 200, attempts=1)
-FAILED = Status(Outcome.FAILED, False, 409, "CONFLICT", "HTTP 409: not now", attempts=2)
+REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
+FAILED = RowResult(Outcome.FAILED, False, 409, "CONFLICT", "HTTP 409: not now", attempts=2)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_write_that_takes_only_a_part_is_continued(path: Path, start: Open) ->
 REAL_DISK = """
 import json, resource, sys
 from pathlib import Path
-from batch.model import Outcome, Status
+from batch.model import Outcome, RowResult
 from tests.builders import listing
 from tests.harness import some_ids
 from tests.written import started
@@ -128,7 +128,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 250, resource.R
 failed = []
 for entry in range(40):
     try:
-        journal.record((entry, Status(Outcome.REVOKED, True, 200, attempts=1)))
+        journal.record((entry, RowResult(Outcome.REVOKED, True, 200, attempts=1)))
     except OSError:
         failed.append(entry)
 before = path.read_bytes()
@@ -146,7 +146,7 @@ said = {
 }
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 for entry in failed[:3]:
-    journal.record((entry, Status(Outcome.REVOKED, True, 200, attempts=1)))
+    journal.record((entry, RowResult(Outcome.REVOKED, True, 200, attempts=1)))
 journal.finish()
 print(json.dumps(said))
 """

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.model import DONE, REVOKE, Outcome, Status
-from batch.plan import Guards, make_plan
-from batch.recorded import Recorded
-from batch.results import Journal
+from batch.job.plan import Guards, make_plan
+from batch.model import DONE, REVOKE, Outcome, RowResult
+from batch.results.csv_file import Recorded
+from batch.results.journal import Journal
 from tests.builders import calm, listing
 from tests.harness import some_ids
 from tests.written import column, keyed, look, resumed, started, table
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from batch.model import Listing
 
 A, B, C, D = some_ids(4)
-REVOKED = Status(Outcome.REVOKED, True, 200, attempts=1)
-FAILED = Status(Outcome.FAILED, False, 409, "CONFLICT", 'it says "no",\nand why', attempts=2)
-UNKNOWN = Status(Outcome.UNKNOWN, error="no answer", attempts=3)
+REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
+FAILED = RowResult(Outcome.FAILED, False, 409, "CONFLICT", 'it says "no",\nand why', attempts=2)
+UNKNOWN = RowResult(Outcome.UNKNOWN, error="no answer", attempts=3)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "results.csv"
 
 
-def ended(path: Path, listed: Listing, *settled: tuple[int, Status]) -> None:
+def ended(path: Path, listed: Listing, *settled: tuple[int, RowResult]) -> None:
     """A session that came to an orderly end."""
     with closing(started(path, listed, look(listed))) as journal:
         for entry, status in settled:
@@ -136,8 +136,8 @@ def test_what_a_look_finds_is_written_at_once_and_was_revoked_stays(path: Path) 
     listed = listing(A, B, C, A)
     started(path, listed, look(listed, unseen=[1])).close()
 
-    seen = look(listed, revoked=[0, 1])
-    journal, plan = resumed(Recorded.read(path), listed, seen)
+    snapshot = look(listed, revoked=[0, 1])
+    journal, plan = resumed(Recorded.read(path), listed, snapshot)
     journal.close()
 
     assert list(plan.to_send) == [2]
@@ -162,7 +162,7 @@ def test_what_a_limit_leaves_keeps_the_line_it_has(path: Path) -> None:
     plan = make_plan(REVOKE, listed, look(listed), recorded=recorded, guards=Guards(limit=1))
 
     with closing(Journal(path, listed, plan.was)) as journal:
-        journal.resume(recorded, plan.statuses)
+        journal.resume(recorded, plan.row_results)
         journal.record((0, REVOKED))
         journal.finish()
 
@@ -187,7 +187,7 @@ def test_rows_that_a_cut_has_left_behind_take_over_what_became_of_the_first(path
     listed = listing(A, B, A, A, carry=["Kundin"], carried=[("=a",), ("b",), ('"c"\n',), ("d,",)])
     with closing(started(path, listed)) as journal:
         start = path.stat().st_size
-        journal.record((0, Status(Outcome.REVOKED, True, 200, "X", "a,b", 4)))
+        journal.record((0, RowResult(Outcome.REVOKED, True, 200, "X", "a,b", 4)))
     content = path.read_bytes()
     path.write_bytes(content[: content.index(b"\n", start) + 1])
 
@@ -313,7 +313,7 @@ def test_a_file_that_is_gone_from_its_place_is_no_success(path: Path, how: str) 
 
 
 CELLS = st.sampled_from([*some_ids(5), "no id", "=1+1"])
-STATUSES = st.sampled_from([REVOKED, FAILED, UNKNOWN, Status(Outcome.NOT_FOUND, None, 404)])
+STATUSES = st.sampled_from([REVOKED, FAILED, UNKNOWN, RowResult(Outcome.NOT_FOUND, None, 404)])
 TAILS = st.sampled_from([b"", b"\0" * 40, b'2,"', b"\0\0\n", b'9,"x\ny",\n', b"\xff\r\xfe"])
 
 
@@ -336,9 +336,9 @@ class Model:
                 self.was.setdefault(row, cells[5])
 
 
-def settle(journal: Journal, to_send: Sequence[int], data: st.DataObject) -> dict[int, Status]:
+def settle(journal: Journal, to_send: Sequence[int], data: st.DataObject) -> dict[int, RowResult]:
     """Record some of the entries in any order, in any way."""
-    settled: dict[int, Status] = {}
+    settled: dict[int, RowResult] = {}
     for entry in data.draw(st.permutations(to_send)):
         if data.draw(st.booleans()):
             settled[entry] = data.draw(STATUSES)
@@ -347,7 +347,7 @@ def settle(journal: Journal, to_send: Sequence[int], data: st.DataObject) -> dic
 
 
 def check_end(
-    path: Path, listed: Listing, settled: dict[int, Status], before: Model | None, planned: Model
+    path: Path, listed: Listing, settled: dict[int, RowResult], before: Model | None, planned: Model
 ) -> None:
     """At an orderly end there is a line for each row, and it says what became of it."""
     after = Model(path)
@@ -375,12 +375,12 @@ def test_however_its_sessions_end_a_run_says_of_each_row_what_was_last_recorded(
     before, was = None, None
 
     for _session in range(data.draw(st.integers(1, 4))):
-        seen = look(listed, revoked=data.draw(st.sets(st.sampled_from(distinct or [0]))))
+        snapshot = look(listed, revoked=data.draw(st.sets(st.sampled_from(distinct or [0]))))
         if before is None:
-            plan = make_plan(REVOKE, listed, seen)
-            journal = started(path, listed, seen)
+            plan = make_plan(REVOKE, listed, snapshot)
+            journal = started(path, listed, snapshot)
         else:
-            journal, plan = resumed(Recorded.read(path), listed, seen)
+            journal, plan = resumed(Recorded.read(path), listed, snapshot)
         with closing(journal):
             planned, safe = Model(path), path.stat().st_size
             was = was or planned.was

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.retry import Budget, FailureLimit, RetryPolicy
+from batch.api.retry import Budget, FailureLimit, RetryPolicy
 
 CEILINGS = [1, 2, 4, 8, 16, 30, 30, 30]
 """Seconds that the waits after the first, the second … failure reach at most."""
@@ -56,7 +56,7 @@ def test_what_an_outage_cost_is_given_back() -> None:
     budget = Budget(tenths=35)
     budget.spend()
 
-    budget.give_back(3)
+    budget.refund(3)
 
     assert budget.tenths == 55
 

@@ -7,16 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch import manifest
-from batch.columns import BOOLEANS, COLUMNS
 from batch.errors import InputError, ResultsError
-from batch.model import Outcome, Status
-from batch.recorded import Recorded
-from batch.revoked import read_revoked
+from batch.job.targets import read_revoked
+from batch.model import COLUMNS, Outcome, RowResult
+from batch.results.csv_file import BOOLEANS, Recorded
+from batch.results.manifest import file_sha256, manifest_path
 from tests.builders import calm, listing
 from tests.harness import some_ids
 from tests.written import HEADER, keyed, look, resumed, started
-from tests.written import paper as paper_of
+from tests.written import manifest as paper_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     from batch.model import Listing
 
 A, B, C, D, E, F = some_ids(6)
-REVOKED = Status(Outcome.REVOKED, True, 200, attempts=1)
-UNKNOWN = Status(Outcome.UNKNOWN, error="no answer", attempts=3)
-FAILED = Status(Outcome.FAILED, False, 409, "CONFLICT", attempts=1)
+REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
+UNKNOWN = RowResult(Outcome.UNKNOWN, error="no answer", attempts=3)
+FAILED = RowResult(Outcome.FAILED, False, 409, "CONFLICT", attempts=1)
 
 
 @pytest.fixture
@@ -34,9 +33,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "results.csv"
 
 
-def paper(path: Path, **more: object) -> None:
+def manifest(path: Path, **more: object) -> None:
     """The manifest of a run with these results."""
-    paper_of(str(path), **more).write(manifest.path_for(path))
+    paper_of(str(path), **more).write(manifest_path(path))
 
 
 def rows(path: Path, *lines: tuple[str, Outcome, bool | None]) -> None:
@@ -48,7 +47,7 @@ def rows(path: Path, *lines: tuple[str, Outcome, bool | None]) -> None:
             for row, (name, outcome, was) in enumerate(lines, 2)
         )
     )
-    paper(path)
+    manifest(path)
 
 
 def chosen(path: Path, *, include_unknown: bool = False) -> list[tuple[int, str, bool]]:
@@ -143,13 +142,13 @@ def test_a_license_of_several_rows_is_taken_with_the_first_that_may_be_taken(pat
     ]
 
 
-def ended(path: Path, listed: Listing, *settled: tuple[int, Status], ids: bool = False) -> None:
+def ended(path: Path, listed: Listing, *settled: tuple[int, RowResult], ids: bool = False) -> None:
     found = {0: A, 1: B} if ids else None
     with closing(started(path, listed, look(listed, ids=found))) as journal:
         for entry, status in settled:
             journal.record((entry, status))
         journal.finish()
-    paper(path, results={"path": str(path), "sha256": manifest.sha256(path)})
+    manifest(path, results={"path": str(path), "sha256": file_sha256(path)})
 
 
 def test_a_restore_lists_what_it_takes_as_an_input_does(path: Path) -> None:
@@ -163,7 +162,7 @@ def test_a_restore_lists_what_it_takes_as_an_input_does(path: Path) -> None:
     assert list(listed.first) == [0, 1]
     assert listed.left_out == {"failed": 1, "invalid": 1}
     assert listed.warnings == ()
-    assert listed.sha256 == manifest.sha256(path)
+    assert listed.sha256 == file_sha256(path)
     assert (listed.keys, doubtful, own.run_id) == ([], set(), "0badcafe")
 
 
@@ -215,7 +214,7 @@ def test_the_journal_of_a_run_that_has_not_ended_needs_consent(path: Path) -> No
     listed = listing(A, B, C, D)
     with closing(started(path, listed, look(listed, revoked=[3]))) as journal:
         journal.record((0, REVOKED))
-    paper(path)
+    manifest(path)
 
     error = refused(path)
 
@@ -321,7 +320,7 @@ def test_with_consent_too_a_run_may_have_turned_nothing(path: Path) -> None:
 
 def test_results_without_a_manifest_are_refused(path: Path) -> None:
     rows(path, (A, Outcome.REVOKED, False))
-    manifest.path_for(path).unlink()
+    manifest_path(path).unlink()
 
     error = refused(path)
 
@@ -332,7 +331,7 @@ def test_results_without_a_manifest_are_refused(path: Path) -> None:
 @pytest.mark.parametrize("command", ["verify", "restore"])
 def test_results_of_another_command_are_refused(path: Path, command: str) -> None:
     rows(path, (A, Outcome.REVOKED, False))
-    paper(path, command=command)
+    manifest(path, command=command)
 
     error = refused(path)
 
@@ -341,14 +340,14 @@ def test_results_of_another_command_are_refused(path: Path, command: str) -> Non
 
 
 def test_results_that_are_gone_are_refused_and_no_crash(path: Path) -> None:
-    paper(path)
+    manifest(path)
 
     with pytest.raises(ResultsError, match="cannot be read: No such file"):
         read_revoked(path, include_unknown=False)
 
 
 def test_what_is_no_results_file_is_refused(path: Path) -> None:
-    paper(path)
+    manifest(path)
     path.write_text(",".join(COLUMNS[:-1]) + "\n")
 
     with pytest.raises(ResultsError, match="is no results file"):

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import pytest
 
-from batch import lock
 from batch.cli import COMMANDS, cli, run_command
-from batch.clock import Clock
+from batch.host import lock
+from batch.host.clock import Clock
 from batch.sandbox import PRODUCTS, TOKEN, Account, Sandbox
 from tests.harness import some_ids
 from tests.served import Served, served, settle_in, write
@@ -185,8 +185,10 @@ class Desk:
         locks.mkdir(parents=True, exist_ok=True)
         for name in ("RUN", "VERIFY", "RESTORE"):
             self.monkeypatch.setenv(f"BULK_REVOKE_{name}_LOCK_DIR", str(locks))
-        self.monkeypatch.setattr("batch.phases.open_terminal", lambda: io.StringIO(f"{answer}\n"))
-        self.monkeypatch.setattr("batch.phases.tell", lambda text: _tell(text, answer))
+        self.monkeypatch.setattr(
+            "batch.job.runner.open_terminal", lambda: io.StringIO(f"{answer}\n")
+        )
+        self.monkeypatch.setattr("batch.job.runner.tell", lambda text: _tell(text, answer))
         self.monkeypatch.setattr("batch.cli.is_watched", lambda: True)
         self.capsys.readouterr()
         self.code = run_command(arguments)
@@ -311,10 +313,10 @@ def some_failures(desk: Desk) -> Iterator[None]:
 
 def another_run(desk: Desk) -> Iterator[None]:
     desk.locks = desk.home
-    holder = lock.Holder("5b0c1f2e", "run", "grace", 40721, "2026-11-24T01:02:03.456Z")
+    owner = lock.Owner("5b0c1f2e", "run", "grace", 40721, "2026-11-24T01:02:03.456Z")
     with lock.held(
         desk.home / lock.api_name(desk.api.base_url),
-        holder,
+        owner,
         wait=None,
         timeout=1,
         say=print,
@@ -413,7 +415,9 @@ def replay(desk: Desk, found: list[Block], night: Iterator[None] | None = None) 
             continue
         if night is not None:
             next(night)
-        for command, following in zip(block.commands, [*block.commands[1:], None], strict=True):
+        for command, resume_command in zip(
+            block.commands, [*block.commands[1:], None], strict=True
+        ):
             printed = desk.type(command)
             if not agree(printed, command.shown):
                 differ = difflib.unified_diff(
@@ -423,7 +427,7 @@ def replay(desk: Desk, found: list[Block], night: Iterator[None] | None = None) 
             told = re.search(r"\(exit (\d+)\)", "\n".join(command.shown))
             if told:
                 assert desk.code == int(told[1]), command.line
-            elif following is None or following.line != EXIT_CODE:
+            elif resume_command is None or resume_command.line != EXIT_CODE:
                 assert desk.code == 0, f"{command.line}: the page does not show the exit code"
     for _ in night or ():
         pytest.fail("the night has more blocks than the page")

@@ -34,15 +34,15 @@ import yaml
 from click.core import ParameterSource
 
 from batch import __version__
-from batch.alerts import Alerts
+from batch.api.auth import CREDENTIAL, find_token
 from batch.cli import COMMANDS, cli, run_command
-from batch.cli.audience import Audience
-from batch.cli.levels import settled
-from batch.cli.perform import _settings
+from batch.cli.execute import _settings
+from batch.cli.precedence import settled
 from batch.errors import ConfigError
+from batch.job.runner import DRAIN
+from batch.reporting.notifications import Notifications
+from batch.reporting.observers import Observers
 from batch.sandbox import TOKEN, Account
-from batch.session import DRAIN
-from batch.token import CREDENTIAL, find_token
 from tests.harness import some_ids
 from tests.packages import missing, program
 from tests.receivers import webhook
@@ -179,7 +179,7 @@ def understood(words: Sequence[str], profile: Path) -> Understood:
     assert command is not None
     arguments = [str(profile) if word == PROFILE else word for word in arguments]
     above = click.Context(
-        cli, info_name="bulk-revoke", auto_envvar_prefix="BULK_REVOKE", obj=Audience()
+        cli, info_name="bulk-revoke", auto_envvar_prefix="BULK_REVOKE", obj=Observers()
     )
     context = command.make_context(name, arguments, parent=above)
     options = settled(context)
@@ -258,8 +258,8 @@ def paths_of(words: Sequence[str], options: Mapping[str, Any]) -> list[str]:
 
 def test_what_root_tries_by_hand_leaves_nothing_where_the_job_writes() -> None:
     # A log that is root's is one that the job cannot append to.
-    job = understood(scheduled()["container"], ROOT / "configs" / "cron.toml").options
-    jobs_own = {str(Path(job[name]).parent) for name in ("output", "log_file")}
+    executor = understood(scheduled()["container"], ROOT / "configs" / "cron.toml").options
+    jobs_own = {str(Path(executor[name]).parent) for name in ("output", "log_file")}
     by_hand = [words for words in all_commands()["docs/unattended.md"] if "-o" in words]
     assert len(by_hand) == 4
 
@@ -278,9 +278,9 @@ def docker_run() -> str:
 
 def scheduled() -> dict[str, list[str]]:
     """The commands that run when nobody is there."""
-    [job] = cron_jobs(text_of(CRON))
+    [executor] = cron_jobs(text_of(CRON))
     return {
-        "cron": shown_in(job.command)[0],
+        "cron": shown_in(executor.command)[0],
         "systemd": shown_in(read_unit(text_of(SERVICE))["ExecStart"][0])[0],
         "container": next(
             each for each in all_commands()["docs/unattended.md"] if "-o" not in each
@@ -426,7 +426,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 # cron
 
 
-class Job(NamedTuple):
+class Executor(NamedTuple):
     """A line of a file for /etc/cron.d, as crontab(5) reads it.
 
     Attributes:
@@ -444,7 +444,7 @@ class Job(NamedTuple):
     environment: dict[str, str]
 
 
-def cron_jobs(text: str) -> list[Job]:
+def cron_jobs(text: str) -> list[Executor]:
     environment: dict[str, str] = {}
     found = []
     for line in map(str.strip, text.splitlines()):
@@ -457,43 +457,48 @@ def cron_jobs(text: str) -> list[Job]:
             continue
         *when, user, rest = line.split(None, 6)
         command, *stdin = (part.replace(r"\%", "%") for part in re.split(r"(?<!\\)%", rest))
-        found.append(Job(when, user, command, "\n".join(stdin), dict(environment)))
+        found.append(Executor(when, user, command, "\n".join(stdin), dict(environment)))
     return found
 
 
 def test_cron_takes_the_file() -> None:
     text = text_of(CRON)
-    [job] = cron_jobs(text)
+    [executor] = cron_jobs(text)
     limits = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
 
     # cron(8): a name with a dot is passed over, and so is a last line without an end.
     assert re.fullmatch(r"[\w-]+", CRON.name)
     assert text.endswith("\n")
     assert stat.S_IMODE(CRON.stat().st_mode) & 0o133 == 0
-    for value, (least, most) in zip(job.when, limits, strict=True):
+    for value, (least, most) in zip(executor.when, limits, strict=True):
         assert value == "*" or least <= int(value) <= most
     # From midnight to four is where the changes to and from daylight saving time are.
-    assert int(job.when[1]) >= 4
-    assert job.user == "bulk-revoke"
-    assert job.environment["MAILTO"]
+    assert int(executor.when[1]) >= 4
+    assert executor.user == "bulk-revoke"
+    assert executor.environment["MAILTO"]
     # What the mail says of its text is what the job writes, whatever the host's locale.
-    assert job.environment["CONTENT_TYPE"].endswith("charset=utf-8")
-    assert job.environment["LANG"] == "C.UTF-8"
-    assert job.stdin == ""
-    assert "%" not in job.command
+    assert executor.environment["CONTENT_TYPE"].endswith("charset=utf-8")
+    assert executor.environment["LANG"] == "C.UTF-8"
+    assert executor.stdin == ""
+    assert "%" not in executor.command
 
 
 def run_as_cron(host: Host, command: str = "") -> subprocess.CompletedProcess[str]:
     """Run the job, or another command in its place, in the environment that cron gives it."""
-    [job] = cron_jobs(host.placed(text_of(CRON)))
+    [executor] = cron_jobs(host.placed(text_of(CRON)))
     home = host.there("/var/lib/bulk-revoke")
-    given = {"HOME": str(home), "LOGNAME": job.user, "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
-    environment = given | job.environment
+    given = {
+        "HOME": str(home),
+        "LOGNAME": executor.user,
+        "SHELL": "/bin/sh",
+        "PATH": "/usr/bin:/bin",
+    }
+    environment = given | executor.environment
     return subprocess.run(
-        [environment["SHELL"], "-c", command or job.command],
+        [environment["SHELL"], "-c", command or executor.command],
         cwd=home,
         env=environment,
-        input=job.stdin,
+        input=executor.stdin,
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -666,7 +671,7 @@ def test_what_systemd_makes_of_an_exit_code(code: int, fails: bool, starts_again
 
 def longest_stop(settings: Settings) -> float:
     """Seconds from SIGTERM to the end, results in order excluded."""
-    alert = inspect.signature(Alerts.send).parameters["seconds"].default
+    alert = inspect.signature(Notifications.send).parameters["seconds"].default
     assert isinstance(alert, float | int)
     return settings.timeout + settings.timeout * DRAIN + alert
 
@@ -1147,13 +1152,13 @@ def test_a_drained_node_is_no_failure() -> None:
 def test_one_night_is_over_before_the_next_begins() -> None:
     spec = kubernetes("CronJob")["spec"]
 
-    [job] = cron_jobs(f"{spec['schedule']} user command")
-    assert job.when[2:] == ["*", "*", "*"]
+    [executor] = cron_jobs(f"{spec['schedule']} user command")
+    assert executor.when[2:] == ["*", "*", "*"]
     assert spec["timeZone"] == "Etc/UTC"
     assert spec["concurrencyPolicy"] == "Forbid"
     limits = spec["startingDeadlineSeconds"] + spec["jobTemplate"]["spec"]["activeDeadlineSeconds"]
     # Also so that {date}, which is UTC, stays the same from the first pod to the last.
-    assert int(job.when[1]) * 3600 + limits < 24 * 3600
+    assert int(executor.when[1]) * 3600 + limits < 24 * 3600
 
 
 def test_the_profile_in_kubernetes_is_as_careful_as_the_one_of_cron() -> None:

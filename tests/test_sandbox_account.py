@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from batch.sandbox import PRODUCTS, Account
-from batch.sandbox.account import DAY
-from batch.sandbox.license import TICKS, TYPES, YEAR
+from batch.sandbox.account import DAY, TICKS, TYPES, YEAR
 
 ONE, TWO = "11111111-1111-4111-8111-111111111111", "abcdefab-2222-4222-8222-222222222222"
 DAYS = [

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch.sandbox import PRODUCTS, Account, Sandbox
-from batch.sandbox.license import TICKS
-from batch.sandbox.listing import BadQueryError, select
+from batch.sandbox.account import TICKS
+from batch.sandbox.api import BadQueryError, select
 from tests.test_sandbox_api import ask
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.model import ID_BYTES, License, Listing, Outcome, Status
-from batch.seen import Seen, State
+from batch.job.snapshot import Snapshot, State
+from batch.model import ID_BYTES, License, Listing, Outcome, RowResult
 from tests.builders import calm, listing
 from tests.harness import some_ids
 
@@ -25,89 +25,89 @@ WHOLE = License(
     created=1.25e9,
     activations=3,
 )
-GONE = Status(Outcome.NOT_FOUND, http_status=404)
+GONE = RowResult(Outcome.NOT_FOUND, http_status=404)
 
 
-def told(seen: Seen, entry: int) -> tuple[object, ...]:
+def told(snapshot: Snapshot, entry: int) -> tuple[object, ...]:
     return (
-        seen.states[entry],
-        seen.revoked(entry),
-        seen.product(entry),
-        seen.type_names[seen.types[entry]],
-        seen.activations[entry],
-        seen.expires[entry],
-        seen.created[entry],
-        seen.problems.get(entry),
+        snapshot.states[entry],
+        snapshot.revoked(entry),
+        snapshot.product(entry),
+        snapshot.type_names[snapshot.types[entry]],
+        snapshot.activations[entry],
+        snapshot.expires[entry],
+        snapshot.created[entry],
+        snapshot.problems.get(entry),
     )
 
 
 def test_before_a_look_nothing_is_known() -> None:
     listed = listing(*IDS)
 
-    seen = Seen.nothing(listed)
+    snapshot = Snapshot.nothing(listed)
 
-    assert list(seen.states) == [State.UNSEEN] * 5
-    assert [seen.revoked(entry) for entry in range(5)] == [None] * 5
-    assert [seen.product(entry) for entry in range(5)] == [""] * 5
-    assert {*seen.expires, *seen.activations} == {inf, 0}
-    assert set(seen.created) == {-inf}
-    assert seen.ids == listed.ids
-    assert (seen.looked, seen.off, seen.problems) == (False, "", {})
+    assert list(snapshot.states) == [State.UNSEEN] * 5
+    assert [snapshot.revoked(entry) for entry in range(5)] == [None] * 5
+    assert [snapshot.product(entry) for entry in range(5)] == [""] * 5
+    assert {*snapshot.expires, *snapshot.activations} == {inf, 0}
+    assert set(snapshot.created) == {-inf}
+    assert snapshot.ids == listed.ids
+    assert (snapshot.looked, snapshot.off, snapshot.problems) == (False, "", {})
 
 
 def test_what_was_said_of_a_license_is_kept_at_its_entry_alone() -> None:
-    seen = Seen.nothing(listing(*IDS))
-    before = [told(seen, entry) for entry in (0, 1, 3, 4)]
+    snapshot = Snapshot.nothing(listing(*IDS))
+    before = [told(snapshot, entry) for entry in (0, 1, 3, 4)]
 
-    seen.note(2, WHOLE)
+    snapshot.note(2, WHOLE)
 
-    assert told(seen, 2) == (
+    assert told(snapshot, 2) == (
         State.REVOKED, True, WHOLE.product, "node-locked", 3, 1.5e9, 1.25e9, None,
     )  # fmt: skip
-    assert [told(seen, entry) for entry in (0, 1, 3, 4)] == before
+    assert [told(snapshot, entry) for entry in (0, 1, 3, 4)] == before
 
 
 def test_what_is_not_told_is_empty_and_a_license_without_an_expiry_never_expires() -> None:
-    seen = Seen.nothing(listing(*IDS))
+    snapshot = Snapshot.nothing(listing(*IDS))
 
-    seen.note(0, License(IDS[0], False))
+    snapshot.note(0, License(IDS[0], False))
 
-    assert told(seen, 0) == (State.ACTIVE, False, "", "", 0, inf, -inf, None)
+    assert told(snapshot, 0) == (State.ACTIVE, False, "", "", 0, inf, -inf, None)
 
 
 def test_what_is_missing_or_unread_is_neither_revoked_nor_not() -> None:
-    seen = Seen.nothing(listing(*IDS))
+    snapshot = Snapshot.nothing(listing(*IDS))
 
-    seen.problem(0, State.MISSING, GONE)
-    seen.problem(1, State.UNREAD, Status(Outcome.UNKNOWN))
+    snapshot.problem(0, State.MISSING, GONE)
+    snapshot.problem(1, State.UNREAD, RowResult(Outcome.UNKNOWN))
 
-    assert [seen.revoked(0), seen.revoked(1)] == [None, None]
-    assert seen.problems == {0: GONE, 1: Status(Outcome.UNKNOWN)}
+    assert [snapshot.revoked(0), snapshot.revoked(1)] == [None, None]
+    assert snapshot.problems == {0: GONE, 1: RowResult(Outcome.UNKNOWN)}
 
 
 def test_a_license_that_is_seen_after_all_has_no_problem() -> None:
-    seen = Seen.nothing(listing(*IDS))
-    seen.problem(0, State.UNREAD, Status(Outcome.UNKNOWN))
+    snapshot = Snapshot.nothing(listing(*IDS))
+    snapshot.problem(0, State.UNREAD, RowResult(Outcome.UNKNOWN))
 
-    seen.note(0, WHOLE)
+    snapshot.note(0, WHOLE)
 
-    assert seen.revoked(0) is True
-    assert seen.problems == {}
+    assert snapshot.revoked(0) is True
+    assert snapshot.problems == {}
 
 
 def test_products_and_types_are_kept_once_each() -> None:
-    seen = Seen.nothing(listing(*IDS))
+    snapshot = Snapshot.nothing(listing(*IDS))
 
     for entry in range(5):
-        seen.note(entry, License(IDS[entry], True, product="ab"[entry % 2], type="t"))
+        snapshot.note(entry, License(IDS[entry], True, product="ab"[entry % 2], type="t"))
 
-    assert seen.product_ids == ["", "a", "b"]
-    assert seen.type_names == ["", "t"]
-    assert [seen.product(entry) for entry in range(5)] == ["a", "b", "a", "b", "a"]
+    assert snapshot.product_ids == ["", "a", "b"]
+    assert snapshot.type_names == ["", "t"]
+    assert [snapshot.product(entry) for entry in range(5)] == ["a", "b", "a", "b", "a"]
 
 
 def test_two_looks_share_no_names() -> None:
-    first, second = Seen.nothing(listing(*IDS)), Seen.nothing(listing(*IDS))
+    first, second = Snapshot.nothing(listing(*IDS)), Snapshot.nothing(listing(*IDS))
 
     first.note(0, WHOLE)
     first.problem(1, State.MISSING, GONE)
@@ -130,19 +130,19 @@ licenses = st.builds(
 @calm
 @given(st.lists(st.tuples(st.integers(0, 4), licenses)))
 def test_the_last_word_about_a_license_counts(words: list[tuple[int, License]]) -> None:
-    seen, last = Seen.nothing(listing(*IDS)), dict(words)
+    snapshot, last = Snapshot.nothing(listing(*IDS)), dict(words)
 
     for entry, license_ in words:
-        seen.note(entry, license_)
+        snapshot.note(entry, license_)
 
     for entry, license_ in last.items():
         expires = inf if license_.expires is None else license_.expires
         created = -inf if license_.created is None else license_.created
-        assert told(seen, entry)[1:] == (
+        assert told(snapshot, entry)[1:] == (
             license_.revoked, license_.product, license_.type, license_.activations, expires,
             created, None,
         )  # fmt: skip
-    assert sum(state != State.UNSEEN for state in seen.states) == len(last)
+    assert sum(state != State.UNSEEN for state in snapshot.states) == len(last)
 
 
 def test_an_entry_takes_33_bytes_and_its_id() -> None:
@@ -151,9 +151,9 @@ def test_an_entry_takes_33_bytes_and_its_id() -> None:
     listed = Listing("", array("I", range(count)), ids, array("I", range(count)))
     tracemalloc.start()
     try:
-        seen = Seen.nothing(listed)
+        snapshot = Snapshot.nothing(listed)
         for entry in range(0, count, 7):
-            seen.note(entry, WHOLE)
+            snapshot.note(entry, WHOLE)
         size, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.address import SAAS
+from batch.api.base_url import SAAS
+from batch.api.retry import FailureLimit
 from batch.errors import ConfigError
-from batch.retry import FailureLimit
 from batch.settings import SAAS_LIMIT, Rate, output_path, parse_failures
 from tests.builders import calm
 

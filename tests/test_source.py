@@ -16,13 +16,11 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.columns import COLUMNS
 from batch.errors import InputError
-from batch.model import UNFINISHED, Listing, Outcome
-from batch.source import read
-from batch.source.ids import NO_ID, parse_id, parse_ids
-from batch.source.refusals import shown
-from batch.source.repeats import first_ids
+from batch.input.header import shown
+from batch.input.identifiers import first_ids
+from batch.input.listing import read_listing
+from batch.model import COLUMNS, NO_ID, UNFINISHED, Listing, Outcome, parse_id, parse_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -42,7 +40,7 @@ class Options(TypedDict, total=False):
 
 
 def listing(text: str, **options: Unpack[Options]) -> Listing:
-    return read("-", stdin=io.BytesIO(text.encode()), **options)
+    return read_listing("-", stdin=io.BytesIO(text.encode()), **options)
 
 
 def refusal(text: str, **options: Unpack[Options]) -> InputError:
@@ -253,7 +251,7 @@ def test_a_number_cell_of_a_workbook_is_no_id(tmp_path: Path) -> None:
         book.worksheets[0].append(row)
     book.save(tmp_path / "l.xlsx")
 
-    found = read(str(tmp_path / "l.xlsx"), skip_invalid=True)
+    found = read_listing(str(tmp_path / "l.xlsx"), skip_invalid=True)
 
     assert found.invalid == {0: "1e+35", 1: "1e5"}
 
@@ -306,7 +304,7 @@ def test_a_note_beside_the_table_of_a_workbook_is_nothing(tmp_path: Path) -> Non
         book.worksheets[0].append(row)
     book.save(tmp_path / "l.xlsx")
 
-    assert ids(read(str(tmp_path / "l.xlsx"))) == [A, B]
+    assert ids(read_listing(str(tmp_path / "l.xlsx"))) == [A, B]
 
 
 # Repeats
@@ -396,11 +394,11 @@ def test_hidden_rows_are_refused_by_count_and_number_unless_included() -> None:
     path = str(FIXTURES / "libreoffice.xlsx")
 
     with pytest.raises(InputError) as caught:
-        read(path)
+        read_listing(path)
 
     assert 'sheet "July": 1 row with content is hidden or filtered: 8.' in caught.value.message
     assert "--include-hidden" in caught.value.hint
-    found = read(path, sheet="July", include_hidden=True)
+    found = read_listing(path, sheet="July", include_hidden=True)
     assert list(found.rows) == [3, 4, 5, 8, 9]
     assert found.blank == 3
 
@@ -415,7 +413,7 @@ def test_many_hidden_rows_are_counted_and_the_first_are_named(tmp_path: Path) ->
     book.save(tmp_path / "l.xlsx")
 
     with pytest.raises(InputError, match=r"20 rows .* are hidden or filtered: 2, 3, .*, 11, …\."):
-        read(str(tmp_path / "l.xlsx"))
+        read_listing(str(tmp_path / "l.xlsx"))
 
 
 # Results of an earlier run
@@ -563,12 +561,12 @@ def test_another_visible_sheet_with_ids_is_refused_by_its_name(tmp_path: Path) -
     )
 
     with pytest.raises(InputError) as caught:
-        read(path)
+        read_listing(path)
 
     assert 'beside sheet "EU", sheet "US" holds license IDs too' in caught.value.message
     assert "--sheet" in caught.value.hint
-    assert ids(read(path, sheet="EU")) == [A]
-    assert ids(read(path, sheet="4")) == [C]
+    assert ids(read_listing(path, sheet="EU")) == [A]
+    assert ids(read_listing(path, sheet="4")) == [C]
 
 
 def test_by_key_another_visible_sheet_with_the_same_header_is_refused(tmp_path: Path) -> None:
@@ -580,15 +578,15 @@ def test_by_key_another_visible_sheet_with_the_same_header_is_refused(tmp_path: 
     )
 
     with pytest.raises(InputError, match='beside sheet "EU", sheet "US" holds license keys too'):
-        read(path, by="key")
+        read_listing(path, by="key")
 
-    assert read(path, by="key", sheet="EU").keys == ["K-1"]
+    assert read_listing(path, by="key", sheet="EU").keys == ["K-1"]
 
 
 def test_a_list_by_key_without_a_header_goes_on_nowhere(tmp_path: Path) -> None:
     path = sheets(tmp_path / "l.xlsx", EU=[["K-1"], ["K-2"]], US=[["K-3"]])
 
-    assert read(path, by="key").keys == ["K-1", "K-2"]
+    assert read_listing(path, by="key").keys == ["K-1", "K-2"]
 
 
 def test_a_sheet_beside_the_list_that_cannot_be_read_is_refused_with_a_way_out(
@@ -601,16 +599,16 @@ def test_a_sheet_beside_the_list_that_cannot_be_read_is_refused_with_a_way_out(
     book.save(tmp_path / "l.xlsx")
 
     with pytest.raises(InputError) as caught:
-        read(str(tmp_path / "l.xlsx"))
+        read_listing(str(tmp_path / "l.xlsx"))
 
     assert 'sheet "Sums", row 1: a formula without its result' in caught.value.message
     assert "--sheet" in caught.value.hint
-    assert ids(read(str(tmp_path / "l.xlsx"), sheet="1")) == [A]
+    assert ids(read_listing(str(tmp_path / "l.xlsx"), sheet="1")) == [A]
 
 
 def test_the_example_of_a_sheet_for_each_region_is_refused_naming_the_others() -> None:
     with pytest.raises(InputError) as caught:
-        read(str(CASES / "sheets-per-region.xlsx"))
+        read_listing(str(CASES / "sheets-per-region.xlsx"))
 
     names = [sheet.title for sheet in openpyxl.load_workbook(CASES / "sheets-per-region.xlsx")]
     assert all(f'"{name}"' in caught.value.message for name in names)
@@ -618,7 +616,8 @@ def test_the_example_of_a_sheet_for_each_region_is_refused_naming_the_others() -
 
 def test_the_example_of_results_with_a_note_column_leaves_out_what_the_results_leave_out() -> None:
     edited, written = (
-        read(str(CASES / f"results-{name}.csv")) for name in ("with-a-note-column", "as-written")
+        read_listing(str(CASES / f"results-{name}.csv"))
+        for name in ("with-a-note-column", "as-written")
     )
 
     assert ids(edited) == ids(written)
@@ -634,7 +633,7 @@ def test_a_listing_names_its_file_and_the_hash_of_its_bytes(tmp_path: Path, name
     path = tmp_path / name
     path.write_bytes(f"größe;id\r\n1;{A}\r\n".encode("cp1252"))
 
-    found = read(str(path))
+    found = read_listing(str(path))
 
     assert found.title == f'{path}, column "id" (header in row 1)'
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -644,9 +643,9 @@ def test_a_listing_names_its_file_and_the_hash_of_its_bytes(tmp_path: Path, name
 def test_the_samples_are_read() -> None:
     samples = Path(__file__).parent.parent / "samples"
 
-    text = read(str(samples / "licenses.csv"), carry=["ticket"])
-    book = read(str(samples / "licenses.xlsx"), carry=["ticket"])
-    messy = read(str(samples / "messy.csv"), skip_invalid=True)
+    text = read_listing(str(samples / "licenses.csv"), carry=["ticket"])
+    book = read_listing(str(samples / "licenses.xlsx"), carry=["ticket"])
+    messy = read_listing(str(samples / "messy.csv"), skip_invalid=True)
 
     assert len(text) == 150
     assert (text.ids, text.rows, text.carried) == (book.ids, book.rows, book.carried)
@@ -657,7 +656,7 @@ def test_the_samples_are_read() -> None:
 
 def test_importing_it_is_light() -> None:
     code = (
-        "import sys, batch.source; "
+        "import sys, batch.input.listing; "
         "print(*{'pandas', 'numpy', 'python_calamine', 'openpyxl'} & sys.modules.keys())"
     )
 
@@ -669,8 +668,9 @@ def test_importing_it_is_light() -> None:
 def test_a_workbook_is_read_without_pandas() -> None:
     path = FIXTURES / "gnumeric.ods"
     code = (
-        "import sys; from batch.source import read; "
-        f"read({str(path)!r}, sheet='1', include_hidden=True); print('pandas' in sys.modules)"
+        "import sys; from batch.input.listing import read_listing; "
+        f"read_listing({str(path)!r}, sheet='1', include_hidden=True);"
+        "print('pandas' in sys.modules)"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,13 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.columns import COLUMNS
 from batch.errors import InputError
-from batch.source import read
-from batch.source.ids import NO_ID
-from batch.source.keys import LONGEST_KEY, Keys, parse_key
-from batch.source.repeats import first_keys
-from batch.text import LONGEST, cell
+from batch.formatting import LONGEST, cell
+from batch.input.identifiers import LONGEST_KEY, Keys, first_keys, parse_key
+from batch.input.listing import read_listing
+from batch.model import COLUMNS, NO_ID
 from tests.builders import calm
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ class Options(TypedDict, total=False):
 
 
 def listing(text: str, by: str = "key", **options: Unpack[Options]) -> Listing:
-    return read("-", by=by, stdin=io.BytesIO(text.encode()), **options)
+    return read_listing("-", by=by, stdin=io.BytesIO(text.encode()), **options)
 
 
 def refusal(text: str, by: str = "key", **options: Unpack[Options]) -> InputError:
@@ -73,7 +71,7 @@ def test_license_key_wins_over_key() -> None:
 def test_licenses_are_listed_by_id_unless_asked_otherwise() -> None:
     text = f"key,id\n{A},{ID}\n"
 
-    found = read("-", stdin=io.BytesIO(text.encode()))
+    found = read_listing("-", stdin=io.BytesIO(text.encode()))
 
     assert found.license_id(0) == ID
     assert found.keys == []
@@ -164,7 +162,7 @@ def test_text_cells_of_a_workbook_are_keys_as_they_are(tmp_path: Path) -> None:
         book.worksheets[0].append(row)
     book.save(tmp_path / "l.xlsx")
 
-    assert read(str(tmp_path / "l.xlsx"), by="key").keys == ["0012", "1e5", A]
+    assert read_listing(str(tmp_path / "l.xlsx"), by="key").keys == ["0012", "1e5", A]
 
 
 @pytest.mark.parametrize(

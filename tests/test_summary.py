@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch.model import RESTORE, REVOKE, VERIFY, Action, Outcome
-from batch.summary import Summary, block, done_outcomes, exit_code
+from batch.reporting.summary import Summary, block, done_outcomes, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

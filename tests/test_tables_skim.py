@@ -22,15 +22,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import InputError
-from batch.tables import plain, skim, xlsx
-from batch.tables.plain import _columns
-from batch.tables.skim import Skimmer
+from batch.input import plain, skim, xlsx
+from batch.input.plain import _columns
+from batch.input.skim import Skimmer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch.tables.calamine import Survey
-    from batch.tables.skim import Counter
+    from batch.input.calamine import Survey
+    from batch.input.skim import Counter
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NAMESPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import InputError
-from batch.tables import delimited, encoding, stored
-from batch.tables.delimited import read_delimited
-from batch.tables.delimiter import find_delimiter
+from batch.input import delimited, file
+from batch.input.delimited import find_delimiter, read_delimited
 from tests.builders import open_table, packed
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from batch.tables import Table
+    from batch.input.table import Table
 
 
 @pytest.fixture(scope="module", autouse=True, params=["csv module", "pandas"])
@@ -113,7 +112,7 @@ def test_bytes_that_are_no_text_are_refused_by_line(tmp_path: Path, data: bytes,
 
 
 def test_a_character_cut_by_a_chunk_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "_CHUNK", 1)
+    monkeypatch.setattr(delimited, "_CHUNK", 1)
 
     assert parse("ä,€\n😀,b".encode()) == [["ä", "€"], ["😀", "b"]]
 
@@ -304,7 +303,7 @@ def test_what_is_not_the_text_that_its_name_promises_is_refused(
 def test_more_than_the_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(stored, "SIZE_LIMIT", 1000)
+    monkeypatch.setattr(file, "SIZE_LIMIT", 1000)
     data = b"a,b\n" * 300
 
     assert "MB" in refusal(tmp_path / name, packed(data) if "gz" in name else data)
@@ -313,7 +312,7 @@ def test_more_than_the_limit_is_refused(
 def test_more_than_the_limit_on_standard_input_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stored, "SIZE_LIMIT", 1000)
+    monkeypatch.setattr(file, "SIZE_LIMIT", 1000)
 
     with (
         pytest.raises(InputError, match="standard input holds more"),

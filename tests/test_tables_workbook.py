@@ -14,11 +14,10 @@ import pytest
 import xlsxwriter
 
 from batch.errors import InputError
-from batch.tables import archive, calamine, sheets, workbook
-from batch.tables.calamine import Survey, read_columns
-from batch.tables.numbers import date_of, is_date_format
-from batch.tables.sheets import text_of
-from batch.tables.table import SIZE_LIMIT, Row
+from batch.input import archive, calamine, table, workbook
+from batch.input.calamine import Survey, read_columns
+from batch.input.table import SIZE_LIMIT, Row, text_of
+from batch.input.xlsb import date_of, is_date_format
 from tests.builders import open_table
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from openpyxl.worksheet.worksheet import Worksheet
 
-    from batch.tables import Table
+    from batch.input.table import Table
 
 FIXTURES = Path(__file__).parent / "fixtures"
 READABLE = [
@@ -775,7 +774,7 @@ def test_a_book_without_worksheets_is_refused(tmp_path: Path) -> None:
 
 def test_area_and_size_limits_are_those_of_the_contract() -> None:
     assert SIZE_LIMIT == 512 * 1024 * 1024
-    assert sheets.AREA_LIMIT >= sheets.ROW_LIMIT * 16
+    assert table.AREA_LIMIT >= table.ROW_LIMIT * 16
 
 
 def test_an_empty_sheet_has_no_rows(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.text import LONGEST, cell, plain, timestamp, uncell
+from batch.formatting import LONGEST, cell, plain, timestamp, uncell
 from tests.builders import calm
 
 # Characters that need care, and a few others; `characters` has lone surrogates as well.

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.errors import ConfigError, GuardError
-from batch.token import (
+from batch.api.auth import (
     CREDENTIAL,
     TOKEN_VARIABLE,
     TokenFacts,
@@ -24,6 +23,7 @@ from batch.token import (
     facts,
     find_token,
 )
+from batch.errors import ConfigError, GuardError
 from tests.builders import calm
 from tests.harness import some_ids
 

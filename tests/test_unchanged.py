@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batch.cli import run_command
-from batch.manifest import path_for, sha256
+from batch.results.manifest import file_sha256, manifest_path
 from tests.harness import some_ids
 from tests.served import settle_in, write
 
 if TYPE_CHECKING:
-    from batch.unchanged import State
+    from batch.results.integrity import State
 
 IDS = some_ids(3)
 RESULTS = Path("licenses.rehearsal.csv")
@@ -50,10 +50,10 @@ def test_files_that_nobody_has_touched_are_unchanged(
 ) -> None:
     found = compared(capsys, code=0)
 
-    assert found["run_id"] == json.loads(path_for(RESULTS).read_text())["run_id"]
+    assert found["run_id"] == json.loads(manifest_path(RESULTS).read_text())["run_id"]
     assert [(each["what"], each["state"], each["found"]) for each in found["files"]] == [
-        ("input", "unchanged", sha256(Path(rehearsed))),
-        ("results", "unchanged", sha256(RESULTS)),
+        ("input", "unchanged", file_sha256(Path(rehearsed))),
+        ("results", "unchanged", file_sha256(RESULTS)),
     ]
 
 
@@ -73,14 +73,14 @@ def test_one_byte_is_a_change(
     rehearsed: str, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = Path(rehearsed) if what == "input" else RESULTS
-    before = sha256(path)
+    before = file_sha256(path)
     path.write_bytes(path.read_bytes().replace(IDS[1].encode(), IDS[1].upper().encode(), 1))
 
     found = compared(capsys, code=1)
 
     [changed] = [each for each in found["files"] if each["state"] != "unchanged"]
     assert (changed["what"], changed["state"]) == (what, "changed")
-    assert (changed["expected"], changed["found"]) == (before, sha256(path))
+    assert (changed["expected"], changed["found"]) == (before, file_sha256(path))
 
 
 @pytest.mark.parametrize("what", ["input", "results"])
@@ -104,9 +104,9 @@ def test_a_file_that_is_none_is_unreadable(
 def test_a_run_that_has_not_come_to_its_end_has_nothing_to_compare_with(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    manifest = json.loads(path_for(RESULTS).read_text())
+    manifest = json.loads(manifest_path(RESULTS).read_text())
     del manifest["results"]["sha256"]
-    path_for(RESULTS).write_text(json.dumps(manifest))
+    manifest_path(RESULTS).write_text(json.dumps(manifest))
 
     assert states(capsys, code=1) == {"input": "unchanged", "results": "unfinished"}
 
@@ -127,7 +127,7 @@ def test_of_what_came_through_a_pipe_there_is_no_file(
 
 
 def test_without_a_manifest_it_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    path_for(RESULTS).unlink()
+    manifest_path(RESULTS).unlink()
 
     assert run_command(["verify", "--manifest", str(RESULTS)]) == 2
     assert f"error: {RESULTS}: has no manifest" in capsys.readouterr().err
@@ -143,7 +143,7 @@ def test_quiet_speaks_only_of_a_change(rehearsed: str, capsys: pytest.CaptureFix
     assert run_command(arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith("bulk-revoke: 1 of 2 files is NOT as run ")
-    assert f"sha256 was {json.loads(path_for(RESULTS).read_text())['input']['sha256']}" in said
+    assert f"sha256 was {json.loads(manifest_path(RESULTS).read_text())['input']['sha256']}" in said
 
 
 def test_neither_a_token_nor_a_server_nor_a_lock_is_needed(
@@ -168,9 +168,9 @@ def test_what_has_no_meaning_for_files_is_refused(
 def test_paths_of_others_are_shown_without_control_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    manifest = json.loads(path_for(RESULTS).read_text())
+    manifest = json.loads(manifest_path(RESULTS).read_text())
     manifest["input"]["path"] = "/srv/\x1b[2Jlist\n.csv"
-    path_for(RESULTS).write_text(json.dumps(manifest))
+    manifest_path(RESULTS).write_text(json.dumps(manifest))
 
     assert run_command(["verify", "--manifest", str(RESULTS)]) == 1
     said = capsys.readouterr().err

@@ -2,48 +2,48 @@ from __future__ import annotations
 
 import pytest
 
-from batch import verdict
+from batch.api.retry import Attempts
 from batch.errors import ApiError, TransientError
-from batch.model import RESTORE, REVOKE, License, Outcome, Status
-from batch.retry import Tries
+from batch.job import row_result
+from batch.model import RESTORE, REVOKE, License, Outcome, RowResult
 
 
-def tries(sent: int, *, unsettled: bool = True) -> Tries:
+def attempts(sent: int, *, unsettled: bool = True) -> Attempts:
     error = TransientError("HTTP 500: Oops.", status=500, code="OOPS")
-    return Tries(sent=sent, unsettled=unsettled, error=error)
+    return Attempts(sent=sent, unsettled=unsettled, error=error)
 
 
 @pytest.mark.parametrize("sent", [1, 3])
 def test_what_was_confirmed_is_as_the_action_wanted_it(sent: int) -> None:
-    once = Tries(sent=sent)
+    once = Attempts(sent=sent)
 
-    assert verdict.done(once, REVOKE) == Status(Outcome.REVOKED, True, 200, attempts=sent)
-    assert verdict.done(once, RESTORE) == Status(Outcome.RESTORED, False, 200, attempts=sent)
+    assert row_result.done(once, REVOKE) == RowResult(Outcome.REVOKED, True, 200, attempts=sent)
+    assert row_result.done(once, RESTORE) == RowResult(Outcome.RESTORED, False, 200, attempts=sent)
 
 
-@pytest.mark.parametrize(("sent", "attempts"), [(1, "1 attempt"), (2, "2 attempts")])
-def test_what_could_not_be_read_says_how_often_it_was_tried(sent: int, attempts: str) -> None:
-    status = verdict.unread(tries(sent), ApiError("no answer in time", code="timeout"))
+@pytest.mark.parametrize(("sent", "times"), [(1, "1 attempt"), (2, "2 attempts")])
+def test_what_could_not_be_read_says_how_often_it_was_tried(sent: int, times: str) -> None:
+    status = row_result.unread(attempts(sent), ApiError("no answer in time", code="timeout"))
 
     assert status.outcome is Outcome.UNKNOWN
-    assert status.error == f"{attempts}: HTTP 500: Oops; reading it back: no answer in time"
+    assert status.error == f"{times}: HTTP 500: Oops; reading it back: no answer in time"
     assert (status.http_status, status.error_code, status.attempts) == (500, "OOPS", sent)
 
 
 def test_what_never_left_is_failed_and_not_unknown() -> None:
-    status = verdict.unread(tries(1, unsettled=False), ApiError("no connection"))
+    status = row_result.unread(attempts(1, unsettled=False), ApiError("no connection"))
 
     assert status.outcome is Outcome.FAILED
 
 
 def test_a_server_that_is_down_is_named_as_the_reason() -> None:
-    status = verdict.unread(tries(1), ApiError("the server is down", code="breaker"))
+    status = row_result.unread(attempts(1), ApiError("the server is down", code="breaker"))
 
     assert status.error_code == "breaker"
 
 
 def test_a_license_that_was_seen_unchanged_says_what_it_was_answered() -> None:
-    status = verdict.unchanged(tries(5), License(id="x", revoked=False), REVOKE)
+    status = row_result.unchanged(attempts(5), License(id="x", revoked=False), REVOKE)
 
     assert (status.outcome, status.revoked) == (Outcome.FAILED, False)
     assert status.error == "HTTP 500: Oops; read back: not revoked"

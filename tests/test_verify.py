@@ -8,7 +8,7 @@ import pytest
 
 from batch.sandbox import Account
 from tests.harness import some_ids
-from tests.served import Served, paper, served, write
+from tests.served import Served, manifest, served, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def test_a_list_of_revoked_licenses_is_verified(api: Served) -> None:
     assert ended.code == 0
     assert ended.counts == {"verified": 10}
     assert ended.summary["results"] == "list.verify.csv"
-    assert ended.summary["command"] == paper("list.verify.csv")["command"] == "verify"
+    assert ended.summary["command"] == manifest("list.verify.csv")["command"] == "verify"
     assert set(ended.column("was_revoked")) == set(ended.column("revoked")) == {"true"}
     assert api.patches() == []
     assert "all 10 licenses are revoked" in ended.err

@@ -209,8 +209,8 @@ async def test_a_stop_while_the_api_is_asked_to_show_itself_calls_no_license_mis
         sandbox.fail_all("hang_before", on="LIST")
         running = asyncio.create_task(run.run())
         await asyncio.sleep(1)
-        run.job.sender.stop(StoppedError("enough"))
-        statuses = await running
+        run.executor.client.stop(StoppedError("enough"))
+        row_results = await running
 
-    assert [status.outcome for status in statuses.values()] == ["failed"]
-    assert "before it was known who says so" in statuses[STRANGERS[0]].error
+    assert [status.outcome for status in row_results.values()] == ["failed"]
+    assert "before it was known who says so" in row_results[STRANGERS[0]].error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 
-from batch.clock import Clock
+from batch.host.clock import Clock
 
 SHORT_GRACE, LONG_GRACE = 0.0002, 0.005
 """Real seconds given to sockets before time jumps by less, or by more, than a second: a jump to a

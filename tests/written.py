@@ -10,22 +10,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from batch.columns import COLUMNS
-from batch.manifest import Manifest
-from batch.model import ID_BYTES, REVOKE, Listing
-from batch.plan import make_plan
-from batch.results import Journal
-from batch.seen import Seen, State
-from batch.source.ids import NO_ID
-from batch.source.keys import parse_key
-from batch.source.repeats import first_keys
+from batch.input.identifiers import first_keys, parse_key
+from batch.job.plan import make_plan
+from batch.job.snapshot import Snapshot, State
+from batch.model import COLUMNS, ID_BYTES, NO_ID, REVOKE, Listing
+from batch.results.journal import Journal
+from batch.results.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-    from batch.plan import Plan
-    from batch.recorded import Recorded
+    from batch.job.plan import Plan
+    from batch.results.csv_file import Recorded
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 HEADER = ",".join(COLUMNS) + "\n"
@@ -62,31 +59,33 @@ def look(
     revoked: Collection[int] = (),
     unseen: Collection[int] = (),
     ids: Mapping[int, str] | None = None,
-) -> Seen:
+) -> Snapshot:
     """What a look has found: active licenses, but for these entries; for keys their IDs."""
-    seen = Seen.nothing(listing)
-    seen.looked = True
+    snapshot = Snapshot.nothing(listing)
+    snapshot.looked = True
     for entry in listing.distinct():
         if entry not in unseen:
-            seen.states[entry] = State.REVOKED if entry in revoked else State.ACTIVE
+            snapshot.states[entry] = State.REVOKED if entry in revoked else State.ACTIVE
     for entry, text in (ids or {}).items():
-        seen.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)] = UUID(text).bytes
-    return seen
+        snapshot.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)] = UUID(text).bytes
+    return snapshot
 
 
-def started(path: Path, listing: Listing, seen: Seen | None = None) -> Journal:
+def started(path: Path, listing: Listing, snapshot: Snapshot | None = None) -> Journal:
     """The journal of a run that begins, its plan on the disk."""
-    plan = make_plan(REVOKE, listing, seen or Seen.nothing(listing))
+    plan = make_plan(REVOKE, listing, snapshot or Snapshot.nothing(listing))
     journal = Journal(path, plan.listing, plan.was, now=lambda: NOON)
-    journal.create(plan.statuses)
+    journal.create(plan.row_results)
     return journal
 
 
-def resumed(recorded: Recorded, listing: Listing, seen: Seen | None = None) -> tuple[Journal, Plan]:
+def resumed(
+    recorded: Recorded, listing: Listing, snapshot: Snapshot | None = None
+) -> tuple[Journal, Plan]:
     """The journal of a run that is gone on with, and what is planned now."""
-    plan = make_plan(REVOKE, listing, seen or Seen.nothing(listing), recorded=recorded)
+    plan = make_plan(REVOKE, listing, snapshot or Snapshot.nothing(listing), recorded=recorded)
     journal = Journal(recorded.path, plan.listing, plan.was, now=lambda: NOON)
-    journal.resume(recorded, plan.statuses)
+    journal.resume(recorded, plan.row_results)
     return journal, plan
 
 
@@ -104,7 +103,7 @@ def starting(path: Path) -> Iterator[Open]:
         journal.close()
 
 
-def paper(results: str, /, **more: object) -> Manifest:
+def manifest(results: str, /, **more: object) -> Manifest:
     """The manifest of a run that has written these results."""
     fields: dict[str, object] = {
         "run_id": "0badcafe",

@@ -1,4 +1,4 @@
-"""The command line: one module per command, imported when it is called.
+"""The command line; what a command needs is imported when it is called.
 
 ``--help`` needs click alone; pandas and aiohttp are imported by the commands that use them.
 """
@@ -12,16 +12,16 @@ from importlib import import_module
 import click
 
 from batch import __version__
-from batch.cli.audience import Audience
-from batch.cli.streams import is_watched, let_go_of_streams, open_closed_streams, say
 from batch.errors import BulkRevokeError
-from batch.interrupts import (
+from batch.host.signals import (
     admit_signals,
     ignore_signals,
     number_of,
     outlast_signals,
     raise_at_signals,
 )
+from batch.host.streams import is_watched, let_go_of_streams, open_closed_streams, say
+from batch.reporting.observers import Observers
 
 COMMANDS = {
     "run": "revoke every license that INPUT lists",
@@ -29,7 +29,7 @@ COMMANDS = {
     "restore": "approve again what a run revoked, and nothing else",
     "sandbox": "a local license API to rehearse against",
 }
-"""Name and one line of every command; each has a module of its own name here."""
+"""Name and one line of every command."""
 
 
 class _Commands(click.Group):
@@ -41,7 +41,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"batch.cli.{cmd_name}").command
+        module = "sandbox" if cmd_name == "sandbox" else "commands"
+        command = getattr(import_module(f"batch.cli.{module}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
 
@@ -92,14 +93,14 @@ def main() -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Run one command, tell how it ended to whom it concerns, and return its exit code."""
-    audience = Audience()
+    observers = Observers()
     try:
-        code, title, text = _run(arguments, audience)
+        code, title, text = _run(arguments, observers)
         outlast_signals()
     except KeyboardInterrupt as late:  # while it was found out what to say
         outlast_signals()
         code = 128 + number_of(late)
-        title, text = audience.title(code), f"interrupted by {number_of(late).name}"
+        title, text = observers.title(code), f"interrupted by {number_of(late).name}"
     warnings: list[str] = []
     if is_watched():
         said = [text]
@@ -107,17 +108,17 @@ def run_command(arguments: list[str]) -> int:
         # A mail has no screen around it: it has to say by itself what has become of the run. And
         # nobody may read it: then those who are told must not wait for it.
         said = [title, text]
-        audience.tell(code, title, text, warnings.append)
+        observers.notify(code, title, text, warnings.append)
     for each in filter(None, said):
         say(each)
     if is_watched():
-        audience.tell(code, title, text, warnings.append)
+        observers.notify(code, title, text, warnings.append)
     for each in warnings:
         say(each)
     return code
 
 
-def _run(arguments: list[str], audience: Audience) -> tuple[int, str, str]:
+def _run(arguments: list[str], observers: Observers) -> tuple[int, str, str]:
     """Run one command.
 
     Returns:
@@ -126,7 +127,7 @@ def _run(arguments: list[str], audience: Audience) -> tuple[int, str, str]:
     """
     try:
         admit_signals()
-        code = cli.main(arguments, prog_name="bulk-revoke", standalone_mode=False, obj=audience)
+        code = cli.main(arguments, prog_name="bulk-revoke", standalone_mode=False, obj=observers)
         failed = (code, "") if isinstance(code, int) else (0, "")
     except click.ClickException as usage:
         shown = io.StringIO()
@@ -136,31 +137,31 @@ def _run(arguments: list[str], audience: Audience) -> tuple[int, str, str]:
         hint = f"\nhint: {error.hint}" if error.hint else ""
         failed = error.exit_code, f"error: {error.message}{hint}"
     except (click.Abort, KeyboardInterrupt) as ended:
-        failed = _interrupted(ended.__cause__ or ended, audience)
+        failed = _interrupted(ended.__cause__ or ended, observers)
     except OSError as cause:  # standard output is gone or full
         failed = 3, f"error: {cause.strerror}"
     except Exception as bug:  # noqa: BLE001 - the last resort of a command line
-        failed = _bug(bug, audience)
+        failed = _bug(bug, observers)
     code, text = failed
-    if text and audience.following and code not in {2, 4}:
-        text += f"\nagain:   {audience.following}"
-    return code, audience.title(code) if text else "", audience.redact(text)
+    if text and observers.resume_command and code not in {2, 4}:
+        text += f"\nagain:   {observers.resume_command}"
+    return code, observers.title(code) if text else "", observers.redact(text)
 
 
-def _interrupted(cause: BaseException, audience: Audience) -> tuple[int, str]:
+def _interrupted(cause: BaseException, observers: Observers) -> tuple[int, str]:
     if not isinstance(cause, KeyboardInterrupt):  # click takes any EOFError for one
-        return _bug(cause, audience)
-    if audience.report is not None:
-        return audience.report.summary.exit_code, ""
+        return _bug(cause, observers)
+    if observers.report is not None:
+        return observers.report.summary.exit_code, ""
     number = number_of(cause)
     text = f"interrupted by {number.name}: nothing was sent"
     return 128 + number, f"\n{text}" if is_watched() else text  # behind the ^C
 
 
-def _bug(bug: BaseException, audience: Audience) -> tuple[int, str]:
+def _bug(bug: BaseException, observers: Observers) -> tuple[int, str]:
     import traceback  # noqa: PLC0415 - a tenth of the time that --help takes
 
-    say(audience.redact("".join(traceback.format_exception(bug))))
+    say(observers.redact("".join(traceback.format_exception(bug))))
     return 3, (
         f"error: a bug in bulk-revoke {__version__}: {type(bug).__name__}: {bug}\n"
         "hint: the results file, if there is one, says what was sent."

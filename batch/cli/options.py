@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from batch.cli.grouped import GroupedOption
+from batch.cli.help import GroupedOption
 from batch.cli.profile import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 SAAS = "https://api.cryptlex.com/v3"
-"""As in `batch.address`, which takes longer to import than this page to show."""
+"""As in `batch.api.base_url`, which takes longer to import than this page to show."""
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batch.cli.audience import NOTIFY
-from batch.cli.grouped import GroupedOption
+from batch.cli.help import GroupedOption
+from batch.cli.precedence import NOTIFY
 from batch.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
 
 LARGEST = 1 << 20
 """Bytes of a profile that are read; a device would never end."""

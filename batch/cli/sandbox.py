@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batch.cli.libraries import check_key_log
 from batch.errors import ConfigError, ResultsError
+from batch.host.process import check_key_log
 
 if TYPE_CHECKING:
     from batch.sandbox import Account, Sandbox
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Makes account and faults repeatable.",
 )
-def command(
+def sandbox(
     port: int, licenses: str, write: str | None, rate: str, latency: str, faults: str, seed: int
 ) -> int:
     """Run a license API on 127.0.0.1 that behaves as the Cryptlex Web API does.
@@ -115,12 +115,12 @@ async def _serve(sandbox: Sandbox) -> None:
 
 
 def _account(licenses: str, seed: int) -> Account:
-    from batch import source  # noqa: PLC0415
+    from batch.input.listing import read_listing  # noqa: PLC0415
     from batch.sandbox import Account  # noqa: PLC0415
 
     if licenses.isascii() and licenses.isdigit():
         return Account.generate(int(licenses), seed=seed)
-    listing = source.read(licenses, skip_invalid=True)
+    listing = read_listing(licenses, skip_invalid=True)
     entries = (entry for entry in range(len(listing)) if entry not in listing.invalid)
     return Account.holding((listing.license_id(entry) for entry in entries), seed=seed)
 

@@ -25,12 +25,10 @@ The modules, in the order a request meets them:
         assert sandbox.revoked[license_id]
 """
 
-from batch.sandbox.account import Account
+from batch.sandbox.account import PRODUCTS, Account, SandboxLicense
 from batch.sandbox.faults import FAULTS, SURVIVABLE, Fault, http_date
-from batch.sandbox.license import PRODUCTS, SandboxLicense
 from batch.sandbox.limiter import FixedWindow, Limiter, Verdict
-from batch.sandbox.log import Entry, Log
-from batch.sandbox.server import TOKEN, Sandbox
+from batch.sandbox.server import TOKEN, Entry, Log, Sandbox
 
 __all__ = [
     "FAULTS",

@@ -13,13 +13,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from functools import partial
-from typing import Any
+from hashlib import blake2b
+from struct import unpack
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from batch.sandbox.api import error, success
 from batch.sandbox.limiter import quota_exceeded
-from batch.sandbox.message import Reply
+from batch.sandbox.message import OPERATIONS, Reply
 from batch.sandbox.wire import Wire
 
 Reshape = Callable[[Reply], Reply]
@@ -210,3 +212,125 @@ def fault(kind: str | int) -> Fault:
 def http_date(seconds: float) -> str:
     """Seconds since 1970 as an HTTP-date, the other form of ``Retry-After`` (RFC 9110)."""
     return formatdate(seconds, usegmt=True)
+
+
+class Draw(NamedTuple):
+    """The numbers drawn for one request, each from 0 to below 1.
+
+    Attributes:
+        fault: Whether it goes wrong.
+        kind: In which way.
+        there: How long the request is on its way.
+        back: How long the answer is.
+    """
+
+    fault: float
+    kind: float
+    there: float
+    back: float
+
+
+NO_DRAW = Draw(1.0, 0.0, 0.0, 0.0)
+"""For a sandbox in which nothing is left to chance."""
+
+
+class Chance:
+    """Draws by (seed, method, target, how many such requests came before).
+
+    Concurrency changes the order of arrivals and therefore must not change a draw.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._seen: dict[tuple[str, str], int] = {}
+
+    def draw(self, method: str, target: str) -> Draw:
+        """The numbers for the next request with this method and target."""
+        nth = self._seen.get((method, target), 0)
+        self._seen[method, target] = nth + 1
+        key = f"{self._seed} {method} {target} {nth}".encode()
+        return Draw(*(n / 2**32 for n in unpack("<4I", blake2b(key, digest_size=16).digest())))
+
+
+class Order(NamedTuple):
+    """A fault, as one request meets it.
+
+    Attributes:
+        name: Its name, for the log.
+        fault: What it does.
+        headers: Header fields of the answer.
+    """
+
+    name: str
+    fault: Fault
+    headers: dict[str, str]
+
+
+NO_ORDER = Order("", NO_FAULT, {})
+"""For a request that nothing is to happen to."""
+
+
+def order(kind: str | int, retry_after: int | str | None = None) -> Order:
+    """Order a fault.
+
+    Args:
+        kind: Its name, or an HTTP status.
+        retry_after: Whole seconds, or an HTTP-date, for the header ``Retry-After``.
+
+    Raises:
+        ValueError: There is no such fault.
+    """
+    found = fault(kind)
+    headers = found.headers
+    if retry_after is not None:
+        headers = headers | {"Retry-After": str(retry_after)}
+    return Order(str(kind), found, headers)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """An order with the number of requests that it still is for; None for any number."""
+
+    order: Order
+    times: int | None
+
+
+class Script:
+    """Orders by operation and license; the oldest order that still stands is met first.
+
+    Operations are ``PATCH`` and ``GET`` (of one license), ``LIST``, ``STATUS``, ``OTHER``, and
+    ``*`` for all of them. An order for a certain license comes before one for any.
+    """
+
+    def __init__(self) -> None:
+        self._standing: dict[tuple[str, str], list[_Standing]] = {}
+
+    def add(self, target: str, what: Order, *, times: int | None, on: str) -> None:
+        """Order a fault for the next ``times`` requests to ``target``; an empty one means any.
+
+        Raises:
+            ValueError: There is no such operation, or ``times`` is below 1.
+        """
+        if on != "*" and on not in OPERATIONS:
+            raise ValueError(f"no such operation: {on!r}; use *, {', '.join(OPERATIONS)}")
+        if times is not None and times < 1:
+            raise ValueError(f"times must be 1 or more, or None for always, not {times}")
+        self._standing.setdefault((on, target), []).append(_Standing(what, times))
+
+    def clear(self) -> None:
+        """Drop every order."""
+        self._standing.clear()
+
+    def next(self, operation: str, target: str) -> Order | None:
+        """The order that this request meets, or None; it is used up by that."""
+        if not self._standing:
+            return None
+        for place in ((operation, target), ("*", target), (operation, ""), ("*", "")):
+            if queue := self._standing.get(place):
+                first = queue[0]
+                if first.times is not None:
+                    first.times -= 1
+                    if first.times == 0:
+                        del queue[0]
+                return first.order
+        return None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from batch.sandbox.license import SandboxLicense, timestamp
+from batch.sandbox.account import SandboxLicense, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
 
 JSON = "application/json; charset=utf-8"
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from batch.sandbox.message import Reply
 
+
 PIECE = 64
 """Bytes of a dripping body that are sent at a time."""
 

@@ -14,18 +14,18 @@ from benchmarks.peers import BODY, HEADERS, arguments, tell
 
 async def main() -> None:
     urls, (most,) = arguments()
-    statuses: Counter[int] = Counter()
+    row_results: Counter[int] = Counter()
     semaphore = asyncio.Semaphore(int(most))
 
     async def revoke(url: str) -> None:
         async with semaphore, session.patch(url, data=BODY) as response:
             await response.read()
-            statuses[response.status] += 1
+            row_results[response.status] += 1
 
     async with aiohttp.ClientSession(headers=HEADERS) as session:
         started = time.perf_counter()
         await asyncio.gather(*map(revoke, urls))
-        tell(time.perf_counter() - started, statuses)
+        tell(time.perf_counter() - started, row_results)
 
 
 if __name__ == "__main__":

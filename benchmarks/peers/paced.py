@@ -59,12 +59,12 @@ LIMITERS = {
 async def main() -> None:
     urls, (name,) = arguments()
     wait = LIMITERS[name]()
-    statuses: Counter[int] = Counter()
+    row_results: Counter[int] = Counter()
 
     async def revoke(url: str) -> None:
         async with session.patch(url, data=BODY) as response:
             await response.read()
-            statuses[response.status] += 1
+            row_results[response.status] += 1
 
     async with (
         aiohttp.ClientSession(headers=HEADERS) as session,
@@ -74,7 +74,7 @@ async def main() -> None:
         for url in urls:
             await wait()
             tasks.create_task(revoke(url))
-    tell(time.perf_counter() - started, statuses)
+    tell(time.perf_counter() - started, row_results)
 
 
 if __name__ == "__main__":

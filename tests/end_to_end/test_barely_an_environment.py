@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.manifest import path_for
-from batch.text import counted
+from batch.formatting import counted
+from batch.results.manifest import manifest_path
 from tests.end_to_end.conftest import ROOT, TOKEN, Command, overheard, wait_until
 from tests.end_to_end.test_run import table
 from tests.end_to_end.test_together import patched, side_by_side, unasked
@@ -296,7 +296,7 @@ def remounting() -> tuple[str, ...]:
 
 
 @dataclass
-class Run:
+class Runner:
     """A command in its directory, under some condition.
 
     Attributes:
@@ -370,12 +370,12 @@ class Run:
         return {name for name in names if not re.fullmatch(r"bulk-revoke-\w+\.lock", name)}
 
 
-def prepared(command: Command, name: str, condition: Condition, ids: Sequence[str]) -> Run:
+def prepared(command: Command, name: str, condition: Condition, ids: Sequence[str]) -> Runner:
     """A directory with a list and a token, which belong to whoever will run the command."""
     if condition.is_somebody:
         needed()  # else this is skipped
     own = command.within(name)
-    run = Run(condition, own, nameless() if condition.is_somebody else os.geteuid())
+    run = Runner(condition, own, nameless() if condition.is_somebody else os.geteuid())
     lines = [f"{CARRIED},{COLUMN}", *(f'"{NAME}",{license_id}' for license_id in ids)]
     (own.home / LIST).write_text("\n".join(lines) + "\n", encoding="utf-8")
     (own.home / "token").write_text(TOKEN)
@@ -395,7 +395,7 @@ def ended(process: subprocess.Popen[str], timeout: float = 60) -> tuple[str, str
         raise AssertionError(process.communicate()) from None
 
 
-def interrupt(run: Run, process: subprocess.Popen[str], sandbox: Sandbox) -> None:
+def interrupt(run: Runner, process: subprocess.Popen[str], sandbox: Sandbox) -> None:
     """End a run in its middle; a SIGHUP comes first, where it is ignored."""
     wait_until(lambda: len(patched(sandbox)) >= 3 or process.poll() is not None)
     if IGNORED.format("SIGHUP") in run.condition.before:
@@ -406,7 +406,7 @@ def interrupt(run: Run, process: subprocess.Popen[str], sandbox: Sandbox) -> Non
 # --- how it ends ---
 
 
-def assert_ended(run: Run, ending: Ending, sandbox: Sandbox) -> None:
+def assert_ended(run: Runner, ending: Ending, sandbox: Sandbox) -> None:
     """Server, results, manifest and directory are as the exit code says."""
     really = revoked(sandbox)
     assert sorted(patched(sandbox)) == sorted(really), "each is sent once"
@@ -414,7 +414,7 @@ def assert_ended(run: Run, ending: Ending, sandbox: Sandbox) -> None:
         assert not really
         assert run.left() == set()
         return
-    assert run.left() == {RESULTS, path_for(run.results).name}
+    assert run.left() == {RESULTS, manifest_path(run.results).name}
     rows = table(run.results)
     assert [row["license_id"] for row in rows] == ending.listed
     assert {row["license_id"] for row in rows if row["outcome"] == "revoked"} == really
@@ -425,17 +425,17 @@ def assert_ended(run: Run, ending: Ending, sandbox: Sandbox) -> None:
         assert outcomes.keys() == {"revoked", "not_attempted"}
     else:
         assert outcomes == Counter(revoked=ending.licenses) + Counter(not_found=ending.strangers)
-    paper = json.loads(path_for(run.results).read_text(encoding="utf-8"))
-    assert (paper["user"], paper["reason"]) == (run.user, REASON)
-    assert paper["input"]["path"] == str(run.home / LIST)
-    assert paper["results"]["sha256"] == hashlib.sha256(run.results.read_bytes()).hexdigest()
-    (session,) = paper["sessions"]
+    manifest = json.loads(manifest_path(run.results).read_text(encoding="utf-8"))
+    assert (manifest["user"], manifest["reason"]) == (run.user, REASON)
+    assert manifest["input"]["path"] == str(run.home / LIST)
+    assert manifest["results"]["sha256"] == hashlib.sha256(run.results.read_bytes()).hexdigest()
+    (session,) = manifest["sessions"]
     assert (session["exit_code"], session["counts"]) == (ending.code, outcomes)
-    for path in (run.results, path_for(run.results)):
+    for path in (run.results, manifest_path(run.results)):
         assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~run.condition.umask
 
 
-def assert_said(run: Run, ending: Ending, out: str, err: str) -> None:
+def assert_said(run: Runner, ending: Ending, out: str, err: str) -> None:
     """One block that says it, and nothing else; at exit code 0 not even that."""
     lines = err.splitlines()
     foreign = [line for line in lines if not ANY_LINE.match(line)]
@@ -509,7 +509,7 @@ def test_a_run_ends_as_it_does_anywhere_where_all_of_that_comes_together(
 # --- what only one of them brings about ---
 
 
-def refused(run: Run, *arguments: str | Path) -> str:
+def refused(run: Runner, *arguments: str | Path) -> str:
     """Run a command that is refused before it has sent anything, and return what it says."""
     with overheard(SUCCEEDS.ids) as sandbox:
         process = run.start(*arguments, *run.options(sandbox))
@@ -582,7 +582,7 @@ def test_a_working_directory_that_goes_away_meanwhile_is_not_missed(place: Comma
 def test_who_does_not_read_holds_up_nothing_but_the_last_words(place: Command) -> None:
     def unread(ending: Ending) -> None:
         run = prepared(place, str(ending.code), Condition(FULL), ending.listed)
-        paper = path_for(run.results)
+        manifest = manifest_path(run.results)
         with overheard(ending.ids, latency=(ending.latency, ending.latency)) as sandbox:
             process = run.start(*run.listing(sandbox), *ending.options)
             if ending.code == 143:
@@ -590,7 +590,9 @@ def test_who_does_not_read_holds_up_nothing_but_the_last_words(place: Command) -
             if ending.code == 2:
                 wait_until(lambda: sandbox.requests)
             else:
-                wait_until(lambda: paper.exists() and '"exit_code": null' not in paper.read_text())
+                wait_until(
+                    lambda: manifest.exists() and '"exit_code": null' not in manifest.read_text()
+                )
                 assert_ended(run, ending, sandbox)
             if ending.code == 0:
                 assert process.wait(timeout=20) == 0

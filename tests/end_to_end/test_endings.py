@@ -37,15 +37,15 @@ MAILS = ROOT / "tests" / "mails"
 
 LATE = {
     "when it is told": """
-from batch.cli.audience import Audience as place
-name = "tell"
+from batch.reporting.observers import Observers as place
+name = "notify"
 """,
     "when its results are in order": """
-from batch.closing import Closing as place
+from batch.job.finish import Finish as place
 name = "close"
 """,
     "when its lock is given back": """
-from batch.session import Session as place
+from batch.job.runner import Session as place
 name = "leave"
 """,
 }
@@ -62,10 +62,10 @@ setattr(place, name, then)
 """
 
 BUG = """
-from batch.job import Job
+from batch.job.executor import Executor
 async def run(*_):
     raise RuntimeError("the moon is full")
-Job.run = run
+Executor.run = run
 """
 
 
@@ -286,8 +286,8 @@ def test_exit_3_a_bug(night: Night) -> None:
     ended = night.run(before=BUG)
 
     check(ended, "3-bug", code=3, kind="failure")
-    paper = json.loads((night.command.home / "licenses.results.csv.run.json").read_text())
-    [session] = paper["sessions"]
+    manifest = json.loads((night.command.home / "licenses.results.csv.run.json").read_text())
+    [session] = manifest["sessions"]
     assert session["exit_code"] == 3
     assert session["finished_at"]
     assert session["stopped"] == "a bug: RuntimeError: the moon is full"

@@ -9,9 +9,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from batch.client import filter_query
-from batch.keys import LONGEST_QUERY, KeyLookup, batches
-from batch.source.keys import LONGEST_KEY
+from batch.api.client import filter_query
+from batch.input.identifiers import LONGEST_KEY
+from batch.job.key_lookup import LONGEST_QUERY, KeyLookup, batches
 from benchmarks.servers import free_port, haproxy, listening
 from tests.end_to_end.conftest import TOKEN, Command, serving
 from tests.end_to_end.test_run import write

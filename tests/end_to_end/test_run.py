@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.columns import COLUMNS
+from batch.model import COLUMNS
 from tests.end_to_end.conftest import TOKEN, Command, environment, serving
 from tests.harness import some_ids
 
@@ -59,12 +59,12 @@ def test_every_license_of_a_list_is_revoked_and_accounted_for(
     assert (summary["rows"], summary["licenses"]) == (42, 41)
     # A page of the account, a look at the license that is not on it, and the rest are PATCHes.
     assert (summary["patches"], summary["requests"]) == (40, 42)
-    paper = json.loads((tmp_path / "list.results.csv.run.json").read_text())
-    assert paper["reason"] == "ticket 42"
-    assert paper["input"]["sha256"] == hashlib.sha256(listed.read_bytes()).hexdigest()
+    manifest = json.loads((tmp_path / "list.results.csv.run.json").read_text())
+    assert manifest["reason"] == "ticket 42"
+    assert manifest["input"]["sha256"] == hashlib.sha256(listed.read_bytes()).hexdigest()
     results = (tmp_path / "list.results.csv").read_bytes()
-    assert paper["results"]["sha256"] == hashlib.sha256(results).hexdigest()
-    assert paper["sessions"][0]["exit_code"] == 1
+    assert manifest["results"]["sha256"] == hashlib.sha256(results).hexdigest()
+    assert manifest["sessions"][0]["exit_code"] == 1
     assert TOKEN not in done.stderr + (tmp_path / "list.results.csv.run.json").read_text()
 
 

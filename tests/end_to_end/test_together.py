@@ -102,10 +102,10 @@ def at_once(command: Command, number: int) -> None:
     codes = [run.returncode for run in runs]
     assert sorted(codes) == [4] * (number - 1) + [143], ends
     first = codes.index(143)
-    paper = json.loads((command.home / f"{first}.results.csv.run.json").read_text())
+    manifest = json.loads((command.home / f"{first}.results.csv.run.json").read_text())
     for code, end in zip(codes, ends, strict=True):
         if code == 4:
-            assert f": run {paper['run_id']} by " in end
+            assert f": run {manifest['run_id']} by " in end
             assert f", process {runs[first].pid}, since " in end
             assert "hint: --wait waits" in end
     assert set(patched(sandbox)) <= set(ids[first])

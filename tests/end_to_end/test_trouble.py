@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch import lock
+from batch.host import lock
 from tests.end_to_end.conftest import Command, overheard, serving, wait_until
 from tests.end_to_end.test_run import table, write
 from tests.end_to_end.test_together import LATENCY, at, patched, said, side_by_side, unasked

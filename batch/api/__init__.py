@@ -1,0 +1,1 @@
+"""One paced, retried, believed request."""

@@ -1,0 +1,288 @@
+"""The Cryptlex Web API: one request in, one license or one error out.
+
+Nothing is retried here, and nothing leaves except through the rate limiter: one call is at most one
+request. Facts: Cryptlex Web API v3 documentation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from batch import __version__
+from batch.api.base_url import proxy_for
+from batch.api.responses import LICENSE_ID, confirmed, license_from, page_from
+from batch.api.transport import (
+    Attempt,
+    Deadlines,
+    MarkingConnector,
+    failure_of,
+    read_body,
+    send_once,
+    tls_context,
+    under_way,
+)
+from batch.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from batch.api.rate_limiter import RateLimiter
+    from batch.model import License, Page
+
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 1 << 20
+"""Bytes of a body about one license that are read at most; a license is about one thousand."""
+
+LARGEST_PAGE = 16 << 20
+"""The same for a page of licenses."""
+
+PAGE_SIZE = 100
+"""Licenses on a page: the most that is safe to ask for (Cryptlex Web API, "Pagination")."""
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class _Parse(Protocol[_T_co]):
+    """Makes of status, headers and body what was asked for, or raises an ApiError."""
+
+    def __call__(self, status: int, headers: Mapping[str, str], body: bytes, /) -> _T_co: ...
+
+
+_BODIES = {
+    wanted: aiohttp.BytesPayload(body, content_type="application/json")
+    for wanted, body in ((True, b'{"revoked": true}'), (False, b'{"revoked": false}'))
+}
+
+
+class CryptlexClient:
+    """Speaks to one installation of the API with one token; an asynchronous context manager.
+
+    Args:
+        base_url: Up to and including the version, without a slash at the end.
+        token: Access token with the scope ``license:write``.
+        rate_limiter: What every request waits for.
+        timeout: Seconds for one attempt, from the connection to the last byte.
+        connections: Most connections that are open at a time.
+        ca_file: PEM file of the authorities to trust instead of the system's.
+
+    Attributes:
+        patches: PATCH requests sent so far.
+
+    Raises:
+        ConfigError: The CA file, or the proxy that the environment names, cannot be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        rate_limiter: RateLimiter,
+        *,
+        timeout: float = 30.0,
+        connections: int = 32,
+        ca_file: str | None = None,
+    ) -> None:
+        self.patches = 0
+        self._licenses = URL(f"{base_url}/licenses", encoded=True)
+        self._rate_limiter = rate_limiter
+        self._timeout = timeout
+        self._connections = connections
+        self._tls = tls_context(ca_file)
+        self._proxy = proxy_for(base_url)
+        secret = {"Authorization": f"Bearer {token}"}
+        public = {"Accept": "application/json", "User-Agent": f"bulk-revoke/{__version__}"}
+        # A proxy is sent the headers of the session as well, so the token is not among them then.
+        self._headers = public if self._proxy else public | secret
+        self._own_headers = secret if self._proxy else None
+
+    async def __aenter__(self) -> Self:
+        self._deadlines = Deadlines(self._timeout)
+        self._session = aiohttp.ClientSession(
+            connector=MarkingConnector(limit=self._connections, ssl=self._tls),
+            headers=self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(),  # none of its own
+            proxy=self._proxy,
+            trust_env=False,  # it would read ~/.netrc, and send loopback through a proxy
+            middlewares=(send_once,),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._deadlines.close()
+        await self._session.close()
+
+    async def set_revoked(self, license_id: str, revoked: bool) -> None:
+        """Set ``revoked``, and return once the server has described the license so.
+
+        Safe to repeat: setting the same value twice changes nothing.
+
+        Raises:
+            TransientError: No usable answer, 429 or 5xx. The change may have been made.
+            UnconfirmedError: A success that does not confirm this value for this license.
+            RejectedError: The server refused this license; asking again is pointless.
+            AccessError: The token is not accepted; so will every other request be.
+        """
+        await self._request(
+            "PATCH",
+            self._url(license_id),
+            license_id,
+            partial(confirmed, license_id=license_id, wanted=revoked),
+            body=_BODIES[revoked],
+        )
+
+    async def get(self, license_id: str) -> License:
+        """Read one license; errors as in `set_revoked`, nothing is changed."""
+        parse = partial(license_from, license_id=license_id)
+        return await self._request("GET", self._url(license_id), license_id, parse)
+
+    async def list(self, filters: Mapping[str, Sequence[str]], *, page: int = 1) -> Page:
+        """Read one page of the licenses that meet all filters, `PAGE_SIZE` at most.
+
+        Args:
+            filters: Name, with its operator in brackets, to values; none at all means every
+                license of the account.
+            page: Counted from 1.
+
+        Raises:
+            ValueError: A filter is empty, or would be read as several values. The API ignores an
+                empty one and returns every license: such a request is never sent.
+            TransientError: No usable answer, 429 or 5xx.
+            RejectedError: The server refused the list.
+            AccessError: The token is not accepted; so will every other request be.
+        """
+        return await self._request(
+            "GET",
+            URL(
+                f"{self._licenses}?page={page}&limit={PAGE_SIZE}{filter_query(filters)}",
+                encoded=True,
+            ),
+            "list of licenses",
+            page_from,
+            most=LARGEST_PAGE,
+        )
+
+    def _url(self, license_id: str) -> URL:
+        if not LICENSE_ID.fullmatch(license_id):
+            # Anything else could leave its path segment: the URL type folds ".." by itself.
+            raise ValueError(f"not a license ID: {license_id!r}")
+        # A whole URL would be parsed again for each license.
+        return self._licenses.with_path(f"{self._licenses.raw_path}/{license_id}", encoded=True)
+
+    async def _request(
+        self,
+        method: str,
+        url: URL,
+        target: str,
+        parse: _Parse[_T],
+        *,
+        body: aiohttp.BytesPayload | None = None,
+        most: int = LARGEST_BODY,
+    ) -> _T:
+        sent = await self._rate_limiter.acquire()
+        self.patches += method == "PATCH"
+        started = time.perf_counter()
+        attempt = Attempt()
+        under_way.set(attempt)
+        self._deadlines.begin()
+        try:
+            response = await self._session.request(
+                method,
+                url,
+                data=body,
+                headers=self._own_headers,
+                allow_redirects=False,
+            )
+            try:
+                attempt.status = response.status
+                answer = await read_body(response, most)
+            except BaseException:
+                response.close()
+                raise
+            found = parse(response.status, response.headers, answer)
+        except ApiError as error:
+            error.sent = sent
+            self._log(method, target, started, attempt.status, error)
+            raise
+        except (aiohttp.ClientError, OSError, asyncio.CancelledError) as cause:
+            if isinstance(cause, asyncio.CancelledError):
+                if not self._deadlines.is_over():
+                    raise
+                cause = TimeoutError()
+            failure = failure_of(cause, attempt)
+            failure.sent = sent
+            self._log(method, target, started, attempt.status, failure)
+            raise failure from None  # the cause may name the proxy with its password
+        finally:
+            self._deadlines.end()
+            self._rate_limiter.release()
+        self._log(method, target, started, attempt.status, None)
+        return found
+
+    def _log(
+        self,
+        method: str,
+        target: str,
+        started: float,
+        status: int | None,
+        error: ApiError | None,
+    ) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "%s %s: %s",
+                method,
+                target,
+                # An answer may hold a license key, and a log must not: its code is enough.
+                error.message if error and status is None else f"HTTP {status}",
+                extra={
+                    "event": "attempt",
+                    "method": method,
+                    "license_id": target if LICENSE_ID.fullmatch(target) else None,
+                    "http_status": status,
+                    "error_code": error.code if error else None,
+                    "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+                },
+            )
+
+
+def filter_query(filters: Mapping[str, Sequence[str]]) -> str:
+    """The filters of a list as they stand in its URL, each with ``&`` before it.
+
+    Raises:
+        ValueError: A filter is empty or has no name, so that it would match every license; or its
+            operator would read other values than these.
+    """
+    parts = []
+    for name, values in filters.items():
+        if not name.strip() or not values or not all(map(_says_something, values)):
+            raise ValueError(f"the filter {name} is empty: it would match every license")
+        if name.lower().endswith(("[in]", "[nin]")):
+            if any("," in value for value in values):
+                raise ValueError(f"a value of the filter {name} holds a comma")
+        elif len(values) > 1:
+            raise ValueError(f"the filter {name} takes one value, not {len(values)}")
+        spelled = ",".join(quote(value, safe="") for value in values)
+        parts.append(f"&{quote(name, safe='')}={spelled}")
+    return "".join(parts)
+
+
+def _says_something(value: str) -> bool:
+    """Whether anything is left of a value once commas and white space count as nothing."""
+    return bool(value.replace(",", " ").strip())

@@ -1,0 +1,195 @@
+"""Pacing: the one rate limiter that every request of the process goes through.
+
+The API admits 50 requests in any window of 5 seconds for an IP address and may blacklist an
+address that exceeds it (Cryptlex, "Rate limits"). What counts is when a request *arrives*, which
+the sender cannot know; it only knows that the arrival lies between sending and response. So a slot
+is held from before the request until a whole period after its response: whatever the network does,
+no window sees more arrivals than there are slots. docs/architecture.md has the argument and the
+measurements.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch.host.clock import Clock
+
+
+MARGIN = 0.05
+"""Seconds added to the period before a slot is used again, for clocks that disagree."""
+
+RECOVERY = 30.0
+"""Seconds without a 429 after which a lowered limit comes back by one."""
+
+
+def least_seconds(limit: int | None, period: float, requests: int) -> float:
+    """Return the shortest time in which so many requests can be sent, were all answers instant."""
+    if limit is None:
+        return 0.0
+    return max(0, requests - 1) * (period + MARGIN) / limit
+
+
+class RateLimiter:
+    """At most ``limit`` requests in any window of ``period`` seconds, as the server sees them.
+
+    Take a slot with `acquire` before a request and give it back with `release` once its response
+    was read or its connection was closed; first come, first served. A slot that is never given
+    back is lost for good.
+
+    Attributes:
+        requests: Slots taken so far: requests sent.
+        waiting: Tasks that wait for a slot; cancelling one costs no slot.
+        limit: Requests in a window now, or None for no limit; lowered by `throttled`.
+        period: Length of the window in seconds.
+    """
+
+    def __init__(
+        self,
+        limit: int | None,
+        period: float,
+        clock: Clock,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.requests = 0
+        self.waiting: set[asyncio.Task[Any]] = set()
+        self.limit = limit
+        self.period = period
+        self._ceiling = limit
+        self._clock = clock
+        self._jitter = jitter
+        self._turn = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._in_flight = 0
+        self._cooling: deque[float] = deque()
+        self._last_sent = -math.inf
+        self._paused_until = -math.inf
+        self._backed_off = -math.inf
+        self._limit_changed = -math.inf
+        self._single = False
+
+    async def acquire(self) -> float:
+        """Wait for a slot and return the moment of sending, on the rate limiter's clock."""
+        if self.limit is None and self._wait(now := self._clock.now()) <= 0:
+            return self._take(now)
+        task = asyncio.current_task()
+        assert task is not None
+        self.waiting.add(task)
+        try:
+            async with self._turn:
+                while (wait := self._wait(now := self._clock.now())) > 0:
+                    if wait == math.inf:
+                        self._changed.clear()
+                        await self._changed.wait()
+                    else:
+                        await self._clock.sleep(wait)
+                return self._take(now)
+        finally:
+            self.waiting.discard(task)
+
+    def release(self) -> None:
+        """Give a slot back; it can be taken again a period from now."""
+        self._in_flight -= 1
+        if self.limit is not None:
+            self._cooling.append(self._clock.now() + self.period + MARGIN)
+        self._changed.set()
+
+    def pause(self, seconds: float) -> float:
+        """Hold everybody back for so many seconds from now, unless they already are for longer.
+
+        Returns:
+            The seconds by which that prolongs the time in which nothing is sent.
+        """
+        until = max(self._paused_until, self._clock.now() + seconds)
+        prolonged = until - max(self._paused_until, self._clock.now())
+        self._paused_until = until
+        return prolonged
+
+    def quiet(self) -> float:
+        """Seconds from now in which nobody else may send, if nothing more is sent here."""
+        paused = max(0.0, self._paused_until - self._clock.now())
+        return paused if self.limit is None else max(paused, self.period + MARGIN)
+
+    def one_at_a_time(self, single: bool) -> None:
+        """Let only one request be in flight, or any number again."""
+        self._single = single
+        self._changed.set()
+
+    def back_off(self, sent: float, retry_after: float) -> float:
+        """Pause for everybody, once for all answers of a burst that ask for it.
+
+        Args:
+            sent: What `acquire` returned for the request that was answered so.
+            retry_after: Seconds the server asks for, rounded by it to the nearest whole one.
+
+        Returns:
+            The seconds by which that prolongs the time in which nothing is sent.
+        """
+        if sent <= self._backed_off:
+            return self.pause(retry_after)
+        self._backed_off = self._clock.now()
+        return self.pause(max(retry_after, self.period) + 0.5 + self._jitter())
+
+    def throttled(
+        self, sent: float, retry_after: float, admitted: tuple[int, float] | None = None
+    ) -> float:
+        """React to a 429: `back_off`, and lower the limit once for all 429s of a burst.
+
+        Args:
+            sent: As for `back_off`.
+            retry_after: As for `back_off`.
+            admitted: Requests and seconds that the server says it admits, where it says so.
+
+        Returns:
+            As `back_off`.
+        """
+        if sent > self._backed_off:
+            self._lower(admitted)
+        return self.back_off(sent, retry_after)
+
+    def _lower(self, admitted: tuple[int, float] | None) -> None:
+        self._limit_changed = self._clock.now()
+        rate = math.inf if self.limit is None else self.limit / self.period
+        if admitted and admitted[0] / admitted[1] < rate:
+            self.limit, self.period = admitted
+            self._ceiling = self.limit
+        elif self.limit is not None:
+            # Someone else behind this address uses the rest of what is admitted.
+            self.limit = max(1, self.limit * 3 // 4)
+
+    def _take(self, now: float) -> float:
+        self.requests += 1
+        self._in_flight += 1
+        self._last_sent = now
+        return now
+
+    def _wait(self, now: float) -> float:
+        """Seconds until the next request may go; infinite if that takes a release first."""
+        if self._single and self._in_flight:
+            return math.inf
+        wait = self._paused_until - now
+        if self.limit is None:
+            return wait
+        self._recover(now)
+        while self._cooling and self._cooling[0] <= now:
+            self._cooling.popleft()
+        missing = self._in_flight + len(self._cooling) - self.limit
+        if missing >= len(self._cooling):
+            return math.inf
+        if missing >= 0:
+            wait = max(wait, self._cooling[missing] - now)
+        return max(wait, self._last_sent + self.period / self.limit - now)
+
+    def _recover(self, now: float) -> None:
+        if self.limit is None or self._ceiling is None:
+            return
+        while self.limit < self._ceiling and now - self._limit_changed >= RECOVERY:
+            self.limit += 1
+            self._limit_changed += RECOVERY

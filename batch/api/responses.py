@@ -1,0 +1,264 @@
+"""What an answer of the API means: pure, from status, headers and body to a license or an error.
+
+Facts: Cryptlex Web API documentation ("Errors", "Rate limits"); the wording of a 429 is that of
+the .NET middleware AspNetCoreRateLimit. A status is never believed without its body: proxies,
+portals and maintenance pages answer with 200 as well.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+
+from batch.errors import (
+    AccessError,
+    RejectedError,
+    ThrottledError,
+    TransientError,
+    UnconfirmedError,
+    not_the_api,
+)
+from batch.formatting import escaped
+from batch.model import License, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from batch.errors import ApiError
+
+
+loads: Callable[[bytes], Any]
+try:
+    from orjson import loads
+except ImportError:
+    from json import loads
+
+_ADMITTED = re.compile(rb"maximum admitted (\d{1,9}) per (\d{1,9})\s*([smhd])", re.IGNORECASE)
+_UNITS = {b"s": 1, b"m": 60, b"h": 3600, b"d": 86400}
+
+LICENSE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A license ID in canonical form: what may stand in a path."""
+
+_AGAIN = frozenset({408, 425})
+"""The 4xx answers that are about the moment and not about the license (RFC 9110, RFC 8470)."""
+
+
+def license_from(status: int, headers: Mapping[str, str], body: bytes, license_id: str) -> License:
+    """The license that an answer describes, if it is the one that was asked for.
+
+    Args:
+        status: HTTP status.
+        headers: Response headers, looked up without regard to case.
+        body: The whole body, inflated.
+        license_id: The ID that stood in the path, in lower case.
+
+    Raises:
+        TransientError: Not an answer of the API, or trouble on its side: ask again.
+        ThrottledError: 429, or 503 with ``Retry-After``.
+        UnconfirmedError: A success that does not describe this license.
+        RejectedError: The API refused this license, or does not know it (404). Where the body of
+            a 404 has no code, as the API's schema allows, a gateway may have said so of the path.
+        AccessError: Token, base URL or proxy are wrong.
+    """
+    return _described(_license(status, headers, body, license_id))
+
+
+def confirmed(
+    status: int, headers: Mapping[str, str], body: bytes, license_id: str, *, wanted: bool
+) -> None:
+    """Return if the answer to a PATCH describes the license with the value that was sent.
+
+    Raises:
+        UnconfirmedError: It has the other one; and what `license_from` raises.
+    """
+    revoked = _license(status, headers, body, license_id)["revoked"]
+    if revoked is not wanted:
+        raise UnconfirmedError(
+            f"the answer says revoked: {str(revoked).lower()}", status=status, code="not_confirmed"
+        )
+
+
+def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
+    """The licenses that the answer to a list describes.
+
+    Nobody has asked for them by their IDs, so each has to have one that may stand in a path.
+
+    Raises:
+        TransientError: Not an answer of the API, or trouble on its side: ask again.
+        RejectedError: The API refused the list; and the other errors of `license_from`.
+    """
+    if status == 404 and not (api_error(body) or ("", ""))[1]:  # every account has this list
+        raise not_the_api(f"HTTP {status}, {_kind(body)}", status=status, code=f"http_{status}")
+    if not 200 <= status < 300:
+        _refuse(status, headers, body)
+    try:
+        data: Any = loads(body)
+    except (ValueError, RecursionError):
+        data = None
+    found = data if isinstance(data, list) else [None]
+    licenses = [_described(each) for each in found if _is_license(each)]
+    if len(licenses) != len(found) or not all(LICENSE_ID.fullmatch(each.id) for each in licenses):
+        raise TransientError(
+            f"HTTP {status} with {_kind(body)} instead of a list of licenses",
+            status=status,
+            code="bad_body",
+        )
+    total = headers.get("Pagination-Count", "").strip()
+    return Page(licenses, int(total) if re.fullmatch(r"[0-9]{1,12}", total) else None)
+
+
+def api_error(body: bytes) -> tuple[str, str] | None:
+    """The message and the code of the API's own error body, or None if this is not one."""
+    try:
+        data = loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict) or not isinstance(data.get("message"), str):
+        return None
+    code = data.get("code")
+    return escaped(data["message"]), escaped(code) if isinstance(code, str) else ""
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that ``Retry-After`` asks to wait (a number or an HTTP date), or None."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    until = _date(value)
+    if until is None:
+        return None
+    # The server's own clock is the one that its date was made with.
+    now = _date(headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _license(
+    status: int, headers: Mapping[str, str], body: bytes, license_id: str
+) -> dict[str, Any]:
+    """The object that describes the license that was asked for."""
+    if not 200 <= status < 300:
+        _refuse(status, headers, body)
+    if status == 204:
+        raise UnconfirmedError("HTTP 204 without a body", status=status, code="not_confirmed")
+    try:
+        data = loads(body)
+    except (ValueError, RecursionError):
+        data = None
+    if not _is_license(data):
+        raise TransientError(
+            f"HTTP {status} with {_kind(body)} instead of the license",
+            status=status,
+            code="bad_body",
+        )
+    if data["id"].lower() != license_id:
+        raise UnconfirmedError(
+            f"the answer is about another license: {escaped(data['id'].lower())}",
+            status=status,
+            code="wrong_id",
+        )
+    return data
+
+
+def _is_license(data: Any) -> TypeGuard[dict[str, Any]]:  # noqa: ANN401 - JSON
+    return (
+        isinstance(data, dict)
+        and isinstance(data.get("id"), str)
+        and isinstance(data.get("revoked"), bool)
+    )
+
+
+def _described(data: dict[str, Any]) -> License:
+    """What an object says of a license."""
+    activations = data.get("totalActivations")
+    return License(
+        id=data["id"].lower(),
+        revoked=data["revoked"],
+        key=_text(data, "key"),
+        product=_text(data, "productId").lower(),
+        type=_text(data, "type"),
+        expires=_moment(data.get("expiresAt")),
+        created=_moment(data.get("createdAt")),
+        activations=activations if type(activations) is int and 0 <= activations < 2**63 else 0,
+    )
+
+
+def _text(data: dict[str, Any], name: str) -> str:
+    value = data.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _moment(value: object) -> float | None:
+    """Seconds since 1970 of a timestamp with or without fractions; UTC where it names no zone."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (OverflowError, ValueError):
+        return None
+
+
+def _refuse(status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:
+    said = api_error(body)
+    error = _refusal(status, headers, body, said)
+    error.from_api = bool(said and said[1])
+    raise error
+
+
+def _refusal(
+    status: int, headers: Mapping[str, str], body: bytes, said: tuple[str, str] | None
+) -> ApiError:
+    message = f"HTTP {status}: {said[0]}" if said else f"HTTP {status}"
+    code = (said and said[1]) or f"http_{status}"
+    wait = retry_after(headers) if status in {429, 503} else None
+    if status == 429 or wait is not None:
+        return ThrottledError(
+            message, status=status, code=code, retry_after=wait or 0.0, admitted=_admitted(body)
+        )
+    if status >= 500 or status in _AGAIN:
+        return TransientError(message, status=status, code=code)
+    if status == 401:
+        return AccessError(
+            f"the token is not accepted ({message})",
+            status=status,
+            code=code,
+            hint="is it complete, of this account, and not expired?",
+        )
+    if status == 407:
+        return AccessError(
+            f"the proxy asks for a login ({message})",
+            status=status,
+            code=code,
+            hint="put it into the proxy's URL in HTTPS_PROXY.",
+        )
+    if status < 400 or (status == 404 and said is None):
+        return not_the_api(f"{message}, {_kind(body)}", status=status, code=code)
+    if status == 403 and not (said and said[1]):
+        code = "forbidden"
+    return RejectedError(message, status=status, code=code)
+
+
+def _admitted(body: bytes) -> tuple[int, float] | None:
+    found = _ADMITTED.search(body)
+    if found is None or int(found[1]) == 0 or int(found[2]) == 0:
+        return None
+    return int(found[1]), float(int(found[2]) * _UNITS[found[3].lower()])
+
+
+def _kind(body: bytes) -> str:
+    start = body[:200].lstrip().lower()
+    if not start:
+        return "an empty body"
+    if start.startswith(b"<"):
+        return "an HTML page"
+    return "other JSON" if start[:1] in {b"{", b"["} else "text"

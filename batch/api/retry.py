@@ -1,0 +1,103 @@
+"""What one license, and the whole run, may cost: pure rules without a clock."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch.errors import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter.
+
+    Attributes:
+        max_attempts: Requests for one license, the first one included.
+        base: Ceiling of the first wait, in seconds; it doubles with every attempt.
+        cap: Longest wait between two attempts, in seconds.
+    """
+
+    max_attempts: int = 5
+    base: float = 1.0
+    cap: float = 30.0
+
+    def wait(self, failures: int, jitter: Callable[[], float] = random.random) -> float:
+        """Seconds to wait after so many failures (at least 1) of one license."""
+        return jitter() * min(self.cap, self.base * 2.0 ** min(failures - 1, 32))
+
+
+@dataclass(slots=True)
+class Attempts:
+    """What one license has cost so far.
+
+    Attributes:
+        sent: Requests that left, the first included.
+        charged: Failures that count against its attempts; an outage gives them back.
+        given_back: An outage gave some back since this was last set to False.
+        suspect: It failed while others were answered, so its failures may be its own.
+        unsettled: A request got no usable answer and may have been carried out.
+        error: The last thing that went wrong.
+    """
+
+    sent: int = 0
+    counted: int = 0
+    refunded: bool = False
+    suspect: bool = False
+    unsettled: bool = False
+    error: ApiError | None = None
+
+
+@dataclass(slots=True)
+class Budget:
+    """Retries that the whole run may spend, so that a sick server is not hit five times each.
+
+    Attributes:
+        tenths: What is left, in tenths of a retry. Starts at 20 retries; a success adds a tenth.
+    """
+
+    tenths: int = 200
+
+    def earn(self) -> None:
+        """Count one success."""
+        self.tenths += 1
+
+    def spend(self) -> bool:
+        """Take one retry, if there is one."""
+        if self.tenths < 10:
+            return False
+        self.tenths -= 10
+        return True
+
+    def refund(self, retries: int) -> None:
+        """Put back what was spent on an outage."""
+        self.tenths += 10 * retries
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLimit:
+    """When so many licenses fail that the run itself must be wrong.
+
+    Attributes:
+        count: Failed and unknown licenses that are still accepted, or None.
+        percent: The same as a share of the planned sends (0 to 100), at least ten licenses;
+            used where no count is set.
+    """
+
+    count: int | None = None
+    percent: float = 20.0
+
+    FIRST = 20
+    """If the first so many that were sent all failed, no later one will do better."""
+
+    def most(self, planned: int) -> float:
+        """Failures accepted in a run with so many planned sends."""
+        return self.count if self.count is not None else max(10.0, planned * self.percent / 100)
+
+    def exceeded(self, *, planned: int, sent: int, failures: int) -> bool:
+        """Whether a run that has settled ``sent`` of ``planned`` licenses must stop."""
+        return failures > self.most(planned) or (failures == sent == self.FIRST)

@@ -1,0 +1,209 @@
+"""The requests of a run: one after another for a license, judged, waited for, stopped together.
+
+Looking and acting send through one of these, so a stop or an outage is one for the whole run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from batch.api.retry import Attempts, RetryPolicy
+from batch.errors import (
+    AccessError,
+    ApiError,
+    InterruptedRunError,
+    RejectedError,
+    ThrottledError,
+    TransientError,
+    UnconfirmedError,
+    not_the_api,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from batch.api.circuit_breaker import CircuitBreaker
+    from batch.api.client import CryptlexClient
+    from batch.api.rate_limiter import RateLimiter
+    from batch.errors import StoppedError
+    from batch.host.clock import Clock
+
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+MOST_STRANGE = 10
+"""Answers such as a maintenance page with 200, before any other: then no API is behind it."""
+
+
+class HaltedError(Exception):
+    """The run was stopped before an answer came."""
+
+
+@dataclass(slots=True)
+class RetryingClient:
+    """What sends, and what it has learned.
+
+    Attributes:
+        stopped: Why nothing more is to be begun, or None.
+        draining: After a stop: what is unsettled may still be read.
+        introduced: Whether the API has shown itself: by a license, by a list of them, or by an
+            error body of its own.
+    """
+
+    api: CryptlexClient
+    rate_limiter: RateLimiter
+    breaker: CircuitBreaker
+    clock: Clock
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    jitter: Callable[[], float] = random.random
+    stopped: StoppedError | None = None
+    draining: bool = False
+    introduced: bool = False
+    _strange: int = 0
+    _introducing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _resting: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def stop(self, reason: StoppedError) -> None:
+        """Begin nothing new; the first reason counts. To be called on the event loop."""
+        if self.stopped is None:
+            self.stopped = reason
+            # Who has sent a signal is told by its handler.
+            level = logging.INFO if isinstance(reason, InterruptedRunError) else logging.WARNING
+            log.log(level, "stopping: %s", reason.message, extra={"event": "stopping"})
+            for task in self._resting | self.rate_limiter.waiting:
+                task.cancel()
+
+    @property
+    def halted(self) -> bool:
+        """Whether not even reading may go on."""
+        return self.stopped is not None and not self.draining
+
+    async def ask(self, request: Awaitable[_T], attempts: Attempts) -> _T:
+        """Await one request, and let the license and the run's health know how it went.
+
+        A 404 of which it is not known whose it is counts only once the API has shown itself.
+
+        Raises:
+            ApiError: It did not bring what was asked for.
+            StoppedError: The server is down, or refuses, for longer than is sensible to wait.
+        """
+        try:
+            answer = await request
+        except ApiError as error:
+            self.introduced |= error.from_api
+            attempts.sent += 1
+            attempts.error = error
+            if isinstance(error, TransientError):
+                attempts.unsettled |= error.arrived
+                self.breaker.failed(attempts, error)
+            else:
+                self.breaker.succeeded()
+            if not self.introduced:
+                await self._doubt(error)
+            raise
+        except Exception as bug:
+            attempts.sent += 1
+            attempts.error = ApiError(f"{type(bug).__name__}: {bug}")
+            attempts.unsettled = True
+            raise
+        attempts.sent += 1
+        self.introduced = True
+        self.breaker.succeeded()
+        return answer
+
+    async def _doubt(self, error: ApiError) -> None:
+        """Judge what came before the API has shown itself.
+
+        Raises:
+            ApiError: It is not the API that answers.
+        """
+        if isinstance(error, RejectedError) and error.status == 404:
+            await self._introduce(error)
+        elif error.code == "bad_body" and error.status is not None and error.status < 300:
+            self._strange += 1
+            if self._strange >= MOST_STRANGE:
+                raise not_the_api(error.message, status=error.status, code=error.code)
+
+    async def _introduce(self, error: RejectedError) -> None:
+        """Ask for the list, which every account has, so that the API shows itself.
+
+        Raises:
+            ApiError: It does not, so that an answer that it has not signed says nothing.
+        """
+        async with self._introducing:
+            if self.introduced:
+                return
+            try:
+                await self.read(partial(self.api.list, {}), self.policy.max_attempts)
+            except HaltedError:
+                raise AccessError(
+                    f"{error.message}; the run was stopped before it was known who says so",
+                    status=404,
+                    code=error.code,
+                ) from None
+            except (RejectedError, TransientError, UnconfirmedError):
+                if not self.introduced:
+                    raise not_the_api(error.message, status=404, code=error.code) from None
+
+    async def read(self, request: Callable[[], Awaitable[_T]], most: int) -> _T:
+        """Ask for something that changes nothing until it is answered.
+
+        While every failure looks like an outage it goes on until the breaker tells.
+
+        Args:
+            request: Makes the request.
+            most: Requests at most that are its own fault.
+
+        Raises:
+            ApiError: The last answer, or what came instead of one.
+            HaltedError: The run was stopped before.
+            StoppedError: As in `ask`.
+        """
+        reads = Attempts()
+        while True:
+            try:
+                return await self.read_once(request, reads)
+            except TransientError:
+                allowed = math.inf if self.breaker.looks_down(reads) else most
+                if not self.breaker.may_retry(reads, allowed):
+                    raise
+                await self.rest(reads)
+            except UnconfirmedError:
+                # An answer about something else, or about nothing: the next one may be better.
+                reads.counted += 1
+                if not self.breaker.may_retry(reads, most):
+                    raise
+                await self.rest(reads)
+
+    async def read_once(self, request: Callable[[], Awaitable[_T]], reads: Attempts) -> _T:
+        """Ask for something that changes nothing; again only where the server asks to wait.
+
+        Raises:
+            ApiError, HaltedError, StoppedError: As in `read`.
+        """
+        while not self.halted:
+            try:
+                return await self.ask(request(), reads)
+            except ThrottledError:
+                continue
+        raise HaltedError
+
+    async def rest(self, attempts: Attempts) -> None:
+        """Wait before the next attempt; where an outage is to blame, the rate limiter does that."""
+        if attempts.counted == 0 or self.halted:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._resting.add(task)
+        try:
+            await self.clock.sleep(self.policy.wait(attempts.counted, self.jitter))
+        finally:
+            self._resting.discard(task)

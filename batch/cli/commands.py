@@ -1,0 +1,131 @@
+"""The commands that talk to the server: options in, exit code out.
+
+They differ in the `Action` that they hand on, and in the options that make sense for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from batch.cli.help import Command
+from batch.cli.options import API, INPUT, OTHER, OUTPUT, PATH, SENDING, TELLING, with_options
+from batch.errors import ConfigError
+from batch.host.streams import say
+from batch.reporting.observers import Observers
+
+_SENT = (
+    "Exit codes: 0 all rows are done, 1 some are not, 2 refused (nothing was sent), "
+    "3 stopped early, 4 another run is at work, 129/130/143 interrupted."
+)
+
+
+@click.command(
+    name="run",
+    cls=Command,
+    suffix=".results.csv",
+    short_help="revoke every license that INPUT lists",
+    epilog=_SENT,
+)
+@click.argument("source", metavar="INPUT", type=PATH)
+@with_options(
+    *INPUT, *OUTPUT, *TELLING, *SENDING, "missing-ok", "look", "reason", *API, "sandbox", *OTHER
+)
+@click.pass_context
+def run(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
+    """Revoke every license that INPUT lists.
+
+    INPUT is a CSV file (.csv .tsv .txt, each also .gz), a workbook (.xlsx .xlsm .xls .xlsb .ods),
+    the results file of an earlier run, or - for CSV on standard input. It is read and checked as
+    a whole, and the server is asked what it holds, before anything is sent.
+    """
+    from batch.cli.execute import perform  # noqa: PLC0415 - keeps --help short
+    from batch.model import REVOKE  # noqa: PLC0415
+
+    return perform(context, REVOKE)
+
+
+@click.command(
+    name="verify",
+    cls=Command,
+    suffix=".verify.csv",
+    short_help="read every license that INPUT lists: is it revoked?",
+    epilog="Exit codes: 0 all are revoked, 1 some are not, 2 refused, 3 stopped early, "
+    "4 another run is at work, 129/130/143 interrupted.",
+)
+@click.argument("source", metavar="INPUT", type=PATH)
+@with_options(
+    "manifest",
+    *INPUT,
+    "output",
+    "overwrite",
+    *TELLING,
+    "exclude",
+    "missing-ok",
+    "reason",
+    *API,
+    *OTHER,
+)
+@click.pass_context
+def verify(context: click.Context, /, *, manifest: bool, **_: Any) -> int:  # noqa: ANN401
+    """Read every license that INPUT lists: is it revoked?
+
+    INPUT is what `bulk-revoke run` takes; of a results file all rows are read but those that are
+    excluded or invalid. Nothing is changed.
+    """
+    if manifest:
+        return _compare(context)
+    from batch.cli.execute import perform  # noqa: PLC0415 - keeps --help short
+    from batch.model import VERIFY  # noqa: PLC0415
+
+    return perform(context, VERIFY)
+
+
+def _compare(context: click.Context) -> int:
+    """Say whether the files of a run are still those that it saw."""
+    import json  # noqa: PLC0415 - as above
+    from pathlib import Path  # noqa: PLC0415
+
+    from batch.results.integrity import compare  # noqa: PLC0415
+
+    context.ensure_object(Observers).stand_down()  # no run ends here
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name not in {"source", "manifest", "json", "quiet", "config"}:
+            raise ConfigError(
+                f"--manifest only compares files, {parameter.opts[-1]} has no meaning there",
+                hint="leave out one of them.",
+            )
+    options = context.params
+    found = compare(Path(options["source"]))
+    if options["json"]:
+        click.echo(json.dumps(found.as_json()))
+    if found.exit_code or not options["quiet"]:
+        say(str(found))
+    return found.exit_code
+
+
+@click.command(
+    name="restore",
+    cls=Command,
+    suffix=".restored.csv",
+    short_help="approve again what a run revoked, and nothing else",
+    epilog=_SENT,
+)
+@click.argument("source", metavar="RESULTS", type=PATH)
+@with_options(
+    "include-unknown", *OUTPUT, *TELLING, *SENDING, "missing-ok", "reason", *API, "sandbox", *OTHER
+)
+@click.pass_context
+def restore(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
+    """Approve again exactly what a run turned from not revoked to revoked.
+
+    RESULTS is the results file of that run, with its manifest beside it. Users of a restored
+    license must activate it again; that does not happen by itself.
+    """
+    from batch.cli.execute import perform  # noqa: PLC0415 - keeps --help short
+    from batch.model import RESTORE  # noqa: PLC0415
+
+    return perform(context, RESTORE)

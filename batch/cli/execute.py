@@ -1,0 +1,283 @@
+"""What every command that talks to the server does with its options: check, run, tell."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batch.cli.help import Command
+from batch.cli.precedence import EXCLUSIVE, settled
+from batch.cli.resume_command import resume_command
+from batch.errors import BulkRevokeError, ConfigError, StoppedError
+from batch.host.process import make_room_for, restrain_libraries
+from batch.host.signals import number_of
+from batch.reporting.observers import Observers, same_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from batch.host.lock import Owner
+    from batch.model import Action, Listing
+    from batch.reporting.summary import Summary
+    from batch.results.manifest import Manifest
+    from batch.settings import Settings
+
+
+def perform(context: click.Context, action: Action) -> int:
+    """Run a command from its options to its exit code.
+
+    Args:
+        context: The command's.
+        action: What it wants of each license.
+
+    Raises:
+        BulkRevokeError: It was refused, or stopped before the first PATCH.
+    """
+    restrain_libraries()
+    from batch.api.auth import find_token  # noqa: PLC0415
+    from batch.host import terminal  # noqa: PLC0415 - keeps --help free of all that
+    from batch.job.runner import Runner  # noqa: PLC0415
+    from batch.reporting import logs  # noqa: PLC0415 - keeps --help free of all that
+    from batch.reporting.progress import Screen  # noqa: PLC0415
+    from batch.results.manifest import new_run_id, run_id_of  # noqa: PLC0415 - keeps --help free of all that
+
+    options = settled(context)
+    source = options.pop("source")
+    observers = context.ensure_object(Observers)
+    observers.quiet = options["quiet"]
+    run_id = new_run_id()
+    assert isinstance(context.command, Command)
+    settings = _settings(source, context.command.suffix, options, run_id)
+    observers.check(settings.output)
+    make_room_for(settings.concurrency)
+    if settings.resume:
+        run_id = run_id_of(settings.output) or run_id
+    if settings.dry_run:
+        action = action.dry_run()
+    token, warning = (
+        ("", "")
+        if settings.sandbox
+        else find_token(options["token_file"], os.environ, terminal.prompt_for_token)
+    )
+    redact = observers.redact = logs.Redactor(token, *observers.secrets)
+    screen = Screen(quiet=options["quiet"], redact=redact)
+    for each in filter(None, (warning, observers.warning)):
+        screen.say(f"warning: {each}")
+    if token:
+        _check(token, action)
+    logs.start(
+        screen,
+        run_id=run_id,
+        log_file=options["log_file"],
+        verbose=options["verbose"],
+        redact=redact,
+    )
+    command = resume_command(context, action, source, settings.output)
+    observers.resume_command = command if action.sends else ""
+    with _logged(action.command, source) as log_end:
+        observers.report = Runner(
+            action=action,
+            settings=settings,
+            token=token,
+            screen=screen,
+            owner=_owner(run_id, action),
+            manifest=partial(_new_manifest, settings, action, options, run_id),
+            resume_command=command,
+            redact=redact,
+        ).run()
+        summary = observers.report.summary
+        log_end(summary.exit_code, summary.counts)
+    if options["json"]:
+        _print(summary, screen.insist)
+    return summary.exit_code
+
+
+@contextmanager
+def _logged(command: str, source: str) -> Iterator[Callable[[int, Mapping[str, int]], None]]:
+    """Log how a command begins and how it ends; the block logs an end that is none of these."""
+    from batch.reporting import logs  # noqa: PLC0415
+
+    try:
+        logs.started(command, source)
+        yield logs.ended
+    except BulkRevokeError as refusal:
+        logs.ended(refusal.exit_code, cause=refusal)
+        raise
+    except KeyboardInterrupt as interrupt:
+        logs.ended(128 + number_of(interrupt), cause=interrupt)
+        raise
+    except Exception as bug:
+        logs.ended(StoppedError.exit_code, cause=bug)
+        raise
+    finally:
+        logs.stop()
+
+
+def _check(token: str, action: Action) -> None:
+    """Refuse a token that says of itself that it cannot be used."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from batch.api.auth import check_token  # noqa: PLC0415
+
+    needs = "license:write" if action.sends else "license:read"
+    check_token(token, needs=needs, now=datetime.now(UTC))
+
+
+def _print(summary: Summary, insist: Any) -> None:  # noqa: ANN401
+    """Print what ``--json`` asks for; a reader that is gone does not change how the run ended."""
+    import json  # noqa: PLC0415
+
+    try:
+        click.echo(json.dumps(summary.as_json()))
+        sys.stdout.flush()
+    except OSError as cause:
+        insist(f"warning: the summary cannot be printed: {cause.strerror}")
+
+
+def _settings(source: str, suffix: str, options: Mapping[str, Any], run_id: str) -> Settings:
+    """Check what can be checked before anything is read.
+
+    Raises:
+        ConfigError: An option, or two together, make no sense.
+    """
+    from dataclasses import fields  # noqa: PLC0415
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from batch import settings  # noqa: PLC0415
+    from batch.api.base_url import check_base_url  # noqa: PLC0415
+
+    _refuse_contradictions(options)
+    rate = settings.Rate.parse(options["rate"])
+    base_url = check_base_url(options["base_url"])
+    sandbox = options.get("sandbox", False)
+    if not sandbox:
+        rate.check(base_url)
+    if options.get("dry_run"):
+        suffix = ".dry-run.csv"
+    elif sandbox:
+        suffix = ".rehearsal.csv"
+    wait = options.get("wait")
+    known = {each.name for each in fields(settings.Settings)}
+    as_given = {name: value for name, value in options.items() if name in known}
+    checked = {
+        "input": source,
+        "output": settings.output_path(
+            options["output"], source, suffix, now=datetime.now(UTC), run_id=run_id
+        ),
+        "base_url": base_url,
+        "rate": rate,
+        "failures": settings.parse_failures(options.get("max_failures", "20%")),
+        "products": frozenset(map(settings.parse_product, options.get("expect_product", ()))),
+        "wait": None if wait is None else settings.parse_duration(wait),
+    }
+    made = settings.Settings(**as_given | checked)
+    _refuse_two_uses(made, options)
+    return made
+
+
+def _refuse_contradictions(options: Mapping[str, Any]) -> None:
+    if options.get("yes") and options["max_licenses"] is None:
+        raise ConfigError(
+            "--yes without --max-licenses: nobody would notice the wrong file",
+            hint="say with --max-licenses how many licenses it may be at most.",
+        )
+    for one, other in EXCLUSIVE:
+        if options.get(one) and options.get(other):
+            names = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
+            raise ConfigError(f"{names} exclude each other")
+    fleeting = re.search(r"\{(?:time|run_id)\}", options["output"] or "")
+    if options.get("resume") and fleeting:
+        raise ConfigError(
+            f"--resume and {fleeting[0]} in --output exclude each other: it names no run twice",
+            hint="name the results file that the run has written.",
+        )
+    if not options.get("look", True):
+        for name in ("expect_product", "by"):
+            if options.get(name) not in {None, (), "id"}:
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} needs to look at the licenses: leave out --no-look"
+                )
+
+
+def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
+    """Refuse to write into a file that is read, or that something else is written into.
+
+    Raises:
+        ConfigError: It would be put aside, or mixed up.
+    """
+    from batch.results.manifest import manifest_path  # noqa: PLC0415
+
+    paths = (
+        settings.input,
+        *settings.exclude,
+        settings.ca_file,
+        *(options[name] for name in ("token_file", "notify_file", "config")),
+    )
+    given = [os.fspath(path) for path in paths if path is not None]
+    results = [os.fspath(settings.output), os.fspath(manifest_path(settings.output))]
+    try:
+        for path in given + results:
+            os.path.realpath(path)
+    except OSError as cause:
+        raise ConfigError(
+            f"the working directory cannot be used: {cause.strerror}",
+            hint="change to another one; or name all files, also --output, by their whole path.",
+        ) from cause
+    if any(same_file(each, given) for each in results):
+        raise ConfigError(
+            f"--output {settings.output}: is a file that is read",
+            hint="name another file with --output.",
+        )
+    log_file = options["log_file"]
+    if log_file is not None and same_file(log_file, given + results):
+        raise ConfigError(
+            f"--log-file {log_file}: is a file that is read, or where the results go",
+            hint="name another file with --log-file.",
+        )
+
+
+def _owner(run_id: str, action: Action) -> Owner:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from batch.formatting import timestamp  # noqa: PLC0415
+    from batch.host.lock import Owner  # noqa: PLC0415
+    from batch.results.manifest import user_name  # noqa: PLC0415
+
+    return Owner(
+        run_id=run_id,
+        command=action.command,
+        user=user_name(),
+        pid=os.getpid(),
+        started_at=timestamp(datetime.now(UTC)),
+    )
+
+
+def _new_manifest(
+    settings: Settings, action: Action, options: Mapping[str, Any], run_id: str, listing: Listing
+) -> Manifest:
+    """Make the manifest of a run; no option holds a secret, the token is never one."""
+    from batch.job.runner import SANDBOX  # noqa: PLC0415
+    from batch.results.manifest import Manifest  # noqa: PLC0415
+
+    return Manifest(
+        run_id=run_id,
+        command=action.command,
+        api=SANDBOX if settings.sandbox else settings.base_url,
+        reason=settings.reason,
+        rehearsal=settings.sandbox,
+        options=dict(options),
+        input={
+            "path": settings.input,
+            "sha256": listing.sha256,
+            "taken": listing.title,
+            "rows": len(listing),
+            "licenses": len(listing.distinct()),
+        },
+        results={"path": str(settings.output)},
+    )

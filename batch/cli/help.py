@@ -1,0 +1,177 @@
+"""Commands whose help pages show their options in groups."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from batch.cli.precedence import addresses, settled
+from batch.errors import BulkRevokeError, ConfigError
+from batch.reporting.observers import Observers
+
+
+class GroupedOption(click.Option):
+    """An option that belongs to a group of the help page.
+
+    Args:
+        group: Its heading.
+        number: Whether a profile may give it as a whole number as well as in quotes.
+        only_typed: Whether it is one for the command line alone.
+        is_output: Whether it names the results, which else have a name after the command's input.
+    """
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401
+        group: str,
+        number: bool = False,
+        only_typed: bool = False,
+        is_output: bool = False,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        kwargs.setdefault("allow_from_autoenv", not only_typed)
+        super().__init__(*args, **kwargs)
+        self.group = group
+        self.number = number
+        self.only_typed = only_typed
+        self.is_output = is_output
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Take nothing but blanks for nothing: else it would take away what a profile says."""
+        found = super().resolve_envvar_value(ctx)
+        return found if found and found.strip() else None
+
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        """Without the range: who leaves it is told. And the results have a name in each command."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        if self.is_output and isinstance(ctx.command, Command):
+            extra["default"] = ctx.command.output
+        return extra
+
+
+class Command(click.Command):
+    """A command whose options are shown in groups, and whose end is told to its observers.
+
+    Args:
+        suffix: With which the name of its results file ends where no other is given.
+    """
+
+    def __init__(self, *args: Any, suffix: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.suffix = suffix
+
+    @property
+    def output(self) -> str:
+        """Where its results go where nothing else is said, in words."""
+        source = next(each for each in self.params if isinstance(each, click.Argument))
+        return f"name of {source.metavar} with {self.suffix}, in the working directory"
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section for each group, in the order of the table."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                group = parameter.group if isinstance(parameter, GroupedOption) else "Other"
+                sections.setdefault(group, []).append(record)
+        for group, records in sections.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+        with formatter.section("Environment"):
+            formatter.write_dl(self._variables(ctx))
+
+    def _variables(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Which environment variable sets what: a rule, and what it does not hold for."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, GroupedOption)]
+        never = [each.opts[-1] for each in options if not (each.allow_from_autoenv or each.envvar)]
+        excepted = f" (not {', '.join(never)})" if never else ""
+        prefix = ctx.auto_envvar_prefix
+        between = {":": "colon", ";": "semicolon"}[os.pathsep]
+        rule = (
+            f"Each option{excepted}; {prefix}_LOG_FILE sets --log-file. Between several values"
+            f" stands a blank, between several files a {between}."
+        )
+        return [
+            (f"{prefix}_<OPTION>", rule),
+            *((str(each.envvar), f"Sets {each.opts[-1]}.") for each in options if each.envvar),
+            ("CRYPTLEX_ACCESS_TOKEN", "The access token."),
+        ]
+
+    def _check_environment(self, ctx: click.Context) -> None:
+        """Refuse a variable that looks like an option and is none: it would be without effect."""
+        if ctx.auto_envvar_prefix is None:
+            return
+        prefix = f"{ctx.auto_envvar_prefix}_"
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        known = {f"{prefix}{each.name}".upper(): each for each in options}
+        for variable in os.environ:
+            option = known.get(variable)
+            if not variable.startswith(prefix) or (option and option.allow_from_autoenv):
+                continue
+            if option is None:
+                from difflib import get_close_matches  # noqa: PLC0415 - --help needs none of it
+
+                names = [each.removeprefix(prefix) for each in known]
+                near = get_close_matches(variable.removeprefix(prefix), names, n=1)
+                hint = f"did you mean {prefix}{near[0]}?" if near else "--help says which ones do."
+            elif option.envvar:
+                hint = f"{option.opts[-1]} comes from {option.envvar}."
+            else:
+                hint = f"{option.opts[-1]} has to be typed; unset the variable."
+            raise ConfigError(f"{variable}: sets no option", hint=hint)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Say of an option that is refused where it comes from, if not from the command line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise click.Abort from interrupt  # of which click makes no empty line
+        except BulkRevokeError as error:
+            if origin := _origin(ctx, error.message):
+                error.hint = f"{error.hint} {origin}".strip()
+            raise
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find out who is to be told how it ends, also where something else is wrong."""
+        observers = ctx.ensure_object(Observers)
+        given = list(args)
+        try:
+            rest = super().parse_args(ctx, args)
+            self._check_environment(ctx)
+        except (click.UsageError, BulkRevokeError) as error:
+            lenient = click.Context(
+                self,
+                parent=ctx.parent,
+                info_name=ctx.info_name,
+                resilient_parsing=True,
+                ignore_unknown_options=True,
+                allow_extra_args=True,
+                default_map=ctx.default_map,  # a profile that is a pipe cannot be read again
+            )
+            super().parse_args(lenient, given)
+            observers.gather(self.name or "", settled(lenient), addresses(lenient))
+            if isinstance(error, click.BadParameter) and error.param is not None:
+                origin = _origin(ctx, error.param.opts[-1])
+                if origin:
+                    told = f"{error.message} {origin}"
+                    raise click.BadParameter(told, error.ctx, error.param) from error
+            raise
+        observers.gather(self.name or "", settled(ctx), addresses(ctx))
+        return rest
+
+
+def _origin(context: click.Context, message: str) -> str:
+    """Where the option comes from that a message begins with; empty if that needs no saying."""
+    found = re.match(r"--([a-z-]+)", message)
+    name = found[1].replace("-", "_") if found else ""
+    match context.get_parameter_source(name):
+        case ParameterSource.ENVIRONMENT:
+            return f"It comes from {context.auto_envvar_prefix}_{name.upper()}."
+        case ParameterSource.DEFAULT_MAP:
+            return f"It comes from {context.params.get('config')}."
+    return ""

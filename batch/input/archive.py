@@ -1,0 +1,148 @@
+"""Zip archives: opened only once it is known how much they hold."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from contextlib import contextmanager
+from copy import copy
+from typing import IO, TYPE_CHECKING, BinaryIO, Literal
+from xml.etree import ElementTree as ET
+
+from batch.errors import InputError
+from batch.input.skim import Skimmer
+from batch.input.table import SIZE_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from batch.input.skim import Counter
+
+
+_CHUNK = 256 * 1024
+_AGAIN = "copy or download it again, or save it as xlsx or CSV."
+
+
+class Archive:
+    """The parts of a workbook that is a zip archive.
+
+    Args:
+        handle: The archive.
+        title: The file, for messages.
+
+    Raises:
+        InputError: It is damaged, has a password, or says that it holds more than `SIZE_LIMIT`
+            bytes.
+    """
+
+    def __init__(self, handle: BinaryIO, title: str) -> None:
+        self.title = title
+        with self._damaged():
+            self._zip = zipfile.ZipFile(handle)
+        infos = self._zip.infolist()
+        self._parts = {info.filename.lower(): info for info in infos}
+        self._unproven = {id(info): info for info in infos}
+        if any(info.flag_bits & 1 for info in infos):
+            raise password_needed(title)
+        if sum(info.file_size for info in infos) > SIZE_LIMIT:
+            raise InputError(
+                f"{title} holds more than {SIZE_LIMIT // 1024**2} MB once inflated.",
+                hint="delete what is not needed, or save the list as CSV.",
+            )
+
+    def prove(self) -> None:
+        """Inflate what was not inflated to its end, before others do: the directory may lie.
+
+        Raises:
+            InputError: A part is larger than it says, or damaged.
+        """
+        with self._damaged():
+            for info in list(self._unproven.values()):
+                for _ in self._inflated(info):
+                    pass
+
+    def skim(self, name: str, counter: Counter) -> None:
+        """Count the elements of an XML part; its name in any case.
+
+        Raises:
+            InputError: The part is larger than it says, or damaged.
+        """
+        skimmer = Skimmer(counter)
+        with self._damaged():
+            for data in self._inflated(self._parts[name.lower()]):
+                skimmer.feed(data)
+            skimmer.close()
+
+    def _inflated(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        """The bytes of a part to its end, which proves it."""
+        beyond = copy(info)
+        beyond.file_size += 2 * _CHUNK
+        size = 0
+        with self._zip.open(beyond) as part:
+            while data := part.read(_CHUNK):
+                size += len(data)
+                if size > info.file_size:
+                    raise damaged(self.title, f"{info.filename} is larger than it says")
+                yield data
+        self._unproven.pop(id(info), None)
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._parts
+
+    def read(self, name: str) -> bytes:
+        """A whole part; its name in any case."""
+        with self.part(name) as stream:
+            return stream.read()
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a part; its name in any case."""
+        with self._damaged(), self._zip.open(self._parts[name.lower()]) as stream:
+            yield stream
+
+    def elements(self, name: str) -> Iterator[ET.Element]:
+        """The elements of an XML part as they end; the caller clears what it is done with."""
+        for _, element in self.events(name, ("end",)):
+            yield element
+
+    def events(
+        self, name: str, kinds: Sequence[Literal["start", "end"]]
+    ) -> Iterator[tuple[str, ET.Element]]:
+        """``start`` and ``end`` of the elements of an XML part."""
+        with self.part(name) as stream:
+            # Entities that expand to gigabytes are refused by expat itself, since 2.4.1.
+            yield from ET.iterparse(stream, kinds)  # noqa: S314
+
+    @contextmanager
+    def _damaged(self) -> Iterator[None]:
+        try:
+            yield
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            NotImplementedError,
+            ET.ParseError,
+            # A part that is missing, or an encoding that is unknown or not supported.
+            LookupError,
+            ValueError,
+        ) as error:
+            raise damaged(self.title, str(error)) from None
+
+
+def damaged(title: str, reason: str) -> InputError:
+    """The refusal of a workbook that does not keep to its own format."""
+    return InputError(f"{title} is damaged: {reason}.", hint=_AGAIN)
+
+
+def local_name(name: str) -> str:
+    """The name of an element or attribute without its namespace."""
+    return name.rpartition("}")[2]
+
+
+def password_needed(title: str) -> InputError:
+    """The refusal of a workbook that is encrypted."""
+    return InputError(
+        f"{title} is protected by a password.", hint="save it without one, or as CSV."
+    )

@@ -1,0 +1,444 @@
+"""What the files of ``--exclude`` protect: all that they hold, wherever it stands.
+
+Whoever keeps a list of licenses that must not be touched trusts it blindly, so no column, header or
+sheet is picked: whatever reads like a license in any cell protects that license, by its ID or by
+its key. What a spreadsheet has made of a key protects every key that it may have been. What can be
+read in two ways, such as an ID of which a digit is missing, is a refusal.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from math import inf, nextafter
+from typing import TYPE_CHECKING, Self
+
+from batch.errors import InputError
+from batch.formatting import LONGEST, counted, folded, uncell
+from batch.input.header import SHOWN_ROWS, is_results_header, shown
+from batch.input.identifiers import ID, LONGEST_KEY, simplified
+from batch.model import COLUMNS, ID_BYTES, parse_id, parse_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from batch.input.table import Block, Row, Table
+    from batch.model import License, Listing
+
+
+_APART = "\x1f"
+"""Between the cells of a column that are searched together: white space that no cell holds."""
+
+_GROUPS = (8, 4, 4, 4, 12)
+_ANYWHERE = re.compile(
+    # In a link a brace is %7B, whose last digit is none of the ID's.
+    r"(?:(?<![0-9a-f])|(?<=%[0-9a-f]{2}))"
+    + "-?".join(f"[0-9a-f]{{{length}}}" for length in _GROUPS)
+    + "(?![0-9a-f])",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"""[^\s,;|"'<>(){}\[\]/\\:=&?#%]{26,48}""")
+_PIECES = re.compile(r"""[\s,;|="']+""")
+_NOT_HEX = re.compile("[^0-9a-f]", re.IGNORECASE)
+_INTERRUPTED = re.compile(r"[0-9a-f]{4}-?[^\S\x1f]+-?[0-9a-f]{4}", re.IGNORECASE)
+_DASHES = {ord("_"): "-", ord("\N{MINUS SIGN}"): "-", ord("\N{HYPHEN BULLET}"): "-"}
+
+_ERRORS = frozenset({
+    "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA", "#SPILL!",
+    "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#BUSY!", "#UNKNOWN!", "#ERROR",
+    *(f"Err:{number}" for number in range(501, 541)),
+})  # fmt: skip
+"""What Excel and LibreOffice show where a formula has failed, in files and in text they export."""
+
+_WHOLE = re.compile(r"([0-9]+)(\.0+)?")
+_SCIENTIFIC = re.compile(r"([0-9]{1,20})(?:[.,]([0-9]{1,20}))?E\+?([0-9]{1,3})", re.IGNORECASE)
+_KEPT = 15
+"""Digits of a number that spreadsheets keep ("Excel specifications and limits")."""
+
+_EXACT = 2**53
+"""Whole numbers up to here are what they say, as far as digits were not cut before."""
+
+_LARGEST = 300
+"""Digits of the largest number that a spreadsheet can hold, nearly."""
+
+_OURS = {simplified(name) for name in COLUMNS} - {"licenseid", "licensekey"}
+"""Columns of a results file that name no license: a row number is no key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """What one file of ``--exclude`` holds.
+
+    Attributes:
+        path: The file.
+        rows: Its rows with content, on all sheets.
+        nameless: Rows without a license ID, the header not counted: only keys can tell what they
+            protect.
+        ids: The `ID_BYTES` bytes of every license ID in it.
+        texts: Its cells, and what stands between blanks, commas and quotes in them, `folded`.
+        numbers: Whole numbers among its cells: a key of digits may have lost or got zeros there.
+        ranges: First and last whole number of what cells with lost digits may have been, ascending
+            and apart from each other.
+    """
+
+    path: str
+    rows: int
+    nameless: int
+    ids: frozenset[bytes]
+    texts: frozenset[str]
+    numbers: frozenset[int]
+    ranges: tuple[tuple[int, int], ...]
+
+    def holds_key(self, key: str) -> bool:
+        """Whether a license with this key is protected."""
+        if folded(key) in self.texts or parse_id(key) in self.ids:
+            return True
+        number = _number(key)
+        if number is None:
+            return False
+        place = bisect_right(self.ranges, (number.value, inf)) - 1
+        in_range = place >= 0 and number.value <= self.ranges[place][1]
+        return in_range or number.value in self.numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """What must never be touched, by all files of ``--exclude`` together.
+
+    Attributes:
+        files: The files.
+    """
+
+    files: Sequence[Protected] = ()
+
+    @classmethod
+    def read(cls, paths: Iterable[str], listing: Listing) -> Self:
+        """Read all of these files.
+
+        Args:
+            paths: Files as an input may be, results of a run among them, finished or not.
+            listing: The licenses that they may protect.
+
+        Raises:
+            InputError: A file cannot be read in full, is empty, holds no license ID where licenses
+                are listed by ID, or holds what may or may not be one.
+        """
+        keys = frozenset(map(folded, listing.keys))
+        try:
+            return cls([_read(path, keys, by_key=bool(listing.keys)) for path in paths])
+        except InputError as refusal:
+            refusal.message = f"--exclude {refusal.message}"
+            raise
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether it may name licenses by their keys alone."""
+        return any(file.nameless for file in self.files)
+
+    def of_license(self, license_: License) -> tuple[int, ...]:
+        """Indexes of the files that protect a license as the server describes it."""
+        license_id = parse_id(license_.id)
+        return tuple(
+            index
+            for index, file in enumerate(self.files)
+            if license_id in file.ids or (license_.key and file.holds_key(license_.key))
+        )
+
+    def among(self, listing: Listing) -> dict[int, tuple[int, ...]]:
+        """The entries of a listing that are protected as they are listed.
+
+        Returns:
+            For each of them, the first one of its license, the indexes of the files that do so.
+        """
+        found: dict[int, tuple[int, ...]] = {}
+        for index, file in enumerate(self.files):
+            entries = _by_key(file, listing) if listing.keys else _by_id(file, listing)
+            for entry in entries:
+                found[entry] = (*found.get(entry, ()), index)
+        return found
+
+
+def _by_key(file: Protected, listing: Listing) -> Iterator[int]:
+    keys = listing.keys
+    return (entry for entry in listing.distinct() if file.holds_key(keys[entry]))
+
+
+def _by_id(file: Protected, listing: Listing) -> Iterator[int]:
+    import numpy as np  # noqa: PLC0415 - `--help` must not wait for it
+
+    if not file.ids:
+        return
+    # A list of a million is compared by the first half of its IDs, which hardly ever agree.
+    halves = np.frombuffer(listing.ids, np.uint64)[::2]
+    own = np.frombuffer(b"".join(file.ids), np.uint64)[::2]
+    for entry in np.flatnonzero(np.isin(halves, own)).tolist():
+        license_id = listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)]
+        is_first = listing.first[entry] == entry and entry not in listing.invalid
+        if is_first and license_id in file.ids:
+            yield entry
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is found in a file as its tables are read."""
+
+    keys: Collection[str]
+    by_key: bool
+    rows: int = 0
+    nameless: int = 0
+    ids: set[bytes] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+    numbers: set[int] = field(default_factory=set)
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    doubts: list[tuple[str, int, str]] = field(default_factory=list)
+
+    def add(self, table: Table) -> None:
+        """Take all that a table holds."""
+        if not table.head:
+            return
+        header = table.head[0].cells if is_results_header(table.head[0].cells) else []
+        names = [simplified(uncell(cell)) for cell in header]
+        passed_over = {
+            i for i, name in enumerate(names) if name in _OURS and names.count(name) == 1
+        }
+        naming: set[int] = set()
+        broken: dict[int, tuple[int, str]] = {}
+        for block in table.blocks:
+            filled = [False] * len(block)
+            named = [False] * len(block)
+            for index, cells in enumerate(block.columns):
+                filled = [so or bool(cell.strip()) for so, cell in zip(filled, cells, strict=True)]
+                if index in passed_over:
+                    continue
+                if names[index : index + 1] == ["licensekey"]:
+                    self._refuse_cut(table.title, block.row, cells)
+                if self._add_column(table.title, block.row, cells, named):
+                    naming.add(index)
+                if index not in broken and not _ERRORS.isdisjoint(cells):
+                    at = next(at for at, cell in enumerate(cells) if cell in _ERRORS)
+                    broken[index] = block.row + at, cells[at]
+            self.rows += sum(filled)
+            self.nameless += sum(map(bool.__gt__, filled, named))
+            self.nameless -= _is_header(table.head[0], block, named)
+        self.doubts += [(table.title, *broken[index]) for index in sorted(naming & broken.keys())]
+
+    def _add_column(self, title: str, row: int, cells: list[str], named: list[bool]) -> bool:
+        """Take some cells of a column; whether any of them names a license.
+
+        A column that holds nothing but IDs, one a cell, is done at once.
+        """
+        if ids := parse_ids(cells):
+            self.ids.update(ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES))
+            named[:] = [True] * len(named)
+            return True
+        names = self._add_ids(title, row, cells, named)
+        own = {folded(cell) for cell in cells}
+        self.texts |= own
+        self.texts.update(folded(_bare(text)) for text in own if text[:1] in {"'", "="})
+        self.texts.update(_PIECES.split(_APART.join(own)))
+        self.texts.discard("")
+        for text in own:
+            if number := _number(text):
+                self.numbers.add(number.value)
+                self.ranges += number.ranges()
+        return names or not own.isdisjoint(self.keys)
+
+    def _add_ids(self, title: str, row: int, cells: list[str], named: list[bool]) -> bool:
+        joined = _APART.join(cells)
+        found = _ANYWHERE.findall(joined)
+        self.ids.update(bytes.fromhex(text.replace("-", "")) for text in found)
+        if found:
+            for at, cell in enumerate(cells):
+                named[at] = named[at] or _ANYWHERE.search(cell) is not None
+        if _may_nearly_be_ids(joined):
+            self.doubts += [
+                (title, row + at, cell)
+                for at, cell in enumerate(cells)
+                if _is_nearly_id(cell, by_key=self.by_key) and folded(cell) not in self.keys
+            ]
+        return bool(found)
+
+    def _refuse_cut(self, title: str, row: int, cells: list[str]) -> None:
+        """Refuse keys that a results file may not hold in full, if only keys can tell."""
+        if self.by_key:
+            for at, cell in enumerate(cells):
+                if len(uncell(cell)) >= LONGEST:
+                    raise InputError(
+                        f"{title}, row {row + at}: the license key may have been cut at {LONGEST}"
+                        " characters when it was written.",
+                        hint="take it from that run's own input.",
+                    )
+
+
+def _is_header(first: Row, block: Block, named: Sequence[bool]) -> bool:
+    """Whether the first row with content is in a block, and says what stands below it."""
+    at = first.number - block.row
+    return 0 <= at < len(block) and not named[at] and not re.search(r"\d", "".join(first.cells))
+
+
+def _read(path: str, keys: Collection[str], *, by_key: bool) -> Protected:
+    from batch.input.file import open_tables  # noqa: PLC0415 - importing this must stay cheap
+
+    reading = _Reading(keys, by_key)
+    with open_tables(path) as tables:
+        for tab in tables.tabs:
+            reading.add(tables.read(tab))
+    if reading.doubts:
+        raise _doubtful(reading.doubts)
+    if not reading.rows:
+        raise InputError(f"{path} is empty.", hint="is this the right file?")
+    if not reading.ids and not by_key:
+        raise InputError(
+            f"{path}: not a single license ID, and the licenses are listed by their IDs.",
+            hint=f"is this the right file? {ID.reads_like[0].upper()}{ID.reads_like[1:]}.",
+        )
+    return Protected(
+        path=path,
+        rows=reading.rows,
+        nameless=reading.nameless,
+        ids=frozenset(reading.ids),
+        texts=frozenset(reading.texts),
+        numbers=frozenset(reading.numbers),
+        ranges=_apart(reading.ranges),
+    )
+
+
+def _doubtful(doubts: Sequence[tuple[str, int, str]]) -> InputError:
+    title = doubts[0][0]
+    lines = [f"  {where}, row {row}  {_spelled(cell)}" for where, row, cell in doubts[:SHOWN_ROWS]]
+    if len(doubts) > SHOWN_ROWS:
+        lines.append(f"  and {len(doubts) - SHOWN_ROWS:,} more")
+    return InputError(
+        f"{title}: it is not known which license {counted(len(doubts), 'cell')} of it"
+        f" {'protects' if len(doubts) == 1 else 'protect'}:\n" + "\n".join(lines),
+        hint=f"correct what should be an ID ({ID.reads_like}), and take out what should not.",
+    )
+
+
+def _spelled(cell: str) -> str:
+    """A cell in which every character that may be taken for another one shows what it is."""
+    return "".join(char if char.isascii() else f"<U+{ord(char):04X}>" for char in shown(cell))
+
+
+def _bare(cell: str) -> str:
+    """What a spreadsheet, or an export for one, has wrapped: ``'0012`` and ``="0012"``."""
+    text = cell.strip()
+    if text.startswith('="') and text.endswith('"'):
+        return text[2:-1].replace('""', '"')
+    return text.removeprefix("'")
+
+
+# IDs that are none
+
+
+def _plain(text: str) -> str:
+    """Text with the characters that other programs have put in the place of those of an ID."""
+    if text.isascii():
+        return text.translate(_DASHES)
+    compatible = unicodedata.normalize("NFKC", text)
+    kinds = {char: unicodedata.category(char) for char in set(compatible) if not char.isascii()}
+    dashes = {ord(char): "-" for char, kind in kinds.items() if kind == "Pd"}
+    invisible = {ord(char): "" for char, kind in kinds.items() if kind == "Cf"}
+    return compatible.translate(_DASHES | dashes | invisible)
+
+
+def _may_nearly_be_ids(joined: str) -> bool:
+    """Whether a closer look at single cells may find something; quick, for a whole column."""
+    rest = _plain(_ANYWHERE.sub(" ", joined))
+    return _WORD.search(rest) is not None or _INTERRUPTED.search(rest) is not None
+
+
+def _is_nearly_id(cell: str, *, by_key: bool) -> bool:
+    """Whether a cell holds what somebody may have meant as a license ID, and is none."""
+    rest = _ANYWHERE.sub(" ", cell)
+    plain = _plain(rest)
+    if any(_is_nearly(word, by_key=by_key) for word in _WORD.findall(plain)):
+        return True
+    if plain != rest and _ANYWHERE.search(plain):
+        return True
+    squeezed = "".join(plain.split())
+    return len(squeezed) <= 48 and rest == cell and _ANYWHERE.search(squeezed) is not None
+
+
+def _is_nearly(word: str, *, by_key: bool) -> bool:
+    groups = word.strip("-.").split("-")
+    bare = "".join(groups)
+    odd = len(_NOT_HEX.findall(bare))
+    if len(groups) == len(_GROUPS):
+        off = sum(abs(len(group) - length) for group, length in zip(groups, _GROUPS, strict=True))
+        return (off == 0 and odd <= 6) or (off <= 2 and odd <= 2)
+    if odd > 1 or abs(len(bare) - 32) > 1:
+        return False
+    if len(groups) == 1:
+        # Keys may be such numbers; and digits that are all there were found before.
+        return not by_key
+    at, breaks = 0, set()
+    for group in groups[:-1]:
+        at += len(group)
+        breaks.add(at)
+    return len(breaks ^ {8, 12, 16, 20}) == 1
+
+
+# Keys that a spreadsheet has taken for numbers
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A whole number as it stands in a cell.
+
+    Attributes:
+        value: What it says.
+        certain: How many of its digits are surely those that were meant, None for all.
+    """
+
+    value: int
+    certain: int | None
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """First and last whole number of what it may have been before digits were lost."""
+        if self.certain is None:
+            return []
+        step = 10 ** (len(str(self.value)) - self.certain)
+        first = self.value // step * step
+        if (
+            self.certain < _KEPT
+        ):  # rounded for display: the last digit that is shown may be too high
+            return [(first - (step + 1) // 2, first + step - 1)]
+        near = {self.value}
+        if self.value > _EXACT:  # nearest to what was typed, which may have had other digits here
+            near |= {int(nextafter(self.value, 0)), int(nextafter(self.value, inf))}
+        return [(each // step * step, each // step * step + step - 1) for each in near]
+
+
+def _number(text: str) -> _Number | None:
+    """The whole number that a text spells, if it does."""
+    if not text or not ("0" <= text[0] <= "9") or len(text) > LONGEST_KEY:
+        return None
+    if found := _WHOLE.fullmatch(text):
+        value = int(found[1])
+        digits = str(value)
+        # Text that a program has cut to a number's digits ends in zeros.
+        is_cut = found[2] or not digits[_KEPT:].strip("0")
+        return _Number(value, _KEPT if is_cut and _KEPT < len(digits) <= _LARGEST else None)
+    if found := _SCIENTIFIC.fullmatch(text):
+        fraction, exponent = found[2] or "", int(found[3])
+        digits = (found[1] + fraction[:exponent]).lstrip("0")
+        if fraction[exponent:].strip("0") or not digits or exponent > _LARGEST:
+            return None
+        zeros = exponent - len(fraction[:exponent])
+        certain = min(len(digits), _KEPT)
+        return _Number(int(digits) * 10**zeros, certain if certain < len(digits) + zeros else None)
+    return None
+
+
+def _apart(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Ranges in ascending order, those that touch put together."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return tuple(found)

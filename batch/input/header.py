@@ -1,0 +1,353 @@
+"""Which row is the header, and which columns are meant."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch.errors import InputError
+from batch.formatting import LONGEST, uncell
+from batch.input.identifiers import simplified
+from batch.model import COLUMNS, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from batch.input.identifiers import Kind
+    from batch.input.table import Block, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where an input keeps what is wanted from it.
+
+    Attributes:
+        first_row: Number of the first row with content, counted from 1.
+        header: The cells of that row if it is the header, or None if it is data.
+        width: Cells of that row: the most that any row may have.
+        column: Index of the column of IDs or keys, counted from 0.
+        carried: Indexes of the carried columns, in the order they were asked for.
+        results: Where the columns of a results file stand, by name; None for another input.
+    """
+
+    first_row: int
+    header: tuple[str, ...] | None
+    width: int
+    column: int
+    carried: tuple[int, ...]
+    results: dict[str, int] | None = None
+
+
+def find_layout(
+    title: str, head: Sequence[Row], kind: Kind, column: str | None, carry: Sequence[str]
+) -> Layout:
+    """Find header and columns in the first rows with content, of which there is at least one.
+
+    Raises:
+        InputError: They do not say which column holds the IDs or keys, or a column that was
+            asked for is missing or not the only one of its name.
+    """
+    first = head[0]
+    results = results_columns(title, first.cells)
+    # Results have their column, whatever else they carry and however the original's was called.
+    found = (
+        _named_column(title, first, kind, column)
+        if results is None
+        else _results_column(title, first, kind, results)
+    )
+    is_header = found is not None
+    width = len(first.cells)
+    if found is None:
+        _refuse_title_line(title, head, kind, column)
+        if column is None:
+            found = _only_column(title, head, kind)
+            width = found + 1
+        else:
+            found = _numbered_column(title, head, column)
+        cell = first.cells[found] if found < len(first.cells) else ""
+        is_header = not re.search(r"\d", cell) and not kind.is_plain(cell)
+    carried = _carried_by_name if is_header else _carried_by_number
+    return Layout(
+        first_row=first.number,
+        header=tuple(first.cells) if is_header else None,
+        width=width,
+        column=found,
+        carried=tuple(carried(title, first, name) for name in carry),
+        results=results,
+    )
+
+
+def _results_column(title: str, row: Row, kind: Kind, results: Mapping[str, int]) -> int:
+    if kind.results_column in results:
+        return results[kind.results_column]
+    raise InputError(
+        f"{title}: results without their column {kind.results_column}.\n"
+        f"  Columns seen: {shown_columns(row.cells)}.",
+        hint="name a results file as it was written.",
+    )
+
+
+def _named_column(title: str, row: Row, kind: Kind, column: str | None) -> int | None:
+    """The one column of a row that is named as asked for, or None where there is none."""
+    names = (column,) if column is not None else kind.headers
+    for name in names:
+        fits = [
+            index
+            for index, cell in enumerate(row.cells)
+            if (cell if column is not None else simplified(cell)) == name
+        ]
+        if len(fits) > 1:
+            raise InputError(
+                f"{title}: {len(fits)} columns may hold the {kind.noun}s: "
+                + ", ".join(f"{shown(row.cells[index])} (column {index + 1})" for index in fits)
+                + f".\n  Columns seen: {shown_columns(row.cells)}.",
+                hint=f"name one by its number: --column {fits[0] + 1}.",
+            )
+        if fits:
+            return fits[0]
+    return None
+
+
+def _refuse_title_line(title: str, head: Sequence[Row], kind: Kind, column: str | None) -> None:
+    if column is not None and column.isdecimal():
+        return
+    for row in head[1:]:
+        if _named_column(title, row, kind, column) is not None:
+            raise InputError(
+                f"{title}: the header is in row {row.number}, below other rows:"
+                f" row {head[0].number} reads {shown_columns(head[0].cells)}.\n"
+                f"  Columns seen in row {row.number}: {shown_columns(row.cells)}.",
+                hint="delete the rows above the header.",
+            )
+
+
+def _only_column(title: str, head: Sequence[Row], kind: Kind) -> int:
+    used = {index for row in head for index, cell in enumerate(row.cells) if cell.strip()}
+    first = head[0].cells
+    if len(first) == 1 or len(used) == 1:
+        return min(used)
+    plain = [index for index, cell in enumerate(first) if kind.is_plain(cell)]
+    if plain:
+        raise InputError(
+            f"{title} has no header: row {head[0].number} holds data.\n"
+            f"  Cells seen: {shown_columns(first)}.",
+            hint=f"name the column of the {kind.noun}s by its number: --column {plain[0] + 1}.",
+        )
+    raise InputError(
+        f"{title}: no {kind.noun} column.\n  Columns seen: {shown_columns(first)}.",
+        hint=f"name it with --column{_or_the_other(kind, first)}.",
+    )
+
+
+def _or_the_other(kind: Kind, header: Sequence[str]) -> str:
+    """How else the licenses may be looked up, if there is a column for that."""
+    for index, cell in enumerate(header):
+        if simplified(cell) in kind.other.headers:
+            column = f'"{cell}"' if cell.isprintable() else str(index + 1)
+            return f", or {kind.other.advice} --column {column}"
+    return ""
+
+
+def _numbered_column(title: str, head: Sequence[Row], column: str) -> int:
+    width = max(len(row.cells) for row in head)
+    if column.isdecimal() and 1 <= int(column) <= width:
+        return int(column) - 1
+    raise InputError(
+        f'{title}: no column "{shown(column)}".\n  Columns seen: {shown_columns(head[0].cells)}.',
+        hint=f"name one of these with --column, or give a number from 1 to {width}.",
+    )
+
+
+def _carried_by_name(title: str, header: Row, name: str) -> int:
+    if header.cells.count(name) == 1:
+        return header.cells.index(name)
+    number = header.cells.count(name) or "no"
+    raise InputError(
+        f'{title}: {number} {"columns" if number != "no" else "column"} "{shown(name)}" to carry.\n'
+        f"  Columns seen: {shown_columns(header.cells)}.",
+        hint="give each column a header of its own." if number != "no" else "correct --carry",
+    )
+
+
+def _carried_by_number(title: str, first: Row, name: str) -> int:
+    if name.isdecimal() and 1 <= int(name) <= len(first.cells):
+        return int(name) - 1
+    raise InputError(
+        f'{title} has no header, and so no column "{shown(name)}" to carry.',
+        hint=f"carry a column by its number, from 1 to {len(first.cells)}.",
+    )
+
+
+_MARKS = ("license_id", "outcome", "was_revoked")
+"""Columns by which results are known, whatever stands beside them and in whatever order."""
+
+_TELLING = {simplified(name) for name in ("outcome", "was_revoked", "was_suspended")}
+_TELLING_CELLS = frozenset({
+    Outcome.ALREADY_REVOKED, Outcome.NOT_ATTEMPTED, Outcome.WOULD_REVOKE, Outcome.NOT_REVOKED,
+})  # fmt: skip
+"""Words that nobody writes but a run."""
+
+_OTHERS = {
+    Outcome.WOULD_REVOKE: "a dry run, which has sent nothing",
+    Outcome.WOULD_RESTORE: "a dry run, which has sent nothing",
+    Outcome.RESTORED: "bulk-revoke restore",
+    Outcome.ALREADY_RESTORED: "bulk-revoke restore",
+}
+"""Outcomes of files that say nothing of what was revoked, and whose they are."""
+
+
+def is_results_header(header: Sequence[str]) -> bool:
+    """Whether a header is that of a results file, by the names of its columns."""
+    return {simplified(uncell(cell)) for cell in header}.issuperset(map(simplified, _MARKS))
+
+
+def results_columns(title: str, header: Sequence[str]) -> dict[str, int] | None:
+    """Where the columns of a results file stand in a header, by name; None for any other header.
+
+    Raises:
+        InputError: It looks like one, but which rows are meant cannot be told by it.
+    """
+    if tuple(header[: len(COLUMNS)]) == COLUMNS:
+        return {name: index for index, name in enumerate(COLUMNS)}
+    written = [uncell(cell.strip()) for cell in header]
+    alike = [simplified(cell) for cell in written]
+    found: dict[str, list[int]] = {}
+    for name in COLUMNS:
+        exact = [index for index, cell in enumerate(written) if cell == name]
+        found[name] = exact or [i for i, cell in enumerate(alike) if cell == simplified(name)]
+    if is_results_header(header):
+        if twice := [name for name in _MARKS if len(found[name]) > 1]:
+            raise InputError(
+                f"{title}: {len(found[twice[0]])} columns may be the {twice[0]} of these results.\n"
+                f"  Columns seen: {shown_columns(header)}.",
+                hint="give the one that was added another header.",
+            )
+        return {name: places[0] for name, places in found.items() if places}
+    if _TELLING.isdisjoint(alike):
+        return None
+    raise InputError(
+        f"{title}: looks like results of bulk-revoke, but does not have all of the columns"
+        f" {', '.join(_MARKS)}.\n  Columns seen: {shown_columns(header)}.",
+        hint="name a results file as it was written; or, if these are none, give the column"
+        " another header.",
+    )
+
+
+def refuse_leftovers(title: str, block: Block, column: int) -> None:
+    """Refuse a list that is no results file, but holds an outcome of one.
+
+    Args:
+        title: The input.
+        block: Some of its rows.
+        column: Index of the column of IDs or keys, which holds no outcomes.
+
+    Raises:
+        InputError: Somebody has taken away the header that says which rows are to be left out.
+    """
+    for index, cells in enumerate(block.columns):
+        if index == column or _TELLING_CELLS.isdisjoint(cells):
+            continue
+        place = next(at for at, cell in enumerate(cells) if cell in _TELLING_CELLS)
+        raise InputError(
+            f"{title}, row {block.row + place}: {cells[place]} is an outcome of bulk-revoke, but"
+            " the file has not the header of results.",
+            hint="name a results file as it was written; or delete that column, if every row is"
+            " meant.",
+        )
+
+
+class EarlierResults:
+    """Takes from a results file the rows that ended in certain ways.
+
+    Attributes:
+        left_out: How many rows were not taken, by their outcome.
+    """
+
+    def __init__(
+        self, title: str, kind: Kind, columns: Mapping[str, int], outcomes: Collection[str]
+    ) -> None:
+        self._title = title
+        self._kind = kind
+        self._column = columns[kind.results_column]
+        self._outcome = columns["outcome"]
+        self._outcomes = outcomes
+        self.left_out: dict[str, int] = {}
+
+    def takes(self, block: Block, index: int) -> bool:
+        """Whether a row with content is wanted; if not, it is counted.
+
+        Raises:
+            InputError: It has no outcome of a run, the run that wrote this file has not ended or
+                was another command's, or the row's ID or key is not written in full.
+        """
+        cell = block.columns[self._outcome][index]
+        outcome = cell.strip().lower()
+        place = f"{self._title}, row {block.row + index}"
+        if outcome in self._outcomes:
+            self._refuse_cut(place, block.columns[self._column][index])
+            return True
+        if outcome == Outcome.PLANNED:
+            raise InputError(
+                f"{place}: this is the journal of a run that was not brought to its end.",
+                hint="bring it to its end: repeat its command with --resume, not with --overwrite.",
+            )
+        if outcome in _OTHERS:
+            raise InputError(
+                f"{place}: {outcome} is an outcome of {_OTHERS[Outcome(outcome)]}.",
+                hint="take the list that it was about.",
+            )
+        if outcome not in set(Outcome):
+            raise InputError(
+                f'{place}: "{shown(cell)}" is no outcome of a run, so it is not known whether the'
+                " row is meant.",
+                hint="give it back its outcome, or take the row out.",
+            )
+        self.left_out[outcome] = self.left_out.get(outcome, 0) + 1
+        return False
+
+    def _refuse_cut(self, place: str, cell: str) -> None:
+        # A part of a key may be the key of another license.
+        if len(uncell(cell)) >= LONGEST:
+            raise InputError(
+                f"{place}: the {self._kind.noun} may have been cut at {LONGEST} characters when it"
+                " was written.",
+                hint="take it from that run's own input.",
+            )
+
+
+SHOWN_CHARS = 300
+"""Characters of a cell that a message shows."""
+
+SHOWN_ROWS = 10
+"""Rows that a message names."""
+
+SHOWN_COLUMNS = 40
+"""Columns that a message names."""
+
+
+def shown(cell: str) -> str:
+    """A cell as a message shows it: cut, and invisible characters by their code point."""
+    cut = cell[:SHOWN_CHARS]
+    inner = "".join(char if _is_visible(char) else f"<U+{ord(char):04X}>" for char in cut)
+    return f"{inner}…" if len(cell) > SHOWN_CHARS else inner
+
+
+def _is_visible(char: str) -> bool:
+    # Z: separators, C: control, format (zero-width ...), surrogate, private, unassigned.
+    return char == " " or unicodedata.category(char)[0] not in "ZC"
+
+
+def shown_columns(cells: Sequence[str]) -> str:
+    """The columns that were seen."""
+    return _listed([shown(cell.strip()) or "(no name)" for cell in cells], SHOWN_COLUMNS)
+
+
+def shown_rows(rows: Sequence[int]) -> str:
+    """The first row numbers of many."""
+    return _listed([str(row) for row in rows], SHOWN_ROWS)
+
+
+def _listed(items: list[str], most: int) -> str:
+    return ", ".join(items[:most] + ["…"] * (len(items) > most))

@@ -1,0 +1,266 @@
+"""The order of work: licenses in, one recorded status for each out.
+
+A fixed number of workers takes licenses from one shared iterator, so memory stays flat. A status
+is on disk before it is counted; those that came together get there together. A stop lets what is
+in flight end, and then reads back whatever may have been applied without an answer; what was never
+sent stays as it was planned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from batch.api.retry import Attempts, FailureLimit
+from batch.api.retrying_client import HaltedError, RetryingClient
+from batch.errors import (
+    AccessError,
+    ApiError,
+    RejectedError,
+    StoppedError,
+    ThrottledError,
+    TransientError,
+    UnconfirmedError,
+)
+from batch.job import row_result
+from batch.model import Action, Outcome, RowResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+
+log = logging.getLogger(__name__)
+
+READ_BACKS = 3
+"""Requests at most to read a license back. With the five attempts before it that is fewer than
+open the breaker: one sick license at the end of a run is not taken for an outage."""
+
+_FAILURES = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
+
+
+@dataclass(slots=True)
+class Executor:
+    """One run over the licenses of a plan.
+
+    Attributes:
+        action: What is wanted of each license.
+        license_id: Entry to license ID.
+        record: Has the statuses of entries on disk when it returns; raises OSError if it cannot.
+        client: What everything is sent through; its ``stopped`` says why the run ended early.
+        planned: Licenses that the plan sends, for the failure limit.
+        in_doubt: Entries that an earlier session may have sent: one that is refused is read back.
+        failure_limit: When so much fails that the run is stopped.
+        concurrency: Workers, and so requests in flight, at most.
+        drain: Seconds at most for reading back what is unsettled after a stop.
+    """
+
+    action: Action
+    license_id: Callable[[int], str]
+    record: Callable[[Sequence[tuple[int, RowResult]]], None]
+    client: RetryingClient
+    planned: int
+    in_doubt: Collection[int] = ()
+    failure_limit: FailureLimit = field(default_factory=FailureLimit)
+    concurrency: int = 32
+    drain: float = 45.0
+    _noted: list[tuple[int, RowResult]] = field(default_factory=list)
+    _something_noted: asyncio.Event = field(default_factory=asyncio.Event)
+    _settled: int = 0
+    _failures: int = 0
+    _unsettled: list[tuple[int, Attempts]] = field(default_factory=list)
+
+    async def run(self, entries: Iterable[int]) -> None:
+        """Settle the licenses of these entries, each once, until all are done or it is stopped."""
+        todo = iter(entries)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                recording = tasks.create_task(self._record_together())
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(self.concurrency):
+                        workers.create_task(self._work(todo))
+                recording.cancel()
+        finally:
+            self._record()
+        if self._unsettled:
+            await self._settle_rest()
+
+    async def _work(self, todo: Iterator[int]) -> None:
+        for entry in todo:
+            if self.client.stopped:
+                return
+            await self._settle(entry)
+
+    async def _settle(self, entry: int) -> None:
+        """Bring one license to its end, or as far as it comes before the run is stopped."""
+        attempts = Attempts(unsettled=entry in self.in_doubt)
+        result: RowResult | None = None
+        try:
+            while result is None and not self.client.stopped:
+                result = await self._patch(entry, attempts)
+                if result is None and not self.client.stopped:
+                    result = await self._read_back(entry, attempts)
+        except StoppedError as reason:
+            self.client.stop(reason)
+        except asyncio.CancelledError:
+            if self.client.stopped is None:
+                raise
+        except Exception as bug:  # noqa: BLE001 - the others must still record what they sent
+            self._stop_for(bug)
+        if result is not None:
+            self._note(entry, result)
+        elif attempts.unsettled and attempts.sent:
+            self._unsettled.append((entry, attempts))
+
+    async def _patch(self, entry: int, attempts: Attempts) -> RowResult | None:
+        """Send the PATCH until it is answered; None if only reading back can tell how it ended."""
+        client = self.client
+        while not client.stopped:
+            try:
+                await client.ask(
+                    client.api.set_revoked(self.license_id(entry), self.action.wanted), attempts
+                )
+            except ThrottledError:
+                continue
+            except TransientError:
+                if client.stopped or not client.breaker.may_retry(
+                    attempts, client.policy.max_attempts
+                ):
+                    return None
+                await client.rest(attempts)
+            except UnconfirmedError:
+                attempts.unsettled = True
+                return None
+            except (RejectedError, AccessError) as error:
+                return self._refused(attempts, error)
+            else:
+                client.breaker.confirmed()
+                return row_result.done(attempts, self.action)
+        return None
+
+    async def _read_back(self, entry: int, attempts: Attempts) -> RowResult | None:
+        """Read a license whose PATCH had no usable answer, and say how it stands.
+
+        Returns:
+            None if its attempts were given back and it is to be sent again, or if the run was
+            stopped before an answer came.
+        """
+        client = self.client
+        license_id = self.license_id(entry)
+        try:
+            found = await client.read(lambda: client.api.get(license_id), READ_BACKS)
+        except HaltedError:
+            return None
+        except ApiError as error:
+            if isinstance(error, AccessError):
+                client.stop(StoppedError(error.message, hint=error.hint))
+            gone = isinstance(error, RejectedError) and error.status == 404
+            return (row_result.not_found if gone else row_result.unread)(attempts, error)
+        if found.revoked is self.action.wanted:
+            client.breaker.confirmed()
+            return row_result.done(attempts, self.action)
+        if attempts.refunded and not client.stopped:
+            attempts.refunded = False
+            return None
+        return row_result.unchanged(attempts, found, self.action)
+
+    async def _settle_rest(self) -> None:
+        """After a stop: read back what may have been applied; what takes too long is unknown."""
+        self.client.draining = True
+        reading = {
+            asyncio.create_task(self._read_back(entry, attempts)): (entry, attempts)
+            for entry, attempts in self._unsettled
+        }
+        await asyncio.wait(reading, timeout=self.drain)
+        for task in reading:
+            task.cancel()
+        answers = await asyncio.gather(*reading, return_exceptions=True)
+        for (entry, attempts), answer in zip(reading.values(), answers, strict=True):
+            if isinstance(answer, RowResult):
+                self._note(entry, answer)
+            else:
+                self._note(entry, row_result.unread(attempts, self._why_unread()))
+        self._record()
+
+    def _why_unread(self) -> ApiError:
+        if self.client.breaker.is_down:
+            return ApiError("the server is down", code="breaker")
+        return ApiError("the run was stopped before that")
+
+    def _note(self, entry: int, result: RowResult) -> None:
+        """Have a status recorded: a failure now, since it may stop the run; others together.
+
+        Answers that come in the same moment cost a line each, but one write to the file.
+        """
+        self._noted.append((entry, result))
+        if result.outcome is not self.action.on_success:
+            self._record()
+        else:
+            self._something_noted.set()
+
+    async def _record_together(self) -> None:
+        """Record what was noted in one pass of the event loop in the next one."""
+        while True:
+            await self._something_noted.wait()
+            self._something_noted.clear()
+            self._record()
+
+    def _record(self) -> None:
+        """Record what is noted; only then it counts."""
+        noted, self._noted = self._noted, []
+        if not noted:
+            return
+        try:
+            self.record(noted)
+        except Exception as error:  # noqa: BLE001 - as in `_settle`
+            self._unrecorded(error)
+            if len(noted) > 1:
+                for each in noted:  # some of them may go
+                    self._noted = [each]
+                    self._record()
+            return
+        self._settled += len(noted)
+        failures = sum(result.outcome in _FAILURES for _, result in noted)
+        if not failures:
+            return
+        self._failures += failures
+        if self.failure_limit.exceeded(
+            planned=self.planned, sent=self._settled, failures=self._failures
+        ):
+            self.client.stop(
+                StoppedError(
+                    f"too many failures: {self._failures} of the first {self._settled} licenses",
+                    hint="the results say why; --max-failures sets the limit.",
+                )
+            )
+
+    def _unrecorded(self, error: Exception) -> None:
+        if not isinstance(error, OSError):
+            self._stop_for(error)
+            return
+        self.client.stop(
+            StoppedError(
+                f"the results cannot be written: {error.strerror or error}",
+                hint="what is not recorded is sent again, which is harmless.",
+            )
+        )
+
+    def _stop_for(self, bug: Exception) -> None:
+        log.error("unexpected error", exc_info=bug, extra={"event": "bug"})
+        self.client.stop(StoppedError(f"a bug in bulk-revoke: {type(bug).__name__}: {bug}"))
+
+    def _refused(self, attempts: Attempts, error: RejectedError | AccessError) -> RowResult | None:
+        if isinstance(error, AccessError):
+            self.client.stop(StoppedError(error.message, hint=error.hint))
+        elif error.status == 404:
+            return row_result.not_found(attempts, error)
+        elif error.status == 403:
+            try:
+                self.client.breaker.forbidden(error)
+            except StoppedError as reason:
+                self.client.stop(reason)
+        if attempts.unsettled:
+            # An earlier attempt may have been applied although this one was refused.
+            return None
+        return row_result.refused(attempts, error)

@@ -1,0 +1,350 @@
+"""What will be done with each row: pure, and where every guard is checked."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from batch.errors import GuardError
+from batch.formatting import counted
+from batch.job.snapshot import State
+from batch.model import DONE, ID_BYTES, Outcome, RowResult
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from batch.input.exclusion import Protected
+    from batch.job.snapshot import Snapshot
+    from batch.model import Action, Listing
+    from batch.results.csv_file import Recorded
+
+
+NAMED = 10
+"""Licenses that a refusal names."""
+
+FEWEST = 5
+"""Licenses that make it the wrong account, or the wrong column, if not a single one is known."""
+
+_PLANNED = RowResult(Outcome.PLANNED)
+_IN_DOUBT = RowResult(Outcome.PLANNED, error="a session that was killed may have sent it")
+LEFT = RowResult(Outcome.NOT_ATTEMPTED, error="left for later by --limit")
+_EXCLUDED = RowResult(Outcome.EXCLUDED, error="listed in --exclude")
+_INVALID_ID = RowResult(Outcome.INVALID, error="the cell holds no license ID")
+_INVALID_KEY = RowResult(Outcome.INVALID, error="the cell holds no license key")
+_WAS = bytes.maketrans(bytes(State), bytes((0, 2, 1, 0, 0)))
+"""Of each `State` the place of what it says in (None, True, False)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What a plan may not violate, and how much of it is done today.
+
+    Attributes:
+        max_licenses: Most PATCHes that the plan may send, or None.
+        products: Product IDs in lower case that every license must be of; empty for any.
+        limit: Most PATCHes that are sent now, the rest being left for later; or None.
+        proven_only: Entries that are sent only if the look has read them.
+    """
+
+    max_licenses: int | None = None
+    products: frozenset[str] = frozenset()
+    limit: int | None = None
+    proven_only: Collection[int] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What a run is about to do.
+
+    Attributes:
+        action: What is wanted of each license.
+        listing: The input's entries; where they are listed by key, with the IDs that were found.
+        snapshot: What the server holds.
+        row_results: How each entry stands before the first PATCH, in input order; None for one that
+            stays as an earlier session has left it.
+        was: For each entry the place of its ``was_revoked`` in (None, True, False).
+        affected: Entries whose license is sent a PATCH, or would be in a dry run, in input order,
+            each license once.
+        left: Rows that ``--limit`` leaves for later.
+        excluded: Entries, each the first one of its license, that are never touched, with the
+            indexes of the files of ``--exclude`` that protect them.
+        exclusion: Those files.
+        known: Whether the account knows any of the licenses that the run has looked at in any of
+            its sessions; also where there are too few of them to tell.
+    """
+
+    action: Action
+    listing: Listing
+    snapshot: Snapshot
+    row_results: list[RowResult | None]
+    was: bytearray
+    affected: array[int]
+    left: int = 0
+    excluded: Mapping[int, Collection[int]] = field(default_factory=dict)
+    exclusion: Sequence[Protected] = ()
+    known: bool = True
+
+    @property
+    def in_doubt(self) -> frozenset[int]:
+        """Entries of `affected` that an earlier session may have sent, not read since."""
+        return frozenset(entry for entry in self.affected if self.row_results[entry] is _IN_DOUBT)
+
+    @property
+    def to_send(self) -> array[int]:
+        """Entries whose license is sent a PATCH; none where the action may not send."""
+        return self.affected if self.action.sends else array("I")
+
+
+def to_look_at(
+    listing: Listing, *, excluded: Collection[int], recorded: Recorded | None, missing_ok: bool
+) -> array[int]:
+    """The entries that a look is for: one for each license that is not excluded and not done."""
+    return array(
+        "I",
+        (
+            entry
+            for entry in listing.distinct()
+            if entry not in excluded and not _is_done(entry, recorded, missing_ok=missing_ok)
+        ),
+    )
+
+
+def make_plan(
+    action: Action,
+    listing: Listing,
+    snapshot: Snapshot,
+    *,
+    excluded: Mapping[int, Collection[int]] | None = None,
+    exclusion: Sequence[Protected] = (),
+    recorded: Recorded | None = None,
+    missing_ok: bool = False,
+    guards: Guards | None = None,
+) -> Plan:
+    """Decide what becomes of each row.
+
+    Args:
+        action: What is wanted of each license.
+        listing: The input's entries.
+        snapshot: What the server holds; nothing seen, nothing known.
+        excluded: As in `Plan`, as far as it is known before the look.
+        exclusion: As in `Plan`.
+        recorded: What earlier sessions of this run have recorded, if there were any.
+        missing_ok: Whether a license that does not exist is done.
+        guards: What the plan may not violate.
+
+    Raises:
+        GuardError: The plan violates a guard.
+    """
+    guards = guards or Guards()
+    excluded = {**(excluded or {}), **snapshot.protected}
+    if listing.keys:
+        listing = replace(listing, ids=_ids(snapshot, recorded))
+    row_results: list[RowResult | None] = []
+    affected, left = array("I"), 0
+    invalid = _INVALID_KEY if listing.keys else _INVALID_ID
+    for entry, first in enumerate(listing.first):
+        if entry != first:
+            result = row_results[first]
+            left += result is LEFT
+        elif entry in listing.invalid:
+            result = invalid
+        elif _is_done(entry, recorded, missing_ok=missing_ok):
+            result = None
+        elif entry in excluded:
+            result = _still_in_doubt(_EXCLUDED, action, entry, recorded)
+        else:
+            result = _status(action, entry, snapshot, recorded, guards)
+            if result.outcome not in {Outcome.PLANNED, action.in_dry_run}:
+                pass
+            elif guards.limit is None or len(affected) < guards.limit:
+                affected.append(entry)
+            elif result is _IN_DOUBT:
+                result = replace(_IN_DOUBT, outcome=Outcome.UNKNOWN)
+            else:
+                result = LEFT
+                left += 1
+        row_results.append(result)
+    plan = Plan(
+        action,
+        listing,
+        snapshot,
+        row_results,
+        _was_revoked(listing, snapshot, recorded),
+        affected,
+        left,
+        excluded,
+        exclusion,
+        _is_known(snapshot, recorded),
+    )
+    _check_excluded(plan)
+    _check_account(plan)
+    _check_products(plan, guards.products)
+    _check_number(plan, guards.max_licenses)
+    return plan
+
+
+def _is_done(entry: int, recorded: Recorded | None, *, missing_ok: bool) -> bool:
+    if recorded is None:
+        return False
+    outcome = recorded.outcome(entry)
+    return outcome in DONE or (missing_ok and outcome is Outcome.NOT_FOUND)
+
+
+def _status(
+    action: Action, entry: int, snapshot: Snapshot, recorded: Recorded | None, guards: Guards
+) -> RowResult:
+    """How a license stands that is neither done nor excluded."""
+    problem = snapshot.problems.get(entry)
+    if problem is not None and (
+        problem.outcome is not Outcome.UNKNOWN or not action.sends or entry in guards.proven_only
+    ):
+        return _still_in_doubt(problem, action, entry, recorded)
+    revoked = snapshot.revoked(entry)
+    if revoked is action.wanted:
+        is_ours = recorded is not None and _may_have_sent(recorded, entry, action)
+        return RowResult(action.on_success if is_ours else action.unchanged, revoked)
+    if action.sends:
+        return _IN_DOUBT if revoked is None and _in_doubt(action, entry, recorded) else _PLANNED
+    if revoked is None and snapshot.looked:
+        return RowResult(Outcome.NOT_ATTEMPTED, error="the look was stopped before that")
+    return RowResult(action.in_dry_run, revoked)
+
+
+def _in_doubt(action: Action, entry: int, recorded: Recorded | None) -> bool:
+    """Whether an earlier session may have changed a license, and did not live to tell."""
+    return (
+        recorded is not None
+        and recorded.outcome(entry) in {Outcome.PLANNED, Outcome.UNKNOWN}
+        and recorded.was_revoked(entry) is not action.wanted
+    )
+
+
+def _still_in_doubt(
+    result: RowResult, action: Action, entry: int, recorded: Recorded | None
+) -> RowResult:
+    """A status that nothing was sent for, unless an earlier session may have sent something."""
+    if recorded is None or not (action.sends and _in_doubt(action, entry, recorded)):
+        return result
+    if result.outcome is Outcome.NOT_FOUND and recorded.was_revoked(entry) is None:
+        return result  # nobody has ever seen it
+    return replace(result, outcome=Outcome.UNKNOWN, error=f"{_IN_DOUBT.error}; {result.error}")
+
+
+def _may_have_sent(recorded: Recorded, entry: int, action: Action) -> bool:
+    """Whether a license that now is as it should be has become so by an earlier session.
+
+    It was not so at the first look of the run, or nobody had looked; and there was a PATCH for
+    it, or a session that would have sent one did not live to tell.
+    """
+    if recorded.was_revoked(entry) is action.wanted:
+        return False
+    return _in_doubt(action, entry, recorded) or recorded.attempts[entry] > 0
+
+
+def _ids(snapshot: Snapshot, recorded: Recorded | None) -> bytes:
+    """The IDs that the look has found for keys; for the others those that are recorded."""
+    ids = bytearray(snapshot.ids)
+    if recorded is not None:
+        for start in range(0, len(ids), ID_BYTES):
+            if not any(ids[start : start + ID_BYTES]):
+                ids[start : start + ID_BYTES] = recorded.ids[start : start + ID_BYTES]
+    return bytes(ids)
+
+
+def _was_revoked(listing: Listing, snapshot: Snapshot, recorded: Recorded | None) -> bytearray:
+    if recorded is not None:
+        return recorded.was
+    was = snapshot.states.translate(_WAS)
+    for entry, first in enumerate(listing.first):
+        if entry != first:
+            was[entry] = was[first]
+    return was
+
+
+def _is_known(snapshot: Snapshot, recorded: Recorded | None) -> bool:
+    """Whether the account knows any license that was looked at, or too few were to tell."""
+    missing = snapshot.states.count(State.MISSING)
+    unread = snapshot.states.count(State.UNREAD)
+    known = len(snapshot.states) - snapshot.states.count(State.UNSEEN) - missing - unread
+    known += sum(each.error_code == "key_ambiguous" for each in snapshot.problems.values())
+    if recorded is not None:
+        known += recorded.known
+        missing += sum(
+            not state and recorded.outcome(entry) is Outcome.NOT_FOUND
+            for entry, state in enumerate(snapshot.states)
+        )
+    return known > 0 or not missing or missing + unread < FEWEST
+
+
+def _check_excluded(plan: Plan) -> None:
+    licenses = plan.listing.distinct()
+    if len(licenses) and all(entry in plan.excluded for entry in licenses):
+        raise GuardError(
+            f"{plan.listing.title}: --exclude protects"
+            + (
+                " its one license"
+                if len(licenses) == 1
+                else f" all of its {len(licenses):,} licenses"
+            ),
+            hint="is one of these files the list itself? Name those that hold what must not be "
+            f"{plan.action.state}, and nothing else.",
+        )
+
+
+def _check_account(plan: Plan) -> None:
+    if (
+        plan.known or plan.action.on_success is plan.action.unchanged
+    ):  # a verify says of each row what it is
+        return
+    missing = plan.snapshot.states.count(State.MISSING)
+    raise GuardError(
+        f"{plan.listing.title}: the account knows none of these licenses"
+        f" ({missing:,} were not found)",
+        hint="is it the token of the right account, the right --base-url, the right column?",
+    )
+
+
+def _check_products(plan: Plan, products: frozenset[str]) -> None:
+    if not products:
+        return
+    snapshot, listing = plan.snapshot, plan.listing
+    others = [
+        entry
+        for entry, result in enumerate(plan.row_results)
+        if snapshot.states[entry] in {State.ACTIVE, State.REVOKED, State.UNREAD}
+        and result is not _EXCLUDED
+        and snapshot.product(entry) not in products
+    ]
+    if others:
+        raise GuardError(
+            f"{listing.title}: {counted(len(others), 'license')}"
+            f" {'is' if len(others) == 1 else 'are'} not of the product that --expect-product"
+            f" names:\n{_named(plan, others)}",
+            hint="is this the right file? Take them out of it, or name them with --exclude.",
+        )
+
+
+def _named(plan: Plan, entries: Iterable[int]) -> str:
+    entries = list(entries)
+    lines = []
+    for entry in entries[:NAMED]:
+        problem = plan.snapshot.problems.get(entry)
+        product = (
+            problem.error if problem else f"product {plan.snapshot.product(entry) or 'not told'}"
+        )
+        lines.append(
+            f"  row {plan.listing.rows[entry]}  {plan.listing.license_id(entry)}  {product}"
+        )
+    if len(entries) > NAMED:
+        lines.append(f"  and {len(entries) - NAMED:,} more")
+    return "\n".join(lines)
+
+
+def _check_number(plan: Plan, most: int | None) -> None:
+    if most is not None and len(plan.affected) > most:
+        raise GuardError(
+            f"{plan.listing.title}: {len(plan.affected):,} licenses would be"
+            f" {plan.action.on_success}, --max-licenses allows {most:,}",
+            hint="is this the right file? If so, raise --max-licenses.",
+        )

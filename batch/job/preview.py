@@ -1,0 +1,337 @@
+"""What a person is shown before the question, and at a dry run: a plan in numbers and names.
+
+Everything is counted in licenses, each once, except the rows of the input: a row that repeats a
+license is counted where the rows are.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from heapq import nlargest
+from operator import ne
+from typing import TYPE_CHECKING
+
+from batch.formatting import counted, duration, plain
+from batch.job.plan import LEFT
+from batch.model import ID_BYTES, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from batch.job.plan import Plan
+    from batch.job.snapshot import Snapshot
+    from batch.model import Listing, RowResult
+    from batch.settings import Settings
+
+
+MOST = 10
+"""Products, types or licenses that are named in one place; the rest is counted."""
+
+RECENT = 2 * 86_400.0
+"""Seconds since its creation for which a license is pointed out."""
+
+SHARE = 95
+"""Per cent of the licenses, all of one product, that make another product look like a mistake."""
+
+_EARLIER = "done in an earlier session of this run"
+_REASONS = {
+    Outcome.ALREADY_REVOKED: "already revoked",
+    Outcome.ALREADY_RESTORED: "already restored",
+    Outcome.REVOKED: _EARLIER,
+    Outcome.RESTORED: _EARLIER,
+    Outcome.NOT_FOUND: "not found",
+    Outcome.EXCLUDED: "excluded",
+    Outcome.UNKNOWN: "could not be read",
+    Outcome.FAILED: "could not be looked up",
+}
+"""Why nothing is sent for a license."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What is said of one action and of no other.
+
+    Attributes:
+        columns: Heads of the numbers of each product, as far as they are shown.
+        effect: What one activation does, and what several do; empty where they do nothing.
+        unseen: What is not known of licenses that nobody has looked at.
+        consequences: What follows, for whom; a line each.
+    """
+
+    columns: tuple[str, ...]
+    effect: tuple[str, ...]
+    unseen: str
+    consequences: tuple[str, ...]
+
+
+_WORDS = {
+    "run": _Words(
+        columns=("licenses", "current", "expired", "activations"),
+        effect=("stops working", "stop working"),
+        unseen="it is not known which are revoked already, nor what will stop working",
+        consequences=(
+            "Applications notice at their next server sync. Restoring a license makes",
+            "its users activate again.",
+        ),
+    ),
+    "restore": _Words(
+        columns=("licenses", "current", "expired"),
+        effect=(),
+        unseen="it is not known which are revoked now",
+        consequences=(
+            "Users of these licenses must activate again: this does not happen by itself.",
+        ),
+    ),
+}
+"""By the command of an action."""
+
+
+def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: float) -> str:
+    """Say what is about to happen, where, how fast and with what consequences.
+
+    Args:
+        plan: What is about to happen, or would in a dry run.
+        settings: How.
+        place: Name of the installation.
+        seconds: The shortest time it can take.
+        now: Seconds since 1970.
+    """
+    action, affected = plan.action, plan.affected
+    words = _WORDS[action.command]
+    verb = f"{action.verb}:" if action.sends else f"would {action.verb}:"
+    others = _others(plan)
+    results = _line("results:", str(settings.output))
+    lines = _input(plan.listing) + _protected(plan)
+    if not affected:
+        lines += [_line(verb, f"nothing at {place}{_why_nothing(others)}"), results]
+        return "\n".join(lines)
+    lines.append(_line(verb, f"{counted(len(affected), 'license')} at {place}"))
+    if settings.sandbox:
+        lines.append(_line("", "A rehearsal: what follows is invented, your account is not asked."))
+    lines += [_line("others:", _listed(others))] if others else []
+    lines += _found(plan, words, now)
+    lines += [_line("rate:", f"{_pace(settings)}, at least {duration(seconds)}"), results]
+    if not settings.sandbox:
+        lines += [_line("", text) for text in words.consequences]
+    return "\n".join(lines)
+
+
+def taken(plan: Plan) -> str:
+    """Say what a verify is about, which has no plan to decide on."""
+    lines = [_line("input:", plan.listing.title), *_left_out(plan.listing)]
+    lines += _protected(plan)
+    if not plan.known:
+        lines.append("warning: the account knows none of these licenses: is it the right one?")
+    return "\n".join(lines)
+
+
+def _input(listing: Listing) -> list[str]:
+    rows = _line("", f"{counted(len(listing), 'row')}{_aside(listing)}")
+    return [_line("input:", listing.title), rows, *_left_out(listing)]
+
+
+def _left_out(listing: Listing) -> list[str]:
+    if not listing.left_out:
+        return []
+    left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
+    return [_line("", f"left out, by their outcome in the earlier run: {left_out}")]
+
+
+def _protected(plan: Plan) -> list[str]:
+    """What each file of ``--exclude`` protects; one that protects nothing may be the wrong one."""
+    lines = []
+    for index, file in enumerate(plan.exclusion):
+        entries = sorted(entry for entry, by in plan.excluded.items() if index in by)
+        told = f"{plain(file.path)}: {counted(file.rows, 'row')}, "
+        if not entries:
+            lines.append(f"warning: --exclude {told}protects no license of this list")
+            continue
+        lines.append(_line("exclude:", f"{told}protects {counted(len(entries), 'license')}:"))
+        lines += _named(plan.listing, ((entry, "") for entry in entries[:MOST]))
+        if len(entries) > MOST:
+            lines.append(f"  and {len(entries) - MOST:,} more")
+    return lines
+
+
+def _aside(listing: Listing) -> str:
+    repeated = sum(map(ne, listing.first, range(len(listing))))
+    invalid, blank = len(listing.invalid), listing.blank
+    parts = []
+    if repeated:
+        parts.append(f"{repeated:,} {'repeats' if repeated == 1 else 'repeat'} a license")
+    if invalid:
+        verbs = ("holds", "is") if invalid == 1 else ("hold", "are")
+        what = "key" if listing.keys else "ID"
+        parts.append(f"{invalid:,} {verbs[0]} no license {what} and {verbs[1]} skipped")
+    if blank:
+        parts.append(f"{blank:,} blank {'one' if blank == 1 else 'ones'} not counted")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _others(plan: Plan) -> Counter[str]:
+    """The licenses that nothing is sent for, by the reason."""
+    found = Counter(
+        _reason(result)
+        for entry, (first, result) in enumerate(
+            zip(plan.listing.first, plan.row_results, strict=True)
+        )
+        if entry == first
+    )
+    del found[""]
+    return found
+
+
+def _reason(result: RowResult | None) -> str:
+    """Why nothing is sent for a license; empty if something is, or if its row holds none."""
+    if result is None:
+        return _EARLIER
+    if result.outcome is Outcome.NOT_ATTEMPTED:
+        return LEFT.error if result is LEFT else f"not attempted ({result.error})"
+    return _REASONS.get(result.outcome, "")
+
+
+def _why_nothing(others: Counter[str]) -> str:
+    if not others:
+        return ""
+    alike = len(others) == 1 and others.total() > 1
+    return f": {'all ' if alike else ''}{_listed(others)}"
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+
+
+def _found(plan: Plan, words: _Words, now: float) -> list[str]:
+    """What the look says of the licenses that are sent."""
+    snapshot = plan.snapshot
+    known = array("I", (entry for entry in plan.affected if snapshot.revoked(entry) is not None))
+    unseen = len(plan.affected) - len(known)
+    lines = []
+    if unseen:
+        lines += [_line("not seen:", _why_unseen(plan, unseen)), _line("", words.unseen)]
+    if known:
+        products = _by_product(snapshot, known, now)
+        if words.effect:
+            lines += _activations(plan, known, words, unseen)
+        lines += _table(snapshot, products, words.columns)
+        lines.append(_line("by type:", _by_type(snapshot, known)))
+        lines += _look_twice(plan, known, products, now)
+    return lines
+
+
+def _why_unseen(plan: Plan, count: int) -> str:
+    snapshot = plan.snapshot
+    if not snapshot.looked:
+        return "nothing was looked at (--no-look):"
+    if snapshot.off and count == len(plan.affected):
+        return f"nothing could be looked at ({plain(snapshot.off).rstrip('.')}):"
+    return f"{count:,} could not be read and will be sent all the same:"
+
+
+def _by_product(snapshot: Snapshot, entries: array[int], now: float) -> dict[int, list[int]]:
+    """Licenses, current ones, expired ones and activations by product, most licenses first."""
+    found: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    products, expires, activations = snapshot.products, snapshot.expires, snapshot.activations
+    for entry in entries:
+        sums = found[products[entry]]
+        sums[0] += 1
+        sums[2 if expires[entry] <= now else 1] += 1
+        sums[3] += activations[entry]
+    return dict(sorted(found.items(), key=lambda item: -item[1][0]))
+
+
+def _table(snapshot: Snapshot, products: dict[int, list[int]], columns: Sequence[str]) -> list[str]:
+    rows = [(f"  {_told(snapshot.product_ids[at])}", sums) for at, sums in products.items()]
+    if more := rows[MOST:]:
+        sums = [sum(numbers) for numbers in zip(*(sums for _, sums in more), strict=True)]
+        rows[MOST:] = [(f"  and {counted(len(more), 'more product')}", sums)]
+    texts = [columns, *([f"{number:,}" for number in sums[: len(columns)]] for _, sums in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    labels = ["by product:", *(label for label, _ in rows)]
+    return [
+        f"{label:<38}  {'  '.join(map(str.rjust, numbers, widths))}"
+        for label, numbers in zip(labels, texts, strict=True)
+    ]
+
+
+def _by_type(snapshot: Snapshot, entries: array[int]) -> str:
+    types = Counter(map(snapshot.types.__getitem__, entries)).most_common()
+    parts = [f"{_told(snapshot.type_names[kind])} {count:,}" for kind, count in types[:MOST]]
+    if more := types[MOST:]:
+        parts.append(f"{counted(len(more), 'more type')} {sum(count for _, count in more):,}")
+    return ", ".join(parts)
+
+
+def _activations(plan: Plan, entries: array[int], words: _Words, unseen: int) -> list[str]:
+    activations = plan.snapshot.activations
+    total = sum(map(activations.__getitem__, entries))
+    if not total:
+        return [_line("activations:", "none known of" if unseen else "none")]
+    most = nlargest(MOST + 1, entries, key=activations.__getitem__)
+    complete = len(most) <= MOST or not activations[most[MOST]]
+    which = "the licenses that have them" if complete else "the licenses with most of them"
+    amount = f"{'at least ' if unseen else ''}{total:,} {words.effect[total != 1]}"
+    width = len(f"{activations[most[0]]:,}")
+    notes = [
+        (entry, f"{number:>{width},} activation{'' if number == 1 else 's'}")
+        for entry in most[:MOST]
+        if (number := activations[entry])
+    ]
+    return [_line("activations:", f"{amount}; {which}:"), *_named(plan.listing, notes)]
+
+
+def _look_twice(
+    plan: Plan, entries: array[int], products: dict[int, list[int]], now: float
+) -> list[str]:
+    """The licenses that may have got into the list by mistake."""
+    snapshot = plan.snapshot
+    main, (count, *_) = next(iter(products.items()))
+    strangers: list[int] = []
+    if 100 * count >= SHARE * len(entries):
+        strangers = [entry for entry in entries if snapshot.products[entry] != main]
+    recent = array("I", (entry for entry in entries if now - snapshot.created[entry] < RECENT))
+    if not (strangers or recent):
+        return []
+    notes = [(entry, f"product {_told(snapshot.product(entry))}") for entry in strangers[:MOST]]
+    notes += [
+        (entry, f"created {duration(max(0.0, now - snapshot.created[entry]))} ago")
+        for entry in nlargest(MOST, recent, key=snapshot.created.__getitem__)
+    ]
+    lines = ["look twice:", *_named(plan.listing, notes)]
+    if len(strangers) > MOST:
+        lines.append(f"  and {len(strangers) - MOST:,} more of other products")
+    if len(recent) > MOST:
+        lines.append(f"  and {len(recent) - MOST:,} more created in the last two days")
+    return lines
+
+
+def _named(listing: Listing, notes: Iterable[tuple[int, str]]) -> list[str]:
+    """A line for each of some licenses: its row, its ID (never its key) and what is said of it."""
+    rows = [(f"row {listing.rows[entry]}", entry, note) for entry, note in notes]
+    width = max(len(row) for row, *_ in rows)
+    return [
+        f"  {row:<{width}}  {_id(listing, entry)}  {note}".rstrip() for row, entry, note in rows
+    ]
+
+
+def _id(listing: Listing, entry: int) -> str:
+    """The ID of a license; empty where it is listed by its key and was not looked up."""
+    known = any(listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
+    return listing.license_id(entry) if known else ""
+
+
+def _told(name: str) -> str:
+    return plain(name) or "not told"
+
+
+def _pace(settings: Settings) -> str:
+    rate = settings.rate
+    if rate.limit is None:
+        return f"no limit, {settings.concurrency} at a time"
+    return f"{rate.limit} requests in any {rate.period:.9g} s"
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<9} {text}"

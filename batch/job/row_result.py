@@ -1,0 +1,74 @@
+"""The result of a row, from the attempts of its license and the last answer: pure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from batch.model import Outcome, RowResult
+
+if TYPE_CHECKING:
+    from batch.api.retry import Attempts
+    from batch.errors import ApiError
+    from batch.model import Action, License
+
+
+def done(attempts: Attempts, action: Action) -> RowResult:
+    """The server confirmed what was wanted."""
+    return _done(action.on_success, action.wanted, attempts.sent)
+
+
+@lru_cache(maxsize=256)
+def _done(outcome: Outcome, wanted: bool, sent: int) -> RowResult:  # most licenses end like this
+    return RowResult(outcome, wanted, 200, attempts=sent)
+
+
+def refused(attempts: Attempts, error: ApiError) -> RowResult:
+    """The server refused it, and no earlier attempt can have been applied."""
+    return RowResult(
+        Outcome.FAILED,
+        http_status=error.status,
+        error_code=error.code,
+        error=error.message,
+        attempts=attempts.sent,
+    )
+
+
+def not_found(attempts: Attempts, error: ApiError) -> RowResult:
+    """The API itself says that there is no such license."""
+    return RowResult(
+        Outcome.NOT_FOUND,
+        http_status=error.status,
+        error_code=error.code,
+        error="no such license in this account",
+        attempts=attempts.sent,
+    )
+
+
+def unchanged(attempts: Attempts, found: License, action: Action) -> RowResult:
+    """No attempt was confirmed, and the license was read back as it was before."""
+    assert attempts.error is not None
+    return RowResult(
+        Outcome.FAILED,
+        revoked=found.revoked,
+        http_status=attempts.error.status,
+        error_code=attempts.error.code,
+        error=f"{attempts.error.message.rstrip('.')}; read back: not {action.on_success}",
+        attempts=attempts.sent,
+    )
+
+
+def unread(attempts: Attempts, error: ApiError) -> RowResult:
+    """No attempt was confirmed, and reading back failed with ``error``.
+
+    Unknown, unless no PATCH can have arrived.
+    """
+    assert attempts.error is not None
+    times = "1 attempt" if attempts.sent == 1 else f"{attempts.sent} attempts"
+    return RowResult(
+        Outcome.UNKNOWN if attempts.unsettled else Outcome.FAILED,
+        http_status=attempts.error.status,
+        error_code="breaker" if error.code == "breaker" else attempts.error.code,
+        error=f"{times}: {attempts.error.message.rstrip('.')}; reading it back: {error.message}",
+        attempts=attempts.sent,
+    )

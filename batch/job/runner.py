@@ -1,0 +1,554 @@
+"""The phases of a run in their order: read, look, plan, ask, act."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from batch.api.auth import expiry_warning
+from batch.api.base_url import label, proxy_for
+from batch.api.circuit_breaker import CircuitBreaker
+from batch.api.client import PAGE_SIZE, CryptlexClient
+from batch.api.rate_limiter import RateLimiter, least_seconds
+from batch.api.retry import RetryPolicy
+from batch.api.retrying_client import RetryingClient
+from batch.api.transport import tls_context
+from batch.errors import ConfigError, InterruptedRunError, StoppedError
+from batch.formatting import cell
+from batch.host import lock
+from batch.host.clock import Clock
+from batch.host.signals import number_of, stopped_by_signals
+from batch.host.terminal import confirm, open_terminal, tell
+from batch.job.executor import Executor
+from batch.job.finish import Finish
+from batch.job.look import Look
+from batch.job.plan import Guards, make_plan, to_look_at
+from batch.job.preview import preview, taken
+from batch.job.snapshot import Snapshot
+from batch.job.targets import Targets, is_stale, read_targets
+from batch.model import Outcome
+from batch.reporting.progress import Progress, Screen
+from batch.results import output
+from batch.sandbox import Account
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from typing import TextIO
+
+    from batch.host.lock import Lock, Owner
+    from batch.input.exclusion import Exclusion
+    from batch.job.plan import Plan
+    from batch.model import Action, Listing, RowResult
+    from batch.reporting.summary import Report
+    from batch.results.csv_file import Recorded
+    from batch.results.journal import Journal
+    from batch.results.manifest import Manifest
+    from batch.results.output import Earlier
+    from batch.settings import Settings
+
+
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+try:
+    from uvloop import new_event_loop
+except ImportError:
+    from asyncio import new_event_loop
+
+SANDBOX = "sandbox"
+"""What a rehearsal is called where a run names its API."""
+
+REHEARSAL_LATENCY = (0.02, 0.12)
+"""Seconds of a round trip in a rehearsal: those of a service on another continent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """One command that talks to the server, from its input to its report.
+
+    Attributes:
+        action: What is wanted of each license.
+        settings: How.
+        token: Access token; not used in a rehearsal.
+        screen: Where a person is told.
+        owner: Who this is, for runs that find the lock taken.
+        manifest: Makes the manifest of a run that starts, from what its input lists.
+        following: The command that comes next, if anything is left to do; or empty.
+        redact: Takes the token out of a text.
+        clock: Of everything that is paced.
+    """
+
+    action: Action
+    settings: Settings
+    token: str
+    screen: Screen
+    owner: Owner
+    manifest: Callable[[Listing], Manifest]
+    resume_command: str
+    redact: Callable[[str], str]
+    clock: Clock = field(default_factory=Clock)
+
+    def run(self) -> Report:
+        """Go through all phases.
+
+        Raises:
+            BulkRevokeError: Refused, or stopped before the first PATCH.
+        """
+        settings = self.settings
+        output.check(settings, resumable=self.action.sends)
+        # Both are used later; what is wrong with them must be known before anything is read.
+        tls_context(settings.ca_file)
+        proxy_for(settings.base_url)
+        with ExitStack() as stack:
+            terminal = stack.enter_context(open_terminal()) if self._asks else None
+            task = read_targets(self.action, settings, api=self._api_name)
+            api_lock = stack.enter_context(self._locked())
+            if is_stale(task, settings):
+                task = read_targets(self.action, settings, api=self._api_name)
+            for warning in task.listing.warnings:
+                self.screen.say(f"warning: {warning}")
+            earlier = self._earlier(task.listing)
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                return self._run(runner, terminal, task, api_lock, earlier)
+
+    def _run(
+        self,
+        runner: asyncio.Runner,
+        terminal: TextIO | None,
+        task: Targets,
+        api_lock: Lock | None,
+        earlier: Earlier | None,
+    ) -> Report:
+        settings = self.settings
+        serving = AsyncExitStack()
+        base_url, token = runner.run(serving.enter_async_context(self._api(task.listing, earlier)))
+        session = Session(settings, base_url, token, self.screen, self.clock, api_lock)
+        try:
+            snapshot = self._look(runner, session, task, earlier)
+            plan = self._plan(task, snapshot, earlier)
+            self._ask(plan, terminal)
+            manifest = earlier.manifest if earlier else self.manifest(plan.listing)
+            journal = output.begin(
+                settings,
+                plan.listing,
+                plan.was,
+                plan.row_results,
+                earlier,
+                manifest,
+                redact=self.redact,
+            )
+            closing = Finish(
+                plan, settings, manifest, self.screen, self._place, self.resume_command
+            )
+            try:
+                return runner.run(self._act(session, plan, journal, closing))
+            except KeyboardInterrupt as interrupt:
+                # Before its own handlers are in place, or after they have been taken away.
+                error = InterruptedRunError(number_of(interrupt))
+                closing.give_up(journal, session, error)
+                raise error from None
+            except Exception as error:
+                closing.give_up(journal, session, error)
+                raise
+            finally:
+                journal.close()
+        finally:
+            session.leave()
+            runner.run(serving.aclose())
+
+    @property
+    def _asks(self) -> bool:
+        return self.action.sends and not (self.settings.yes or self.settings.sandbox)
+
+    @property
+    def _api_name(self) -> str:
+        return SANDBOX if self.settings.sandbox else self.settings.base_url
+
+    @property
+    def _place(self) -> str:
+        return SANDBOX if self.settings.sandbox else label(self.settings.base_url)
+
+    @contextmanager
+    def _locked(self) -> Iterator[Lock | None]:
+        """No other run on this host talks to this API, or writes these results."""
+        settings = self.settings
+        if settings.sandbox:
+            yield None
+            return
+        directory = lock.directory(settings.lock_dir)
+        with ExitStack() as stack:
+            locks = [
+                stack.enter_context(
+                    lock.held(
+                        directory / name,
+                        self.owner,
+                        wait=settings.wait,
+                        timeout=settings.timeout,
+                        say=self.screen.say,
+                        what=what,
+                    )
+                )
+                for name, what in (
+                    (lock.results_name(settings.output), str(settings.output)),
+                    (lock.api_name(settings.base_url), self._place),
+                )
+            ]
+            yield locks[-1]
+
+    def _earlier(self, listing: Listing) -> Earlier | None:
+        """What earlier sessions of this run have left, if it is gone on with."""
+        # It may have changed while the lock was waited for.
+        output.check(self.settings, resumable=self.action.sends)
+        earlier = output.earlier(self.settings)
+        if earlier is not None:
+            output.check_same_run(
+                earlier,
+                self.settings,
+                command=self.action.command,
+                api=self._api_name,
+                sha256=listing.sha256,
+                mismatch=earlier.recorded.belongs_to(
+                    listing, [cell(self.redact(key)) for key in listing.keys]
+                ),
+            )
+        return earlier
+
+    def _look(
+        self, runner: asyncio.Runner, session: Session, task: Targets, earlier: Earlier | None
+    ) -> Snapshot:
+        """Ask the server what it holds.
+
+        Raises:
+            StoppedError: It could not be asked, and without that nothing may be sent or said.
+        """
+        if not self.settings.look:
+            return Snapshot.nothing(task.listing)
+        entries = to_look_at(
+            task.listing,
+            excluded=task.excluded,
+            recorded=earlier.recorded if earlier else None,
+            missing_ok=self.settings.missing_ok,
+        )
+
+        async def look() -> Snapshot:
+            with stopped_by_signals(session.client.stop, self.screen.say):
+                return await session.look(task.listing, entries, task.exclusion)
+
+        snapshot = runner.run(look())
+        if session.stopped is not None and self.action.sends:
+            session.stopped.message += "; nothing was sent"
+            raise session.stopped
+        if snapshot.off:
+            self._do_without(snapshot, task.exclusion)
+        return snapshot
+
+    def _do_without(self, snapshot: Snapshot, exclusion: Exclusion) -> None:
+        """The token may not read licenses: go on without a look, where that makes sense."""
+        needed = not self.action.sends or not self.action.wanted or exclusion.needs_keys
+        if needed or self.settings.products or self.settings.by == "key":
+            raise StoppedError(
+                f"the token may not read licenses ({snapshot.off}); nothing was sent",
+                hint="use a token with the scope license:read.",
+            )
+        self.screen.say(
+            f"warning: the token may not read licenses ({snapshot.off}): it is not known which are"
+            " revoked already, and a restore will leave all of them out"
+        )
+
+    def _plan(self, task: Targets, snapshot: Snapshot, earlier: Earlier | None) -> Plan:
+        settings = self.settings
+        # Of a license that could not be read it is not known whether its key is excluded.
+        unproven = range(len(task.listing)) if task.exclusion.needs_keys else task.doubtful
+        return make_plan(
+            self.action,
+            task.listing,
+            snapshot,
+            excluded=task.excluded,
+            exclusion=task.exclusion.files,
+            recorded=earlier.recorded if earlier else None,
+            missing_ok=settings.missing_ok,
+            guards=Guards(
+                max_licenses=settings.max_licenses,
+                products=settings.products,
+                limit=settings.limit,
+                proven_only=unproven,
+            ),
+        )
+
+    def _ask(self, plan: Plan, terminal: TextIO | None) -> None:
+        """Show what will happen, and let the user say yes."""
+        if self.action.on_success is self.action.unchanged:
+            self.screen.say(taken(plan))
+            return  # there is nothing to decide on
+        settings = self.settings
+        seconds = least_seconds(settings.rate.limit, settings.rate.period, len(plan.affected))
+        shown = preview(plan, settings, place=self._place, seconds=seconds, now=time.time())
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        warning = expiry_warning(self.token, end=end) if plan.to_send else ""
+        if warning:
+            shown += f"\nwarning: {warning}"
+        if terminal is None or not plan.to_send:
+            self.screen.say(shown)
+            return
+        say = self.screen.insist if self.screen.is_terminal else tell
+        say(shown)
+        confirm(len(plan.to_send), self.action.verb, terminal, say)
+
+    async def _act(self, session: Session, plan: Plan, journal: Journal, closing: Finish) -> Report:
+        with stopped_by_signals(session.client.stop, self.screen.say, is_last=True):
+            if plan.to_send:
+                await session.act(plan, journal)
+            return closing.close(journal, session)
+
+    @asynccontextmanager
+    async def _api(
+        self, listing: Listing, earlier: Earlier | None
+    ) -> AsyncIterator[tuple[str, str]]:
+        """The API and its token: those that were set, or a sandbox that knows the licenses."""
+        if not self.settings.sandbox:
+            yield self.settings.base_url, self.token
+            return
+        from batch.sandbox import TOKEN, Sandbox  # noqa: PLC0415
+
+        account = account_for(self.action, listing, earlier.recorded if earlier else None)
+        rate = None if self.settings.rate.limit is None else (50, 5.0)
+        async with Sandbox(account, rate=rate, latency=REHEARSAL_LATENCY, log=False) as sandbox:
+            yield sandbox.base_url, TOKEN
+
+
+log = logging.getLogger(__name__)
+
+DRAIN = 1.5
+"""Time-outs of one attempt that reading back may take after a stop."""
+
+_FAILED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_FOUND})
+
+
+@dataclass(slots=True)
+class Session:
+    """One process at work on a run: it looks, and then it acts, at one pace.
+
+    Attributes:
+        settings: How.
+        base_url: Of the API.
+        token: Access token.
+        screen: Where a person is told.
+        clock: Of everything that is paced.
+        lock: Keeps other runs on this host away from the API; None in a rehearsal.
+        client: What everything is sent through.
+        seconds: How long requests were sent.
+    """
+
+    settings: Settings
+    base_url: str
+    token: str
+    screen: Screen
+    clock: Clock
+    lock: Lock | None
+    client: RetryingClient = field(init=False)
+    seconds: float = 0.0
+    _begun: bool = False
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        rate_limiter = RateLimiter(settings.rate.limit, settings.rate.period, self.clock)
+        api = CryptlexClient(
+            self.base_url,
+            self.token,
+            rate_limiter,
+            timeout=settings.timeout,
+            connections=settings.concurrency,
+            ca_file=settings.ca_file,
+        )
+        self.client = RetryingClient(
+            api,
+            rate_limiter,
+            CircuitBreaker(rate_limiter, self.clock),
+            self.clock,
+            policy=RetryPolicy(max_attempts=settings.max_attempts),
+        )
+
+    @property
+    def stopped(self) -> StoppedError | None:
+        """Why nothing more is begun, or None."""
+        return self.client.stopped
+
+    async def look(
+        self, listing: Listing, entries: Sequence[int], exclusion: Exclusion
+    ) -> Snapshot:
+        """Ask the server what it holds for these entries; a stop leaves the rest unseen."""
+        if not entries:
+            snapshot = Snapshot.nothing(listing)
+            snapshot.looked = True
+            return snapshot
+        progress = Progress(
+            self.screen,
+            self.clock,
+            len(entries),
+            phase="looking",
+            unit=("req", "requests"),
+        )
+        look = Look(
+            listing,
+            self.client,
+            page_size=PAGE_SIZE,
+            concurrency=min(self.settings.concurrency, len(entries)),
+            expect=progress.expect,
+            step=progress.step,
+            protects=exclusion.of_license if exclusion.files else None,
+        )
+        async with self._working(progress, None):
+            await look.run(entries)
+        return look.snapshot
+
+    async def act(self, plan: Plan, journal: Journal) -> None:
+        """Send what is planned, and record how each license is settled."""
+        settings = self.settings
+        self.client.breaker.count_anew()
+        progress = Progress(self.screen, self.clock, len(plan.to_send))
+        executor = Executor(
+            action=plan.action,
+            license_id=plan.listing.license_id,
+            in_doubt=plan.in_doubt,
+            record=_recorder(plan.listing, journal, progress),
+            client=self.client,
+            planned=len(plan.to_send),
+            failure_limit=settings.failures,
+            concurrency=min(settings.concurrency, max(1, len(plan.to_send))),
+            drain=settings.timeout * DRAIN,
+        )
+        async with self._working(progress, journal):
+            await executor.run(plan.to_send)
+
+    def leave(self) -> None:
+        """Tell the run that comes next when it may begin; nothing, if nothing was begun here."""
+        if self.lock is not None and self._begun:
+            self.lock.leave(self.client.rate_limiter.quiet())
+
+    @asynccontextmanager
+    async def _working(self, progress: Progress, journal: Journal | None) -> AsyncIterator[None]:
+        """Connections, signals, progress and signs of life, as long as requests are sent."""
+        started = self.clock.now()
+        if self.lock is not None:
+            self._cool_down(self.lock)
+        async with self.client.api:
+            tasks = [asyncio.create_task(self._show_life(progress))]
+            if journal is not None:
+                # A disk that takes its time must not delay the signs of life.
+                tasks.append(asyncio.create_task(self._save(journal)))
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        progress.close()
+        self.seconds += self.clock.now() - started
+
+    def _cool_down(self, lock: Lock) -> None:
+        """Send nothing before the window is over in which another run may have sent."""
+        rate_limiter = self.client.rate_limiter
+        cooldown = lock.cooldown(rate_limiter.period) if rate_limiter.limit is not None else 0.0
+        try:
+            lock.heartbeat(rate_limiter.quiet())
+        except OSError as cause:
+            raise ConfigError(
+                f"the lock cannot be written: {cause.strerror}",
+                hint="name another directory for it with --lock-dir; nothing was sent.",
+            ) from cause
+        self._begun = True
+        if rate_limiter.pause(cooldown) >= 1:
+            self.screen.say(
+                f"another run on this host was at work a moment ago: waiting {cooldown:.0f} s"
+            )
+
+    async def _show_life(self, progress: Progress) -> None:
+        """To the person who looks, and to the run that comes next."""
+        while True:
+            await self.clock.sleep(1)
+            progress.tick()
+            if self.lock is not None:
+                try:
+                    self.lock.heartbeat(self.client.rate_limiter.quiet())
+                except OSError as cause:
+                    self.client.stop(StoppedError(f"the lock cannot be kept: {cause.strerror}"))
+
+    async def _save(self, journal: Journal) -> None:
+        """Force the results to the disk once a second, off the event loop."""
+        loop = asyncio.get_running_loop()
+        # Not the loop's own: to end that one takes a thread more, and there may be none.
+        executor = ThreadPoolExecutor(1)
+        try:
+            while True:
+                await self.clock.sleep(1)
+                try:
+                    await loop.run_in_executor(executor, journal.sync)
+                except OSError as cause:
+                    self.client.stop(_unsaved(cause.strerror or str(cause)))
+                except RuntimeError as cause:  # no thread is to be had
+                    self.client.stop(_unsaved(str(cause)))
+        finally:
+            executor.shutdown(wait=False)
+
+
+def _unsaved(reason: str) -> StoppedError:
+    return StoppedError(f"the results cannot be saved: {reason}")
+
+
+def _recorder(
+    listing: Listing, journal: Journal, progress: Progress
+) -> Callable[[Sequence[tuple[int, RowResult]]], None]:
+    def record(row_results: Sequence[tuple[int, RowResult]]) -> None:
+        journal.record(*row_results)
+        failed = sum(status.outcome in _FAILED for _, status in row_results)
+        progress.step(len(row_results), failed=failed)
+        if log.isEnabledFor(logging.INFO):
+            for entry, status in row_results:
+                _log_settled(listing, entry, status)
+
+    return record
+
+
+def _log_settled(listing: Listing, entry: int, status: RowResult) -> None:
+    license_id, row = listing.license_id(entry), listing.rows[entry]
+    log.info(
+        "row %d %s: %s",
+        row,
+        license_id,
+        status.outcome,
+        extra={
+            "event": "settled",
+            "license_id": license_id,
+            "row": row,
+            "outcome": str(status.outcome),
+            "attempt": status.attempts,
+            "http_status": status.http_status,
+            "error_code": status.error_code,
+        },
+    )
+
+
+def account_for(action: Action, listing: Listing, recorded: Recorded | None) -> Account:
+    """An account with every license of a listing, in the state that the action is there to change.
+
+    Args:
+        action: What is wanted of each license.
+        listing: The licenses.
+        recorded: What earlier sessions of this rehearsal have done, if there were any.
+    """
+    entries = listing.distinct()
+    if listing.keys:
+        account = Account.holding_keys(listing.keys[entry] for entry in entries)
+        licenses = [account.with_keys([listing.keys[entry]])[0] for entry in entries]
+    else:
+        account = Account.holding(listing.license_id(entry) for entry in entries)
+        licenses = [account.licenses[listing.license_id(entry)] for entry in entries]
+    done = {action.on_success, action.unchanged} - {Outcome.VERIFIED}
+    for entry, license_ in zip(entries, licenses, strict=True):
+        changed = recorded is not None and recorded.outcome(entry) in done
+        license_.revoked = action.wanted if changed else not action.wanted
+    return account

@@ -1,0 +1,120 @@
+"""What a look found, held compactly."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch.model import License, Listing, RowResult
+
+
+class State(IntEnum):
+    """What a look says of a license."""
+
+    UNSEEN = 0
+    ACTIVE = 1
+    REVOKED = 2
+    MISSING = 3
+    UNREAD = 4
+
+
+_KNOWN = frozenset({State.ACTIVE, State.REVOKED})
+
+
+@dataclass(slots=True, eq=False)
+class Snapshot:
+    """What the server held for the entries of a listing when it was looked at.
+
+    Columns are parallel to those of the listing; a license that repeats is seen at its first
+    entry. 33 bytes for each entry, its ID not counted.
+
+    Attributes:
+        states: `State` of each entry.
+        products: For each entry an index into ``product_ids``.
+        types: For each entry an index into ``type_names``.
+        activations: Activations that each license has.
+        expires: When each license expires, in seconds since 1970; infinite for never.
+        created: When each was created, in the same seconds; minus infinity if that is not told.
+        product_ids: Product IDs, each once; the first is empty, for what is not known.
+        type_names: Types, each once; the first is empty.
+        problems: How an entry stands that is missing or could not be read.
+        ids: The listing's IDs; found by the look where licenses are listed by their keys.
+        protects: Tells of a license the indexes of the files that protect it, if any do so.
+        protected: Entries whose license they protect, as far as the server has told more of it
+            than the listing does, with those indexes.
+        looked: Whether there was a look at all.
+        off: Why nothing could be looked at, or empty.
+    """
+
+    states: bytearray
+    products: array[int]
+    types: array[int]
+    activations: array[int]
+    expires: array[float]
+    created: array[float]
+    ids: bytearray
+    product_ids: list[str] = field(default_factory=lambda: [""])
+    type_names: list[str] = field(default_factory=lambda: [""])
+    problems: dict[int, RowResult] = field(default_factory=dict)
+    protects: Callable[[License], tuple[int, ...]] | None = None
+    protected: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    looked: bool = False
+    off: str = ""
+
+    @classmethod
+    def nothing(
+        cls, listing: Listing, protects: Callable[[License], tuple[int, ...]] | None = None
+    ) -> Snapshot:
+        """What is known before anything was looked at."""
+        count = len(listing)
+        return cls(
+            states=bytearray(count),
+            products=array("I", [0]) * count,
+            types=array("I", [0]) * count,
+            activations=array("Q", [0]) * count,
+            expires=array("d", [inf]) * count,
+            created=array("d", [-inf]) * count,
+            ids=bytearray(listing.ids),
+            protects=protects,
+        )
+
+    def note(self, entry: int, license_: License) -> None:
+        """Take down what the server said of a license; a later word replaces an earlier one."""
+        self.states[entry] = State.REVOKED if license_.revoked else State.ACTIVE
+        self.products[entry] = _index(self.product_ids, license_.product)
+        self.types[entry] = _index(self.type_names, license_.type)
+        self.activations[entry] = license_.activations
+        self.expires[entry] = inf if license_.expires is None else license_.expires
+        self.created[entry] = -inf if license_.created is None else license_.created
+        self.problems.pop(entry, None)
+        if self.protects is not None and (files := self.protects(license_)):
+            self.protected[entry] = files
+
+    def problem(self, entry: int, state: State, status: RowResult) -> None:
+        """Take down why nothing is known of a license."""
+        self.states[entry] = state
+        self.problems[entry] = status
+
+    def revoked(self, entry: int) -> bool | None:
+        """Whether a license is revoked; None if it was not seen."""
+        state = self.states[entry]
+        return state == State.REVOKED if state in _KNOWN else None
+
+    def product(self, entry: int) -> str:
+        """Product ID of a license that was seen; empty if it is not told."""
+        return self.product_ids[self.products[entry]]
+
+
+def _index(names: list[str], name: str) -> int:
+    """Where a name stands in a list of few; it is added if it does not."""
+    try:
+        return names.index(name)
+    except ValueError:
+        names.append(name)
+        return len(names) - 1

@@ -1,0 +1,274 @@
+"""What a command is about: the licenses of its input, and those that are never to be touched."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batch.errors import ConfigError, InputError, ResultsError
+from batch.formatting import counted
+from batch.input.exclusion import Exclusion
+from batch.input.listing import read_listing
+from batch.model import UNFINISHED, Listing, Outcome
+from batch.results.csv_file import Recorded
+from batch.results.manifest import file_sha256, manifest_path, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch.model import Action
+    from batch.results.manifest import Manifest
+    from batch.settings import Settings
+
+
+_OF_RESULTS = {
+    "run": UNFINISHED | {Outcome.NOT_REVOKED},
+    "verify": UNFINISHED
+    | {
+        Outcome.REVOKED,
+        Outcome.ALREADY_REVOKED,
+        Outcome.NOT_FOUND,
+        Outcome.NOT_REVOKED,
+        Outcome.VERIFIED,
+    },
+}
+"""Which rows a command takes where its input is the results file of an earlier run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """Licenses and what is known of them before anybody is asked.
+
+    Attributes:
+        listing: The input's entries.
+        exclusion: What the files of ``--exclude`` hold.
+        excluded: Entries, each the first one of its license, that are never touched, with the
+            indexes of the files that protect them; the look may find more.
+        doubtful: Entries that are touched only if they were read before.
+    """
+
+    listing: Listing
+    exclusion: Exclusion
+    excluded: Mapping[int, tuple[int, ...]]
+    doubtful: frozenset[int]
+
+
+def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
+    """Read what a command is about.
+
+    Args:
+        action: What is wanted of each license.
+        settings: From where.
+        api: What a manifest would name as the API.
+
+    Raises:
+        InputError: The input, or a file of ``--exclude``, cannot be used.
+        ConfigError: Those licenses are elsewhere.
+    """
+    if not action.wanted:
+        listing, doubtful, manifest = read_revoked(
+            Path(settings.input), include_unknown=settings.include_unknown
+        )
+        _check_api(settings, action, manifest, api)
+    else:
+        _check_manifest(settings, action, api)
+        listing = read_listing(
+            settings.input,
+            by=settings.by,
+            column=settings.column,
+            sheet=settings.sheet,
+            carry=settings.carry,
+            skip_invalid=settings.skip_invalid,
+            include_hidden=settings.include_hidden,
+            outcomes=_OF_RESULTS[action.command],
+        )
+        doubtful = set()
+    exclusion = Exclusion.read(settings.exclude, listing)
+    if exclusion.needs_keys and not (settings.look or listing.keys):
+        raise ConfigError(
+            "--exclude needs to look at the licenses where a file has rows without a license ID:"
+            " only the server knows the keys that may stand there",
+            hint="leave out --no-look; or name files that hold an ID in each row below the header.",
+        )
+    return Targets(listing, exclusion, exclusion.among(listing), frozenset(doubtful))
+
+
+def is_stale(task: Targets, settings: Settings) -> bool:
+    """Whether the input may have changed since it was read, while the lock was waited for.
+
+    Above all a restore: the run that was waited for may have revoked more.
+    """
+    if settings.input == "-":
+        return False
+    if settings.exclude and settings.wait is not None:
+        return True
+    try:
+        return file_sha256(Path(settings.input)) != task.listing.sha256
+    except OSError:
+        return True
+
+
+def _check_api(settings: Settings, action: Action, manifest: Manifest, api: str) -> None:
+    """Refuse results of a run that was about another installation, whose licenses are others."""
+    if manifest.api == api or settings.sandbox:
+        return
+    hint = f"name that installation: --base-url {manifest.api}"
+    if manifest.rehearsal:
+        hint = "it was a rehearsal: nothing was revoked, and only --sandbox can restore it."
+    raise ConfigError(
+        f"{settings.input}: that run was about {manifest.api}, this {action.command} is about"
+        f" {api}",
+        hint=hint,
+    )
+
+
+def _check_manifest(settings: Settings, action: Action, api: str) -> None:
+    """Refuse results that are of elsewhere, or of what did not revoke anything."""
+    try:
+        manifest = read_manifest(Path(settings.input)) if settings.input != "-" else None
+    except ResultsError:
+        return  # what stands beside an input that is none of ours says nothing
+    if manifest is None:
+        return
+    if manifest.rehearsal and not settings.sandbox:
+        raise InputError(
+            f"{settings.input}: these are the results of a rehearsal; nothing was revoked",
+            hint="take the list that was rehearsed.",
+        )
+    if manifest.options.get("dry_run"):
+        raise InputError(
+            f"{settings.input}: these are the results of a dry run; nothing was revoked",
+            hint="take the list that it was about.",
+        )
+    if manifest.command not in {"run", "verify"}:
+        raise InputError(
+            f"{settings.input}: these are the results of bulk-revoke {manifest.command}",
+            hint="take the list that it was about, or the results of bulk-revoke run.",
+        )
+    _check_api(settings, action, manifest, api)
+
+
+_IN_DOUBT = frozenset({Outcome.UNKNOWN, Outcome.PLANNED})
+
+
+def read_revoked(path: Path, *, include_unknown: bool) -> tuple[Listing, set[int], Manifest]:
+    """The licenses that a run has turned from not revoked to revoked.
+
+    Args:
+        path: The results file of ``bulk-revoke run``.
+        include_unknown: Take those too that it may have turned: what they were before is not
+            known, or whether the PATCH was applied.
+
+    Returns:
+        The licenses, with their row numbers in that run's input; the entries that are in doubt
+        and must be read before they are touched; and the run's manifest.
+
+    Raises:
+        InputError: It is not the results of a run, or there is nothing to restore.
+        ResultsError: It cannot be read.
+    """
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise InputError(
+            f"{path}: its manifest {manifest_path(path).name} is missing: it is not known what "
+            "this is",
+            hint="put it back beside the results; or name the results file of a run.",
+        )
+    if manifest.command != "run":
+        raise InputError(
+            f"{path}: these are the results of bulk-revoke {manifest.command}, which has revoked"
+            " nothing",
+            hint="name the results file of bulk-revoke run.",
+        )
+    recorded = Recorded.read(path)
+    sha256 = file_sha256(path)
+    if recorded.damaged and not len(recorded):
+        raise InputError(
+            f"{path}: not one of its {counted(recorded.damaged, 'line')} can be read",
+            hint="put the file back as the run has written it.",
+        )
+    if recorded.is_journal and not include_unknown:
+        raise InputError(
+            f"{path}: run {manifest.run_id} has not come to its end: "
+            f"{counted(recorded.count(Outcome.PLANNED), 'row')} may or may not have been sent",
+            hint="--include-unknown reads them, and restores those that are revoked now.",
+        )
+    entries, doubtful, left_out = _choose(recorded, include_unknown=include_unknown)
+    if not entries:
+        raise _nothing(path, manifest.run_id, {} if include_unknown else left_out)
+    changed = manifest.results.get("sha256", sha256) != sha256
+    return (
+        Listing(
+            title=f"{path}, run {manifest.run_id}",
+            rows=array("I", (recorded.rows[place] for place in entries)),
+            ids=b"".join(recorded.id_bytes(place) for place in entries),
+            first=array("I", range(len(entries))),
+            left_out=left_out,
+            warnings=_warnings(path, recorded.damaged, left_out, changed=changed),
+            sha256=sha256,
+        ),
+        doubtful,
+        manifest,
+    )
+
+
+def _choose(
+    recorded: Recorded, *, include_unknown: bool
+) -> tuple[list[int], set[int], dict[str, int]]:
+    """Places of the rows to restore, which of them are in doubt, and what is left out."""
+    chosen: list[int] = []
+    doubtful: set[int] = set()
+    left_out: dict[str, int] = {}
+    known: set[bytes] = set()
+    for place in range(len(recorded)):
+        outcome, was = recorded.outcome(place), recorded.was_revoked(place)
+        is_ours = outcome is Outcome.REVOKED and was is False
+        in_doubt = not is_ours and was is not True and outcome in {Outcome.REVOKED, *_IN_DOUBT}
+        license_id = recorded.id_bytes(place)
+        if license_id in known:
+            continue  # a row that repeats one that is restored
+        if any(license_id) and (is_ours or (in_doubt and include_unknown)):
+            known.add(license_id)
+            if in_doubt:
+                doubtful.add(len(chosen))
+            chosen.append(place)
+        else:
+            name = "unknown before" if in_doubt and outcome is Outcome.REVOKED else str(outcome)
+            left_out[name] = left_out.get(name, 0) + 1
+    return chosen, doubtful, left_out
+
+
+def _warnings(
+    path: Path, damaged: int, left_out: dict[str, int], *, changed: bool
+) -> tuple[str, ...]:
+    warnings = []
+    if damaged:
+        warnings.append(
+            f"{counted(damaged, 'line')} of {path} cannot be read, and"
+            f" {'is' if damaged == 1 else 'are'} left out"
+        )
+    if changed:
+        warnings.append(f"{path} was changed since its run ended; what it says now counts")
+    doubtful = left_out.get(Outcome.UNKNOWN, 0) + left_out.get("unknown before", 0)
+    if doubtful:
+        warnings.append(
+            f"{counted(doubtful, 'row')} may have been turned by that run as well, and"
+            f" {'is' if doubtful == 1 else 'are'} left out: --include-unknown reads and takes them"
+        )
+    return tuple(warnings)
+
+
+def _nothing(path: Path, run_id: str, left_out: dict[str, int]) -> InputError:
+    """Why there is nothing to restore; where it is only not known, how to restore all the same."""
+    if left_out.keys() & {Outcome.UNKNOWN, "unknown before"}:
+        return InputError(
+            f"{path}: it is not known of any license that run {run_id} has turned it from not"
+            " revoked to revoked",
+            hint="--include-unknown takes those of which it is not known; they are read first.",
+        )
+    return InputError(
+        f"{path}: run {run_id} has turned no license from not revoked to revoked",
+        hint="there is nothing to restore.",
+    )

@@ -1,0 +1,226 @@
+"""How a run ended: its exit code, the block that a person reads, the object that a script reads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from batch.formatting import plain, uncell
+from batch.model import DONE, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from batch.model import Action
+
+
+LEFT_OUT = frozenset({Outcome.NOT_ATTEMPTED, Outcome.PLANNED, Outcome.UNKNOWN, Outcome.FAILED})
+"""Outcomes that a run which ended early leaves behind; without any of them it did not."""
+
+_UNREAD = frozenset({Outcome.UNKNOWN, Outcome.FAILED, Outcome.NOT_ATTEMPTED})
+"""Outcomes of a dry run that say nothing of what a run would do."""
+
+MOST_SHOWN = 10
+"""Rows that are not done and are shown in the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run ended, in the fields that ``--json`` prints.
+
+    Attributes:
+        run_id: The run's name.
+        command: The command's name.
+        exit_code: The exit code that follows from all this.
+        api: Base URL.
+        started_at: UTC, ISO 8601.
+        finished_at: UTC, ISO 8601.
+        rows: Rows with content.
+        licenses: Distinct licenses among them.
+        counts: Rows by outcome.
+        requests: Requests sent, all kinds and retries included.
+        patches: PATCH requests sent.
+        throttled: Answers with status 429.
+        seconds: How long requests were sent, of the look and of what came after the question. Not
+            the whole command: reading, the question, and waiting for another run are left out.
+        rate: Requests per second of these.
+        results: Path of the results file.
+        manifest: Path of the manifest.
+        hint: The next command, or empty.
+    """
+
+    run_id: str
+    command: str
+    exit_code: int
+    api: str
+    started_at: str
+    finished_at: str
+    rows: int
+    licenses: int
+    counts: Mapping[str, int]
+    requests: int
+    patches: int
+    throttled: int
+    seconds: float
+    rate: float
+    results: str
+    manifest: str
+    hint: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain types, in the order of the fields."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is told of a run that came to its end.
+
+    Attributes:
+        summary: To scripts.
+        text: To people: the lines of `block`, without secrets.
+    """
+
+    summary: Summary
+    text: str
+
+
+def done_outcomes(action: Action, *, missing_ok: bool) -> frozenset[Outcome]:
+    """Outcomes that count as done; in a dry run that is all that could be read."""
+    done = frozenset(Outcome) - _UNREAD if action.is_dry_run else DONE
+    return done | {Outcome.NOT_FOUND} if missing_ok else done
+
+
+def exit_code(
+    counts: Mapping[Outcome, int],
+    rows: int,
+    done: frozenset[Outcome],
+    *,
+    stopped: int | None,
+    left: int = 0,
+) -> int:
+    """The exit code of a run.
+
+    Args:
+        counts: Rows by outcome, as the results file holds them.
+        rows: Rows of the input; the ledger must balance.
+        done: Outcomes that count as done.
+        stopped: Exit code of what ended the run early, or None.
+        left: Rows that were left for later on purpose.
+    """
+    if sum(counts.values()) != rows:
+        return 3
+    if stopped is not None:
+        return stopped
+    undone = {outcome: count for outcome, count in counts.items() if outcome not in done}
+    return 0 if undone in ({}, {Outcome.NOT_ATTEMPTED: left}) else 1
+
+
+def block(
+    summary: Summary,
+    action: Action,
+    *,
+    place: str,
+    done: frozenset[Outcome],
+    rows: Iterable[Sequence[str]],
+    stopped: str,
+    left: int = 0,
+) -> str:
+    """The lines that end a run: what is done, what is not, where it is written, what comes next.
+
+    Args:
+        summary: How the run ended.
+        action: What was wanted of each license.
+        place: Name of the installation.
+        done: Outcomes that count as done.
+        rows: Lines of the results file that are not done, as their cells.
+        stopped: Why the run ended early, or empty.
+        left: Rows that were left for later on purpose.
+    """
+    counted = sum(summary.counts.values())
+    settled = sum(count for name, count in summary.counts.items() if Outcome(name) in done)
+    missing = max(counted, summary.rows) - settled
+    began, ended = (
+        datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)
+    )
+    verdict = _verdict(summary, action, missing, left)
+    lines = [
+        (
+            f"bulk-revoke: {verdict} (exit {summary.exit_code})   {place}, "
+            f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
+        )
+    ]
+    if stopped:
+        lines.append(f"  stopped: {stopped}")
+    if counted != summary.rows:
+        lines.append(f"  the ledger does not balance: {summary.rows:,} rows in, {counted:,} out")
+    counts = (f"{name.replace('_', ' ')} {count:,}" for name, count in summary.counts.items())
+    lines.append("  " + " · ".join(counts))
+    lines += _table(rows, missing, left)
+    lines.append(f"results: {summary.results}")
+    if summary.hint:
+        lines.append(f"{'next:    ' if action.is_dry_run else 'again:   '}{summary.hint}")
+    elif summary.exit_code == 1 and Outcome.NOT_FOUND in summary.counts.keys() - done:
+        lines.append("hint:    licenses that do not exist count as done with --missing-ok")
+    return "\n".join(lines)
+
+
+def _verdict(summary: Summary, action: Action, missing: int, left: int) -> str:
+    total = summary.rows
+    things = "license" if total == summary.licenses else "row"
+    things += "" if total == 1 else "s"
+    if action.is_dry_run:
+        would = summary.counts.get(action.in_dry_run, 0)
+        unread = f", {missing - left:,} could not be read" if missing > left else ""
+        return f"dry run: {would:,} of {total:,} {things} would be {action.state}{unread}"
+    if missing and missing == left == summary.counts.get(Outcome.NOT_ATTEMPTED):
+        done = summary.counts.get(action.on_success, 0)
+        return f"{done:,} of {total:,} {things} are {action.state}, {left:,} left for later"
+    if missing:
+        verb = "is" if missing == 1 else "are"
+        return f"{missing:,} of {total:,} {things} {verb} NOT {action.state}"
+    if action.sends and not summary.requests:
+        return f"nothing left to do: all {total:,} {things} were done, and nothing was asked now"
+    so = {action.on_success, action.unchanged}
+    state = action.state if so.issuperset(summary.counts) else "done"
+    return f"the one {things} is {state}" if total == 1 else f"all {total:,} {things} are {state}"
+
+
+def _table(rows: Iterable[Sequence[str]], missing: int, left: int) -> list[str]:
+    if missing == left:
+        return []
+    shown = [
+        (f"row {cells[0]}", plain(uncell(cells[1])), cells[3], uncell(cells[8]))
+        for cells in islice(rows, MOST_SHOWN)
+    ]
+    widths = [min(36, max(map(len, column))) for column in zip(*shown, strict=True)]
+    lines = ["  " + "  ".join(map(str.ljust, texts, widths)).rstrip() for texts in shown]
+    more = missing - len(shown)
+    if shown and more > 0:
+        lines.append(f"  … and {more:,} more row{'' if more == 1 else 's'}")
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command ended, whether or not it came to sending anything.
+
+    Attributes:
+        command: The command's name, such as ``run``.
+        exit_code: Its exit code.
+        title: What happened, on one line, without secrets.
+        text: What a person was told at the end, without secrets. One or more lines.
+        seconds: How long it took, from its start, by a clock that nobody sets.
+        finished_at: Seconds since 1970, UTC.
+        summary: What was counted; None where it was refused, or ended without an orderly end.
+    """
+
+    command: str
+    exit_code: int
+    title: str
+    text: str
+    seconds: float
+    finished_at: float
+    summary: Summary | None = None

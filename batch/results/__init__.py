@@ -1,0 +1,1 @@
+"""The journal, the results CSV, the manifest."""

@@ -1,0 +1,162 @@
+"""The manifest of a run: who ran what, when and why, beside the results file.
+
+The file ``<results>.run.json`` is replaced as a whole whenever it changes.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batch import __version__
+from batch.errors import ResultsError
+from batch.host.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def user_name() -> str:
+    """Return the user's name; the number where a minimal system has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # somebody has deleted it
+        return ""
+
+
+def manifest_path(results: Path) -> Path:
+    """Where the manifest of a results file stands."""
+    return results.parent / f"{results.name}.run.json"
+
+
+@dataclass(slots=True)
+class SessionRecord:
+    """One process that worked on a run; a run that was gone on with has several.
+
+    Attributes:
+        started_at: UTC, ISO 8601.
+        finished_at: The same; empty while it goes on, and for good if it was killed.
+        exit_code: The process's exit code, or None as long as there is none.
+        requests: Requests sent, all kinds and retries included.
+        patches: PATCH requests sent.
+        throttled: Answers with status 429.
+        counts: Rows by outcome at its end.
+        stopped: Why it ended early; empty if it did not.
+    """
+
+    started_at: str
+    finished_at: str = ""
+    exit_code: int | None = None
+    requests: int = 0
+    patches: int = 0
+    throttled: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    stopped: str = ""
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What is written beside the results.
+
+    Attributes:
+        run_id: Names the run in messages and logs; random.
+        command: The command's name, such as ``run``.
+        api: Base URL of the API.
+        reason: Why, in the user's words.
+        rehearsal: Whether the API was the sandbox.
+        options: What was set, without secrets.
+        input: Path, SHA-256 and what was taken from it.
+        results: Path of the results file; its SHA-256 once the run has come to an orderly end.
+        directory: Working directory, from which relative paths count; empty if there was none.
+        sessions: One for each process, in order.
+    """
+
+    run_id: str
+    command: str
+    api: str
+    reason: str
+    rehearsal: bool
+    options: Mapping[str, Any]
+    input: Mapping[str, Any]
+    results: dict[str, str]
+    tool: str = f"bulk-revoke {__version__}"
+    user: str = field(default_factory=user_name)
+    host: str = field(default_factory=socket.gethostname)
+    directory: str = field(default_factory=_working_directory)
+    sessions: list[SessionRecord] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Replace the file at once by what is known now.
+
+        Raises:
+            OSError: The old file, if any, stands as it was.
+        """
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        with replacing(path) as file:
+            # A file name that is no UTF-8 has lone surrogates: JSON can spell them, UTF-8 cannot.
+            file.write(text.encode(errors="backslashreplace") + b"\n")
+
+
+def read_manifest(results: Path) -> Manifest | None:
+    """The manifest of a results file; None if there is none.
+
+    Raises:
+        ResultsError: It cannot be read, or is none.
+    """
+    path = manifest_path(results)
+    try:
+        data = json.loads(path.read_bytes())
+        sessions = [SessionRecord(**_known(SessionRecord, each)) for each in data["sessions"]]
+        found = Manifest(**_known(Manifest, data) | {"sessions": sessions})
+        # What is looked into has to be what it should: a string has ``lower``, a table ``items``.
+        found.run_id.lower(), found.input["sha256"].lower()
+        found.options.items(), found.results.items(), found.directory.lower()
+    except FileNotFoundError:
+        return None
+    except OSError as cause:
+        raise ResultsError(f"{path}: cannot be read: {cause.strerror}") from cause
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as cause:
+        raise ResultsError(
+            f"{path}: is no manifest of bulk-revoke",
+            hint="is it the file that the run has written?",
+        ) from cause
+    return found
+
+
+def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Those fields that this version knows; a later one may have written more."""
+    return {each.name: data[each.name] for each in fields(kind) if each.name in data}
+
+
+def run_id_of(results: Path) -> str:
+    """The name of the run that a results file is of; empty if that cannot be told."""
+    try:
+        manifest = read_manifest(results)
+    except ResultsError:
+        return ""
+    return manifest.run_id if manifest else ""
+
+
+def new_run_id() -> str:
+    """A name for a run: eight hexadecimal digits."""
+    return secrets.token_hex(4)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,268 @@
+"""What stands where the results go, and what may become of it: nothing is ever written over."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from batch.errors import ResultsError
+from batch.formatting import timestamp
+from batch.host.files import replacing, try_out
+from batch.results.csv_file import Recorded
+from batch.results.journal import Journal
+from batch.results.manifest import SessionRecord, file_sha256, manifest_path, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from batch.model import Listing, RowResult
+    from batch.results.manifest import Manifest
+    from batch.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Earlier:
+    """What earlier sessions of a run have left.
+
+    Attributes:
+        recorded: What its results file says of each row.
+        manifest: Its manifest.
+    """
+
+    recorded: Recorded
+    manifest: Manifest
+
+
+def check(settings: Settings, *, resumable: bool = True) -> None:
+    """Refuse a place where the results cannot go, before anything is read or asked.
+
+    Args:
+        settings: Where.
+        resumable: Whether the command can go on with what stands there.
+
+    Raises:
+        ResultsError: Nothing was written.
+    """
+    path = settings.output
+    try:
+        _check_path(path)
+        exists = path.exists() or path.is_symlink()
+        has_manifest = manifest_path(path).exists()
+    except OSError as cause:
+        raise ResultsError(
+            f"{path}: cannot be written: {cause.strerror}",
+            hint="name another file with --output.",
+        ) from cause
+    if settings.resume or settings.overwrite:
+        return
+    if exists or has_manifest:
+        raise ResultsError(
+            f"{path if exists else manifest_path(path)}: exists already",
+            hint="name another file with --output. "
+            + "--resume goes on with a run; " * resumable
+            + "--overwrite starts again and keeps the old file under another name"
+            + ", which a restore then needs too" * resumable
+            + ".",
+        )
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        raise ResultsError(f"{path}: is a directory", hint="name a file with --output.")
+    if path.suffix.lower() in {".gz", ".ods", ".xls", ".xlsb", ".xlsm", ".xlsx"}:
+        raise ResultsError(
+            f"{path}: results are written as CSV, not as {path.suffix}",
+            hint="name a file that ends in .csv with --output.",
+        )
+    if not path.parent.is_dir():
+        raise ResultsError(f"{path}: no such directory: {path.parent}", hint="make it first.")
+    try_out(path)
+
+
+def earlier(settings: Settings) -> Earlier | None:
+    """What ``--resume`` goes on with; None if it is a start.
+
+    Raises:
+        ResultsError: What stands there cannot be gone on with.
+    """
+    path = settings.output
+    if not settings.resume:
+        return None
+    manifest = read_manifest(path)
+    if not path.exists():
+        if manifest is None or not manifest.results.keys() & {"begun", "sha256"}:
+            return None  # it had not yet come to its results
+        raise ResultsError(
+            f"{path}: is missing, but the manifest of run {manifest.run_id} stands beside its"
+            " place",
+            hint="put it back; or start again with --overwrite, which keeps that manifest under "
+            "another name.",
+        )
+    if manifest is None:
+        raise ResultsError(
+            f"{path}: its manifest {manifest_path(path).name} is missing:"
+            " it is not known which run this is",
+            hint="put it back, or start again with --overwrite: what is revoked is not sent again.",
+        )
+    recorded = Recorded.read(path)
+    if "sha256" in manifest.results and file_sha256(path) != manifest.results["sha256"]:
+        raise ResultsError(
+            f"{path}: was changed since run {manifest.run_id} ended: it is not known any more what "
+            "was done",
+            hint="put the file back as it was, or start again with --overwrite: what is revoked "
+            "is not sent again.",
+        )
+    return Earlier(recorded, manifest)
+
+
+def check_same_run(
+    found: Earlier, settings: Settings, *, command: str, api: str, sha256: str, mismatch: str
+) -> None:
+    """Refuse to go on with a run that was about something else.
+
+    Args:
+        found: What earlier sessions have left.
+        settings: Where.
+        command: The command's name.
+        api: What the manifest would name as the API.
+        sha256: Hex digest of the input.
+        mismatch: Why the rows are not the same, or empty.
+
+    Raises:
+        ResultsError: Nothing was sent.
+    """
+    manifest = found.manifest
+    differs = ""
+    if manifest.command != command:
+        differs = f"that is a run of bulk-revoke {manifest.command}"
+    elif manifest.options.get("dry_run"):
+        differs = "that was a dry run, which has sent nothing"
+    elif manifest.api != api:
+        differs = f"that run is about {manifest.api}, this one about {api}"
+    elif manifest.input["sha256"] != sha256:
+        differs = f"its input was another one, or was changed since: {manifest.input.get('path')}"
+    elif mismatch:
+        differs = f"the input is read in another way than then: {mismatch}"
+    if differs:
+        raise ResultsError(
+            f"{settings.output}: cannot be gone on with: {differs}",
+            hint="repeat it as it was then, with --resume; or go on under another --output: what "
+            "is revoked is seen and not sent again. Keep this file, a restore needs it.",
+        )
+
+
+def begin(
+    settings: Settings,
+    listing: Listing,
+    was: bytearray,
+    row_results: Sequence[RowResult | None],
+    found: Earlier | None,
+    manifest: Manifest,
+    *,
+    redact: Callable[[str], str],
+) -> Journal:
+    """Put manifest and plan on the disk: what is known of each row is there before a PATCH.
+
+    Args:
+        settings: Where.
+        listing: The input's entries.
+        was: As `Journal` takes it.
+        row_results: How each entry stands before the first PATCH; None for one that stays as an
+            earlier session has left it.
+        found: What earlier sessions have left, if this goes on with them.
+        manifest: The run's manifest; it gets a session of its own.
+        redact: Takes secrets out of a text from outside.
+
+    Raises:
+        ResultsError: They cannot be written; nothing was sent.
+    """
+    path = settings.output
+    before = manifest_path(path).read_bytes() if found else b""
+    journal = Journal(path, listing, was, redact=redact)
+    manifest.results.pop("sha256", None)
+    manifest.sessions.append(SessionRecord(started_at=timestamp(datetime.now(UTC))))
+    if found is None and (settings.overwrite or not path.exists()):
+        set_aside(path)  # also the manifest of a start that has come to nothing
+    if found is None and os.path.lexists(path):
+        raise ResultsError(
+            f"{path}: cannot be written: it has appeared meanwhile",
+            hint="name another place with --output; nothing was sent.",
+        )
+    try:
+        # The manifest first: without it the results could not be gone on with.
+        manifest.write(manifest_path(path))
+        if found is None:
+            journal.create(row_results)
+            # From now on the results are somewhere, also if they are not found here.
+            manifest.results["begun"] = manifest.sessions[-1].started_at
+            manifest.write(manifest_path(path))
+        else:
+            journal.resume(found.recorded, row_results)
+    except BaseException as cause:
+        with suppress(OSError):
+            if found is None and not path.exists():
+                manifest_path(path).unlink()
+            elif found is not None:  # what it says of the results is to be so again
+                journal.cut_back(found.recorded.size)
+                with replacing(manifest_path(path)) as file:
+                    file.write(before)
+        journal.close()
+        if not isinstance(cause, OSError):
+            raise
+        raise ResultsError(
+            f"{path}: cannot be written: {cause.strerror}",
+            hint="name another place with --output; nothing was sent.",
+        ) from cause
+    return journal
+
+
+def set_aside(path: Path) -> None:
+    """Rename a results file and its manifest, so that others can take their place.
+
+    Raises:
+        ResultsError: They stand as they were.
+    """
+    manifest = manifest_path(path)
+    try:
+        if not path.exists() and not manifest.exists():
+            return
+        old = _free_name(path, _start_of(path))
+        if path.exists():
+            path.rename(old)
+        try:
+            if manifest.exists():
+                manifest.rename(manifest_path(old))
+        except OSError:
+            old.rename(path)
+            raise
+    except OSError as cause:
+        raise ResultsError(
+            f"{path}: cannot be renamed: {cause.strerror}", hint="name another --output."
+        ) from cause
+
+
+def _start_of(path: Path) -> str:
+    """When a run began, as part of a file name; if that is not known, when its file changed."""
+    try:
+        manifest = read_manifest(path)
+        moment = datetime.fromisoformat(manifest.sessions[0].started_at) if manifest else None
+    except (ResultsError, ValueError, IndexError, TypeError):
+        moment = None
+    if moment is None:
+        there = path if path.exists() else manifest_path(path)
+        moment = datetime.fromtimestamp(there.stat().st_mtime, UTC)
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _free_name(path: Path, start: str) -> Path:
+    number = 1
+    while True:
+        name = f"{path.name}.bak-{start}" + (f"-{number}" if number > 1 else "")
+        old = path.with_name(name)
+        if not old.exists() and not manifest_path(old).exists():
+            return old
+        number += 1
