@@ -6,13 +6,31 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := build/demo
 
+DATED   := $(addprefix tests/test_,docs.py runbook.py sandbox_account.py sandbox_list.py)
+ASKING  := $(addprefix tests/test_,audience.py by_key.py cli.py commands.py completion.py dry_run.py \
+	exclude.py going_on.py guards.py metrics.py profile.py question.py restore.py resume.py \
+	token.py unchanged.py verify.py) tests/end_to_end/test_terminal.py
+HEARING := $(addprefix tests/test_,alerts.py lock.py question.py runbook.py token.py) \
+	tests/end_to_end -k 'signal or interrupt or hangup or gives_up or Ctrl'
+# The others measure, need programs that a machine may not have, or take long.
+FAST    := $(filter-out $(addprefix tests/test_,gate.py job.py log_file.py look.py model.py \
+	performance.py prometheus.py samples.py surroundings.py),$(wildcard tests/test_*.py))
+COLLECT = $(BIN)/pytest --collect-only -q -n 0 -p no:randomly
+LOWEST  := build/lowest
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test soak bench lint types wheel samples clean
+.PHONY: help demo test dates prompts names deaf ctrl-c lowest soak bench lint types wheel samples clean
 
 help:
 	@echo "make demo    revoke the licenses of samples/licenses.csv in a local sandbox"
 	@echo "make test    lint, types and the whole test suite"
+	@echo "make dates   tests of demo and docs, in a year and on a 29 February (needs faketime)"
+	@echo "make prompts tests of what asks, at a terminal: none may ask there (needs script)"
+	@echo "make names   whether the tests have the same names whenever they are collected"
+	@echo "make deaf    tests of signals, where SIGINT and SIGHUP are ignored"
+	@echo "make ctrl-c  Ctrl-C amid end-to-end tests: nothing may go on"
+	@echo "make lowest  fast tests with the oldest libraries that pyproject.toml admits"
 	@echo "make soak    a thousand runs that are killed, gone on with and restored (about 20 minutes)"
 	@echo "make bench   measure everything that docs/performance.md says (about an hour)"
 	@echo "make lint    ruff"
@@ -46,6 +64,43 @@ types: $(VENV)/.installed-dev
 
 test: lint types
 	$(BIN)/pytest $(PYTEST)
+
+# The same tests on other days and in other places.
+
+dates: $(VENV)/.installed-dev
+	faketime -f '+365d' $(BIN)/pytest $(DATED) $(PYTEST)
+	faketime -f '@2028-02-29 12:00:00' $(BIN)/pytest $(DATED) $(PYTEST)
+
+prompts: $(VENV)/.installed-dev
+	@mkdir -p build
+	timeout 300 script -qec "$(BIN)/pytest $(ASKING) $(PYTEST)" build/terminal.txt \
+		</dev/null >/dev/null || { cat build/terminal.txt; exit 1; }
+	! grep -E 'Type [0-9]+ to |Access token \(' build/terminal.txt
+	@tail -n 4 build/terminal.txt
+
+# Python's hashes differ each time as well.
+names: $(VENV)/.installed-dev
+	@mkdir -p build
+	$(COLLECT) >build/names.txt
+	@sleep 1
+	$(COLLECT) >build/names-again.txt
+	@sed -i '/ collected in /d' build/names.txt build/names-again.txt
+	cmp build/names.txt build/names-again.txt
+
+deaf: $(VENV)/.installed-dev
+	trap '' INT HUP QUIT; $(BIN)/pytest $(HEARING) $(PYTEST)
+
+ctrl-c: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.interrupted
+
+# Not .venv: what is developed with stays as it is.
+$(LOWEST)/.installed: pyproject.toml .ci/make_venv.py
+	@$(PYTHON) .ci/make_venv.py $(LOWEST) '.[dev]' --resolution lowest-direct
+	@touch $@
+
+lowest: $(LOWEST)/.installed
+	@$(MAKE) --no-print-directory names BIN=$(LOWEST)/bin
+	$(LOWEST)/bin/pytest $(FAST) $(PYTEST)
 
 soak: $(VENV)/.installed-dev
 	BULK_REVOKE_KILLED=1000 $(BIN)/pytest tests/end_to_end/test_killed.py $(PYTEST)

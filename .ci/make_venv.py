@@ -1,5 +1,7 @@
 """Make a virtual environment with this checkout in it: ``make_venv.py .venv '.[dev]'``.
 
+Options of ``uv pip install`` may follow; then it is uv or nobody.
+
 uv installs in a fraction of the time that pip takes. pip brings it, from wherever pip is told to
 take packages from, and uv is told the same; what uv cannot be told, or cannot do, pip does.
 
@@ -44,7 +46,7 @@ ABOUT_PIP_ALONE = {
 """Settings of pip that change neither what is installed nor from where."""
 
 
-def main(place: Path, target: str) -> None:
+def main(place: Path, target: str, *options: str) -> None:
     """Make the environment, or complete it, and install ``target`` into it, editable."""
     if sys.version_info < (3, 11):
         sys.exit(
@@ -71,14 +73,14 @@ def main(place: Path, target: str) -> None:
     settings = parsed(told.communicate()[0])
     name = target.replace(".", "bulk-revoke", 1)
     say(f"installing {name} and what it needs …")
-    done = with_uv(python, target, settings) if has_uv else 1
-    if done:
+    done = with_uv(python, target, settings, options) if has_uv else 1
+    if done and not options:
         say(f"uv cannot install {name} here; pip does, and takes longer …")
         done = run("installing", *pip(python), "install", "--editable", target)
     sys.exit(done)
 
 
-def with_uv(python: Path, target: str, settings: dict[str, str]) -> int:
+def with_uv(python: Path, target: str, settings: dict[str, str], options: tuple[str, ...]) -> int:
     """Install with uv, told what pip is told; its exit code, 0 if it is done."""
     if unknown := settings.keys() - PASSED_ON.keys() - ABOUT_PIP_ALONE - {"no-index"}:
         say(f"uv cannot be told what pip is told: {', '.join(sorted(unknown))}")
@@ -95,6 +97,7 @@ def with_uv(python: Path, target: str, settings: dict[str, str]) -> int:
         "installing",
         *(python, "-m", "uv", "pip", "install", "--quiet", "--python", python),
         *(("--no-index",) if no_index else ()),
+        *options,
         *("--editable", target),
         env=told | os.environ,
     )
@@ -150,4 +153,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

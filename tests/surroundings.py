@@ -30,7 +30,7 @@ PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    _outlive_no_child()
+    outlive_no_child()
     if not _only_distributes(config):
         _hear_signals()
         _leave_terminal()
@@ -106,7 +106,7 @@ def _leave_terminal() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def _outlive_no_child() -> None:
+def outlive_no_child() -> None:
     """End all descendants when this process ends, also those whose parents have ended before."""
     if sys.platform != "linux":
         return

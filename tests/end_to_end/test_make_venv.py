@@ -81,8 +81,8 @@ class Checkout:
         text = UV.replace("TAKES", str(takes)).replace("ENDS", str(ends))
         write_wheel(self.packages, "uv", "0.5.0", text)
 
-    def make(self, **pip: str) -> subprocess.CompletedProcess[str]:
-        """Run the program, with pip told this as well."""
+    def make(self, *options: str, **pip: str) -> subprocess.CompletedProcess[str]:
+        """Run the program with these options of uv, and with pip told this as well."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -90,7 +90,7 @@ class Checkout:
         }
         told = {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(self.packages)}
         return subprocess.run(
-            [sys.executable, str(ROOT / ".ci" / "make_venv.py"), ".venv", "."],
+            [sys.executable, str(ROOT / ".ci" / "make_venv.py"), ".venv", ".", *options],
             cwd=self.home,
             env=kept | {f"PIP_{name}": value for name, value in (told | pip).items()},
             stdout=subprocess.PIPE,
@@ -170,6 +170,16 @@ def test_where_uv_is_not_to_be_had_or_fails_pip_installs(checkout: Checkout, has
     assert ended.returncode == 0, ended.stdout
     assert "pip does, and takes longer" in ended.stdout
     assert checkout.has_thing()
+
+
+def test_where_options_of_uv_are_given_nothing_else_installs(checkout: Checkout) -> None:
+    checkout.offer_uv(ends=2)
+
+    ended = checkout.make("--resolution", "lowest-direct")
+
+    assert ended.returncode != 0
+    assert "--resolution lowest-direct" in " ".join(checkout.told()[0])
+    assert not checkout.has_thing()
 
 
 def test_where_pip_fails_as_well_make_is_told(checkout: Checkout) -> None:
