@@ -20,27 +20,103 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from batch import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from signal import Signals
+
+_E = TypeVar("_E", bound="BulkRevokeError")
+
+
+class Detail(NamedTuple):
+    """A line below what a refusal says.
+
+    Attributes:
+        text: Our own words: a row and its number, a license ID.
+        shown: What stands there: a cell, a list of headers.
+    """
+
+    text: str
+    shown: str = ""
 
 
 class BulkRevokeError(Exception):
     """Something that a user is told, with what to do about it.
 
+    It is kept in parts, so that `told` can leave out what is not for everybody: a cell, and what a
+    server or another program says, may hold a license key.
+
     Attributes:
-        message: What happened, to which file, row and value. One or more lines.
+        message: What happened, in our own words: files, rows, numbers, license IDs.
+        shown: What a cell, a server or another program says of it; or empty.
+        about: The error behind this one, or None.
+        details: Lines below it.
+        consequence: What follows from it, or empty.
+        option: The option that it is about, such as ``--rate``; or empty.
         hint: What to do now, or empty.
         exit_code: The exit code of a command that ends with this error.
     """
 
     exit_code: int = 2
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        option: str = "",
+        shown: str = "",
+        about: BulkRevokeError | None = None,
+        details: Iterable[Detail] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.option = option
+        self.shown = shown
+        self.about = about
+        self.details = tuple(details)
+        self.consequence = ""
+
+    def __str__(self) -> str:
+        """All of it, for a person who may see the input."""
+        return told(self)
+
+    def becomes(self, kind: type[_E]) -> _E:
+        """The same in another branch of the tree, with other consequences."""
+        return kind(
+            self.message,
+            hint=self.hint,
+            option=self.option,
+            shown=self.shown,
+            about=self.about,
+            details=self.details,
+        )
+
+
+def told(error: BulkRevokeError, *, to_all: bool = False) -> str:
+    """What an error says, its hint left out.
+
+    Args:
+        error: The error.
+        to_all: Whether it goes to a log or to third parties: then no cell is in it, and nothing
+            that others have said.
+    """
+    text = f"{error.option} {error.message}" if error.option else error.message
+    if error.shown and not to_all:
+        text += f": {error.shown}"
+    if error.about is not None:
+        text += f" ({told(error.about, to_all=to_all)})"
+    if error.consequence:
+        text += f"; {error.consequence}"
+    lines = [text]
+    for detail in error.details:
+        hidden = "…" if detail.shown else ""
+        lines.append(f"  {detail.text}{hidden if to_all else detail.shown}")
+    return "\n".join(lines)
 
 
 class ConfigError(BulkRevokeError):
@@ -92,9 +168,16 @@ class ApiError(BulkRevokeError):
     exit_code = 3
 
     def __init__(
-        self, message: str, *, status: int | None = None, code: str = "", hint: str = ""
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        hint: str = "",
+        shown: str = "",
+        about: BulkRevokeError | None = None,
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, shown=shown, about=about)
         self.status = status
         self.code = code
         self.from_api = False
@@ -127,8 +210,9 @@ class ThrottledError(TransientError):
         code: str,
         retry_after: float,
         admitted: tuple[int, float] | None = None,
+        shown: str = "",
     ) -> None:
-        super().__init__(message, status=status, code=code)
+        super().__init__(message, status=status, code=code, shown=shown)
         self.retry_after = retry_after
         self.admitted = admitted
         # A limiter stands before the API; whoever answers 503 may have passed the request on.
@@ -147,11 +231,24 @@ class AccessError(ApiError):
     """The server, or what stands in front of it, would answer every request like this."""
 
 
-def not_the_api(seen: str, *, status: int | None, code: str) -> AccessError:
-    """The error that somebody else has answered in the place of the API."""
+def bug_found(bug: BaseException) -> StoppedError:
+    """The error that something happened of which nobody has thought."""
+    return StoppedError(
+        f"a bug in bulk-revoke {__version__}: {type(bug).__name__}",
+        shown=str(bug),
+    )
+
+
+def not_the_api(seen: ApiError | None) -> AccessError:
+    """The error that somebody else answers in the place of the API.
+
+    Args:
+        seen: What was answered, if anything was.
+    """
     return AccessError(
-        f"this is not the license API ({seen})",
-        status=status,
-        code=code,
+        "this is not the license API",
+        status=seen.status if seen else None,
+        code=seen.code if seen else "bad_body",
+        about=seen,
         hint="is --base-url right, or does a proxy answer in its place?",
     )

@@ -80,6 +80,11 @@ class Action:
         """Whether it says what it would do, and does nothing."""
         return not self.sends and self.in_dry_run in {Outcome.WOULD_REVOKE, Outcome.WOULD_RESTORE}
 
+    @property
+    def only_reads(self) -> bool:
+        """Whether it is there to say what is, and there is nothing to decide on."""
+        return self.on_success is self.unchanged
+
     def dry_run(self) -> Action:
         """The same without sending anything."""
         return replace(self, sends=False)

@@ -44,7 +44,8 @@ class Rate:
         found = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,6}(?:\.\d{1,3})?)\s*s\s*", text)
         if found is None or int(found[1]) == 0 or float(found[2]) == 0:
             raise ConfigError(
-                f"--rate {text}: is no rate",
+                f"{text}: is no rate",
+                option="--rate",
                 hint="write requests per seconds, as in 45/5s, or none for no limit.",
             )
         return cls(int(found[1]), float(found[2]))
@@ -60,8 +61,9 @@ class Rate:
         windows = math.ceil(SAAS_PERIOD / self.period)
         if self.limit is None or self.limit * windows > SAAS_LIMIT:
             raise ConfigError(
-                f"--rate {self}: the Cryptlex API admits {SAAS_LIMIT} requests in any "
+                f"{self}: the Cryptlex API admits {SAAS_LIMIT} requests in any "
                 f"{SAAS_PERIOD:.0f} s and may blacklist the address of who exceeds that",
+                option="--rate",
                 hint="45/5s leaves a tenth to whatever else runs behind this address.",
             )
 
@@ -82,7 +84,8 @@ def parse_failures(text: str) -> FailureLimit:
     if re.fullmatch(r"\s*\d{1,9}\s*", text):
         return FailureLimit(count=int(text))
     raise ConfigError(
-        f"--max-failures {text}: is neither a number nor a percentage",
+        f"{text}: is neither a number nor a percentage",
+        option="--max-failures",
         hint="write 10, or 20% for a share of the planned requests.",
     )
 
@@ -166,7 +169,8 @@ def parse_duration(text: str) -> float:
     found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s?)?", text.strip().lower())
     if found is None or not any(found.groups()):
         raise ConfigError(
-            f"--wait {text}: is no time span",
+            f"{text}: is no time span",
+            option="--wait",
             hint="write --wait=15m or --wait=1h; --wait alone, behind the input, is one hour.",
         )
     hours, minutes, seconds = (int(group or 0) for group in found.groups())
@@ -182,7 +186,8 @@ def parse_product(text: str) -> str:
     product = text.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", product):
         raise ConfigError(
-            f"--expect-product {text}: is no product ID",
+            f"{text}: is no product ID",
+            option="--expect-product",
             hint="it reads like 63dfd63e-ed71-4f84-9236-02ee0ddb062c, and stands in the dashboard.",
         )
     return product
@@ -206,7 +211,8 @@ def output_path(
     for name in re.findall(r"\{(\w+)\}", template):
         if name not in values:
             raise ConfigError(
-                f"--output {template}: {{{name}}} stands for nothing",
+                f"{template}: {{{name}}} stands for nothing",
+                option="--output",
                 hint="there are {date}, {time} and {run_id}.",
             )
     return Path(re.sub(r"\{(date|time|run_id)\}", lambda found: values[found[1]], template))

@@ -722,7 +722,7 @@ def refusal(urls: list[str], file: str | None = None) -> ConfigError:
     with pytest.raises(ConfigError) as refused:
         Notifications.read(urls, file)
     shown = "".join(traceback.format_exception(refused.value))
-    assert SECRET not in shown + refused.value.message + refused.value.hint
+    assert SECRET not in shown + str(refused.value) + refused.value.hint
     assert SECRET not in repr(getattr(refused.value.__cause__, "args", ""))
     assert refused.value.hint
     return refused.value
@@ -736,7 +736,7 @@ def test_an_address_that_cannot_be_used_is_named_by_its_position(
 
     refused = refusal(["json://example.com", url, "json://example.com"])
 
-    assert refused.message == "notify, address 2 of 3: Apprise cannot use this"
+    assert str(refused) == "notify, address 2 of 3: Apprise cannot use this"
     assert SECRET not in caplog.text
     assert capfd.readouterr() == ("", "")
 
@@ -745,7 +745,7 @@ def test_an_address_that_cannot_be_used_is_named_by_its_position(
 def test_an_address_in_a_file_is_named_by_its_line(tmp_path: Path, url: str) -> None:
     file = file_of(tmp_path, f"# addresses\n\njson://example.com\n{url}\n")
 
-    assert refusal([], file).message == f"{file}, line 4: Apprise cannot use this"
+    assert str(refusal([], file)) == f"{file}, line 4: Apprise cannot use this"
 
 
 SECOND = [
@@ -765,10 +765,10 @@ def test_a_second_address_beside_one_is_refused_and_told_nobody(tmp_path: Path, 
     keys = file_of(tmp_path, f'urls:\n  - "{url}":\n      tag: night\n', "b.yml")
 
     assert [
-        refusal(["json://example.com", url]).message,
-        refusal([], lines).message,
-        refusal([], entries).message,
-        refusal([], keys).message,
+        str(refusal(["json://example.com", url])),
+        str(refusal([], lines)),
+        str(refusal([], entries)),
+        str(refusal([], keys)),
     ] == [
         "notify, address 2 of 2: holds a second ://",
         f"{lines}, line 3: holds a second ://",
@@ -811,7 +811,7 @@ def test_an_address_in_yaml_is_named_by_its_entry_as_far_as_apprise_tells(
 ) -> None:
     file = file_of(tmp_path, f"urls:\n  - json://example.com\n{entry}\n", "addresses.yml")
 
-    assert refusal([], file).message == f"{file}{place}: Apprise cannot use this"
+    assert str(refusal([], file)) == f"{file}{place}: Apprise cannot use this"
 
 
 @pytest.mark.parametrize("name", ["addresses", "addresses.yml"])
@@ -820,13 +820,13 @@ def test_a_file_without_an_address_is_refused(tmp_path: Path, name: str, content
     file = file_of(tmp_path, content, name)
 
     for urls in ([], ["json://example.com"]):
-        assert file in refusal(urls, file).message
+        assert file in str(refusal(urls, file))
 
 
 def test_a_file_of_tags_holds_no_address(tmp_path: Path) -> None:
     file = file_of(tmp_path, "# nobody yet\nteam=night\n")
 
-    assert refusal([], file).message == f"{file}: holds no address"
+    assert str(refusal([], file)) == f"{file}: holds no address"
 
 
 @pytest.mark.parametrize(
@@ -838,15 +838,15 @@ def test_a_file_that_cannot_be_read_is_refused(
 ) -> None:
     file = str(tmp_path / "none") if content is None else file_of(tmp_path, content)
 
-    assert refusal([], file).message == f"{file}: the addresses cannot be read: {reason}"
-    assert "cannot be read" in refusal([], str(tmp_path)).message
-    assert "cannot be read" in refusal([], "a\0b").message
+    assert str(refusal([], file)) == f"{file}: the addresses cannot be read: {reason}"
+    assert "cannot be read" in str(refusal([], str(tmp_path)))
+    assert "cannot be read" in str(refusal([], "a\0b"))
 
 
 def test_an_address_in_the_place_of_a_file_is_refused_without_being_shown() -> None:
     refused = refusal([], f"slack://{SECRET}")
 
-    assert refused.message == "--notify-file: is an address, not a file"
+    assert str(refused) == "--notify-file is an address, not a file"
 
 
 def test_without_apprise_its_installation_is_hinted_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -854,7 +854,7 @@ def test_without_apprise_its_installation_is_hinted_at(monkeypatch: pytest.Monke
 
     refused = refusal([f"json://{SECRET}"])
 
-    assert "need Apprise" in refused.message
+    assert "need Apprise" in str(refused)
     assert refused.hint == "pip install 'bulk-revoke[notify]'"
 
 
@@ -880,7 +880,7 @@ def assert_shown_nowhere(url: str) -> None:
     try:
         alerts = Notifications.read([url], None)
     except ConfigError as refused:
-        assert refused.message == "notify, address 1 of 1: Apprise cannot use this"  # noqa: PT017
+        assert str(refused) == "notify, address 1 of 1: Apprise cannot use this"  # noqa: PT017
     else:
         assert url in alerts.secrets
         assert SECRET not in repr(alerts)
@@ -899,7 +899,7 @@ def test_whatever_an_address_is_it_is_used_or_refused(before: str, after: str) -
     try:
         Notifications.read([f"{before}json://{after}"], None)
     except ConfigError as refused:
-        assert refused.message == "notify, address 1 of 1: Apprise cannot use this"  # noqa: PT017
+        assert str(refused) == "notify, address 1 of 1: Apprise cannot use this"  # noqa: PT017
 
 
 # What is secret

@@ -103,7 +103,7 @@ def test_an_answer_about_another_license_confirms_nothing() -> None:
 def test_the_id_of_another_license_is_told_in_one_line() -> None:
     error = refusal(200, describing(id="X\n\x1b[31mY"))
 
-    assert error.message == r"the answer is about another license: x\n\x1b[31my"
+    assert str(error) == r"the answer is about another license: x\n\x1b[31my"
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -114,7 +114,7 @@ def test_only_the_value_that_was_sent_confirms_it(wanted: bool) -> None:
         confirmed(202, {}, describing(revoked=not wanted), ID, wanted=wanted)
 
     error = caught.value
-    assert error.message == f"the answer says revoked: {'false' if wanted else 'true'}"
+    assert str(error) == f"the answer says revoked: {'false' if wanted else 'true'}"
     assert (error.status, error.code) == (202, "not_confirmed")
 
 
@@ -218,7 +218,7 @@ def test_the_code_is_the_servers_own_or_made_of_the_status(
 
 
 def test_what_the_server_says_is_told() -> None:
-    assert refusal(409, error_body("It is in use.")).message == "HTTP 409: It is in use."
+    assert str(refusal(409, error_body("It is in use."))) == "HTTP 409: It is in use."
 
 
 @pytest.mark.parametrize(
@@ -483,7 +483,7 @@ def test_whatever_comes_is_the_license_that_was_asked_for_or_an_error_of_the_api
     else:
         assert found.status == status
         assert found.code
-        assert found.message
+        assert str(found)
         assert not isinstance(found, ThrottledError) or found.retry_after >= 0
 
 
@@ -532,4 +532,4 @@ def test_whatever_comes_is_a_page_of_licenses_or_an_error_of_the_api(
     else:
         assert found.status == status
         assert found.code
-        assert found.message
+        assert str(found)

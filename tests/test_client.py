@@ -562,7 +562,7 @@ async def test_a_certificate_that_has_expired_is_refused(trust: Trust) -> None:
         error = await patch_error(server.base_url, ca_file=trust.file)
 
     assert isinstance(error, AccessError)
-    assert "expired" in error.message
+    assert "expired" in str(error)
     assert server.requests == []
 
 
@@ -717,7 +717,7 @@ async def test_a_proxy_that_refuses_stops_the_run(
 
     assert isinstance(error, AccessError)
     assert error.code == f"http_{status}"
-    assert "proxy" in error.message
+    assert "proxy" in str(error)
     assert "HTTPS_PROXY" in error.hint
     assert "secret" not in told(error)
 
@@ -784,7 +784,7 @@ async def test_what_was_refused_a_connection_has_not_arrived() -> None:
 
     assert (error.status, error.code) == (None, "connection")
     assert not arrived(error)
-    assert " at 0x" not in error.message
+    assert " at 0x" not in str(error)
 
 
 async def test_what_has_no_address_has_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -796,7 +796,7 @@ async def test_what_has_no_address_has_not_arrived(monkeypatch: pytest.MonkeyPat
     error = await patch_error(f"https://{HOST}/v3")
 
     assert (error.status, error.code) == (None, "connection")
-    assert HOST in error.message
+    assert HOST in str(error)
     assert not arrived(error)
 
 

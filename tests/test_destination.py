@@ -133,7 +133,7 @@ def test_a_path_that_cannot_become_the_results_is_refused(
     with pytest.raises(ResultsError) as refused:
         output.check(at(taken))
 
-    assert str(taken) in refused.value.message
+    assert str(taken) in str(refused.value)
     assert remedy in refused.value.hint
     assert names(path) == before
 
@@ -292,8 +292,8 @@ def test_a_run_about_something_else_is_not_gone_on_with(
     with pytest.raises(ResultsError) as refused:
         output.check_same_run(found, at(path), **SAME | change)
 
-    assert refused.value.message.startswith(f"{path}: cannot be gone on with: ")
-    assert why in refused.value.message
+    assert str(refused.value).startswith(f"{path}: cannot be gone on with: ")
+    assert why in str(refused.value)
     assert "--resume" in refused.value.hint
 
 
@@ -470,7 +470,7 @@ def test_a_start_that_cannot_be_written_leaves_nothing(
 
     assert names(path) == []
     if isinstance(refused.value, ResultsError):
-        assert refused.value.message == f"{path}: cannot be written: No space left"
+        assert str(refused.value) == f"{path}: cannot be written: No space left"
         assert "nothing was sent" in refused.value.hint
 
 

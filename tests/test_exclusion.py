@@ -135,7 +135,7 @@ def test_what_is_nearly_an_id_is_refused_by_its_code_points(
     with pytest.raises(InputError) as caught:
         protects(listing(A, C), f"id,x\n{B},y\n{cell},z\n")
 
-    message = caught.value.message
+    message = str(caught.value)
     assert message.startswith("--exclude ")
     assert "keep.csv, row 3  " in message
     assert message.isascii()
@@ -174,7 +174,7 @@ def test_an_empty_file_is_refused(protects: Callable[[Listing, str], list[int]],
     for listed in (listing(A), keyed("K")):
         with pytest.raises(InputError) as caught:
             protects(listed, text)
-        assert re.fullmatch(r"--exclude .*keep\.csv is empty\.", caught.value.message)
+        assert re.fullmatch(r"--exclude .*keep\.csv is empty\.", str(caught.value))
 
 
 def test_a_file_without_an_id_is_refused_where_licenses_are_listed_by_id(

@@ -183,7 +183,7 @@ async def test_a_hundred_429s_stop_the_run() -> None:
         row_results = await work.run()
 
         assert work.executor.client.stopped is not None
-        assert "429" in work.executor.client.stopped.message
+        assert "429" in str(work.executor.client.stopped)
         assert 100 <= len(sandbox.log) < 110
         assert row_results == {}
 
@@ -195,7 +195,7 @@ async def test_a_wait_longer_than_five_minutes_stops_the_run() -> None:
         await work.run()
 
         assert work.executor.client.stopped is not None
-        assert "301 s" in work.executor.client.stopped.message
+        assert "301 s" in str(work.executor.client.stopped)
         assert now() - started < 60
 
 
@@ -309,7 +309,7 @@ async def test_fifteen_minutes_without_a_success_stop_the_run() -> None:
         row_results = await work.run()
 
         assert work.executor.client.stopped is not None
-        assert "15 minutes" in work.executor.client.stopped.message
+        assert "15 minutes" in str(work.executor.client.stopped)
         assert 900 <= now() - started < 1200
         assert set(row_results) == {
             entry.target for entry in sandbox.log if entry.method == "PATCH"
@@ -381,7 +381,7 @@ async def test_a_run_that_fails_too_often_says_how_many_of_how_many() -> None:
         await work.run()
 
     assert work.executor.client.stopped is not None
-    assert work.executor.client.stopped.message == "too many failures: 4 of the first 36 licenses"
+    assert str(work.executor.client.stopped) == "too many failures: 4 of the first 36 licenses"
 
 
 async def test_the_share_that_may_fail_is_one_of_all_that_is_planned() -> None:
@@ -671,7 +671,7 @@ async def test_results_that_cannot_be_written_stop_the_run() -> None:
         row_results = await work.run()
 
         assert work.executor.client.stopped is not None
-        assert "No space left" in work.executor.client.stopped.message
+        assert "No space left" in str(work.executor.client.stopped)
         assert len(row_results) == 10
         assert len(sandbox.log) < 20
 
@@ -690,7 +690,7 @@ async def test_a_bug_stops_the_run_and_the_others_still_record() -> None:
         row_results = await work.run()
 
         assert work.executor.client.stopped is not None
-        assert "ZeroDivisionError" in work.executor.client.stopped.message
+        assert "ZeroDivisionError" in str(work.executor.client.stopped)
         assert len(row_results) == len(sandbox.log) > 32
 
 

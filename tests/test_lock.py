@@ -404,7 +404,7 @@ def test_who_is_refused_is_told_who_holds_it_and_how_to_wait(path: Path) -> None
         busy = refusal(path)
 
     assert isinstance(busy, BusyError)
-    assert busy.message == (
+    assert str(busy) == (
         "api.cryptlex.com: another run on this host is at work: "
         "verify 7f3a by alice, process 4242, since 2025-07-01T02:15:00.000Z"
     )
@@ -486,8 +486,8 @@ def test_who_has_waited_long_enough_is_told_how_long_that_was(path: Path) -> Non
         hold(path, watch, wait=60.2, sleep=watch.sleep).__enter__()
 
     assert 60.2 <= sum(watch.slept) < 60.7
-    assert "verify 7f3a by alice" in caught.value.message
-    assert "waited 1 min 00 s" in caught.value.message
+    assert "verify 7f3a by alice" in str(caught.value)
+    assert "waited 1 min 00 s" in str(caught.value)
     assert "--wait" in caught.value.hint
     assert caught.value.exit_code == 4
 
@@ -862,7 +862,7 @@ def test_a_lock_is_held_whatever_is_in_its_file(content: bytes, path: Path) -> N
         busy = refusal(path)
 
     assert isinstance(busy, BusyError)
-    assert busy.message.endswith("at work: it does not say which")
+    assert str(busy).endswith("at work: it does not say which")
 
 
 def test_what_somebody_wrote_there_cannot_reach_into_the_terminal(path: Path) -> None:
@@ -877,8 +877,8 @@ def test_what_somebody_wrote_there_cannot_reach_into_the_terminal(path: Path) ->
         path.write_text(json.dumps({"owner": owner}))
         busy = refusal(path)
 
-    assert "by" in busy.message
-    assert busy.message.isprintable()
+    assert "by" in str(busy)
+    assert str(busy).isprintable()
 
 
 # The file
@@ -903,7 +903,7 @@ def test_a_name_that_is_too_long_for_the_file_costs_nothing_but_itself(path: Pat
     with hold(path, watch, owner=owner) as lock:
         lock.leave(60)
         assert path.stat().st_size == 512
-        assert refusal(path).message.endswith("it does not say which")
+        assert str(refusal(path)).endswith("it does not say which")
 
     assert rest(path, watch) == 60
 
@@ -1024,7 +1024,7 @@ def test_what_is_no_file_of_its_own_is_refused_and_left_alone(
     error = refusal(path)
 
     assert isinstance(error, ConfigError)
-    assert str(path) in error.message
+    assert str(path) in str(error)
     assert "--lock-dir" in error.hint
     assert error.exit_code == 2
     assert target.exists() == (before is not None)
@@ -1049,7 +1049,7 @@ def test_without_its_directory_nothing_is_locked(path: Path) -> None:
     error = refusal(path / "bulk-revoke.lock")
 
     assert isinstance(error, ConfigError)
-    assert "No such file or directory" in error.message
+    assert "No such file or directory" in str(error)
 
 
 def test_where_files_cannot_be_locked_nobody_goes_on_unlocked(
@@ -1063,7 +1063,7 @@ def test_where_files_cannot_be_locked_nobody_goes_on_unlocked(
     error = refusal(path)
 
     assert isinstance(error, ConfigError)
-    assert "No locks available" in error.message
+    assert "No locks available" in str(error)
 
 
 def test_who_cannot_say_that_it_holds_the_lock_does_not_go_on(path: Path) -> None:
@@ -1075,7 +1075,9 @@ def test_who_cannot_say_that_it_holds_the_lock_does_not_go_on(path: Path) -> Non
         pass
 
 
-def test_a_heartbeat_that_cannot_be_written_is_an_error_and_the_one_before_stands(path: Path) -> None:
+def test_a_heartbeat_that_cannot_be_written_is_an_error_and_the_one_before_stands(
+    path: Path,
+) -> None:
     watch = Watch()
     with hold(path, watch) as lock:
         lock.heartbeat(5)

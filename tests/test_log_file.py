@@ -22,6 +22,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import web
 
+from batch import __version__
 from batch.reporting import logs
 from batch.reporting.logs import FIELDS, Redactor
 from batch.reporting.progress import Screen
@@ -837,6 +838,6 @@ def test_a_bug_is_logged_without_what_it_was_about(
     assert code == 3
     assert bug["traceback"].endswith("KeyError")
     assert "raise KeyError(SPOKEN)" in bug["traceback"]
-    assert stopping["message"] == "stopping: a bug in bulk-revoke: KeyError"
+    assert stopping["message"] == f"stopping: a bug in bulk-revoke {__version__}: KeyError"
     nothing_of(SECRETS, place.log.read_text(encoding="utf-8"))
     nothing_of(SECRETS, said)

@@ -16,7 +16,21 @@ from hypothesis import strategies as st
 
 import batch
 from batch import __version__
-from batch.errors import ConfigError, InputError
+from batch.api.rate_limiter import RateLimiter
+from batch.api.retrying_client import RetryingClient
+from batch.errors import (
+    AccessError,
+    ApiError,
+    BulkRevokeError,
+    ConfigError,
+    Detail,
+    InputError,
+    StoppedError,
+    bug_found,
+    not_the_api,
+    told,
+)
+from batch.host.clock import Clock
 from batch.reporting import logs
 from batch.reporting.logs import CODES, FIELDS, LONGEST_LINE, Redactor
 from batch.reporting.progress import Screen
@@ -210,30 +224,47 @@ def test_whatever_a_line_holds_a_log_shipper_takes_it(path: Path, start: Start) 
     assert lines(path)[0]["message"].startswith("\ud800\x00")
 
 
+HTTP_503 = ApiError("HTTP 503", status=503, shown="KEY")
+
+
 @pytest.mark.parametrize(
-    ("told", "logged"),
+    ("error", "own"),
     [
-        ("stopping: the token is not accepted (HTTP 401: KEY)", "(HTTP 401)"),
-        ("no answer for 15 minutes; the last failure: HTTP 503: KEY", "the last failure: HTTP 503"),
-        ("stopping: ((HTTP 503: KEY)", "((HTTP 503))"),
-        ("HTTP 503: several\nlines: KEY", "HTTP 503"),
-        ("next try in 5 s (the connection failed: <Head('KEY')>)", "(the connection failed)"),
-        ("stopping: a bug in bulk-revoke: KeyError: 'KEY'", "a bug in bulk-revoke: KeyError"),
-        ("the answer is about another license: KEY", "another license"),
-        ("stopping: this is not the license API (HTTP 404, an HTML page)", ", an HTML page)"),
-        ("no connection to 127.0.0.1:443 (Connect call failed)", "127.0.0.1:443 (Connect call"),
+        (HTTP_503, "HTTP 503"),
+        (HTTP_503.becomes(StoppedError), "HTTP 503"),
+        (
+            AccessError("the token is not accepted", about=HTTP_503),
+            "the token is not accepted (HTTP 503)",
+        ),
+        (not_the_api(HTTP_503).becomes(StoppedError), "this is not the license API (HTTP 503)"),
+        (bug_found(KeyError("KEY")), f"a bug in bulk-revoke {__version__}: KeyError"),
+        (
+            InputError("3 rows without an ID:", details=[Detail("row 4  ", "KEY"), Detail("…")]),
+            "3 rows without an ID:\n  row 4  …\n  …",
+        ),
+        (ConfigError("5: is no rate", option="--rate"), "--rate 5: is no rate"),
     ],
 )
-def test_what_others_say_is_left_out(path: Path, start: Start, told: str, logged: str) -> None:
+def test_what_others_say_and_what_stands_in_cells_is_left_out(
+    error: BulkRevokeError, own: str
+) -> None:
+    assert told(error, to_all=True) == own
+    assert told(error) == str(error)
+    assert ("KEY" in told(error)) is (error.option == "")
+
+
+def test_the_reason_of_a_stop_is_logged_without_what_others_have_said(
+    path: Path, start: Start
+) -> None:
     shown = start(verbose=True)
+    client = RetryingClient(*[None] * 4)  # type: ignore[arg-type]
+    client.rate_limiter = RateLimiter(None, 5.0, Clock())
 
-    log.info(told)
-    log.warning("%s", told)
+    client.stop(not_the_api(HTTP_503).becomes(StoppedError))
 
-    for text in (*(line["message"] for line in lines(path)), *shown.getvalue().splitlines()):
-        assert "KEY" not in text
-        assert logged in text
-        assert text.count("(") == text.count(")")
+    [line] = lines(path)
+    assert line["message"] == "stopping: this is not the license API (HTTP 503)"
+    assert "KEY" not in shown.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -501,7 +532,7 @@ def test_a_log_file_that_cannot_be_opened_is_refused(path: Path, start: Start, k
     with pytest.raises(ConfigError, match="--log-file") as refused:
         start(log_file=log_file)
 
-    assert log_file in refused.value.message
+    assert log_file in str(refused.value)
     assert refused.value.hint
     assert logging.getLogger("batch").handlers == []
 

@@ -326,7 +326,7 @@ def test_a_manifest_with_something_else_in_it_is_none(
     with pytest.raises(ResultsError) as refused:
         read_manifest(results_of(path))
 
-    assert refused.value.message == f"{path}: is no manifest of bulk-revoke"
+    assert str(refused.value) == f"{path}: is no manifest of bulk-revoke"
     assert refused.value.hint
     assert run_id_of(results_of(path)) == ""
 

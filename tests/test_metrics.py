@@ -562,7 +562,7 @@ def refusal(path: str) -> tuple[str, str]:
     with pytest.raises(ConfigError) as refused:
         check(path)
     assert refused.value.exit_code == 2
-    return refused.value.message, refused.value.hint
+    return str(refused.value), refused.value.hint
 
 
 def test_a_place_is_accepted_and_left_as_it_is(path: Path) -> None:

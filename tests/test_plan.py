@@ -91,7 +91,7 @@ def test_a_plan_above_the_cap_is_refused_with_both_numbers() -> None:
     with pytest.raises(GuardError) as refused:
         plan_for(listing(*ids, title="licenses.csv, column 1"), max_licenses=1233)
 
-    assert refused.value.message == (
+    assert str(refused.value) == (
         "licenses.csv, column 1: 1,234 licenses would be revoked, --max-licenses allows 1,233"
     )
     assert "--max-licenses" in refused.value.hint
@@ -322,7 +322,7 @@ def test_licenses_of_another_product_are_refused_naming_row_license_and_product(
     with pytest.raises(GuardError) as refused:
         make_plan(REVOKE, listed, snapshot, guards=Guards(products=frozenset({OWN})))
 
-    assert refused.value.message == (
+    assert str(refused.value) == (
         "list.csv: 2 licenses are not of the product that --expect-product names:\n"
         f"  row 3  {B}  product {OTHER}\n"
         f"  row 5  {C}  product {OTHER}"
@@ -339,7 +339,7 @@ def test_licenses_whose_product_is_not_told_or_that_cannot_be_read_are_of_anothe
     with pytest.raises(GuardError) as refused:
         make_plan(REVOKE, listed, snapshot, guards=Guards(products=frozenset({OWN})))
 
-    assert refused.value.message.splitlines()[1:] == [
+    assert str(refused.value).splitlines()[1:] == [
         f"  row 3  {B}  product not told",
         f"  row 4  {C}  it cannot be read",
     ]
@@ -372,7 +372,7 @@ def test_a_refusal_names_ten_licenses_and_counts_the_rest() -> None:
     with pytest.raises(GuardError) as refused:
         make_plan(REVOKE, listed, snapshot, guards=Guards(products=frozenset({OWN})))
 
-    first, *named, last = refused.value.message.splitlines()
+    first, *named, last = str(refused.value).splitlines()
     assert first.startswith("keys.csv: 1,012 licenses are not of")
     assert len(named) == NAMED == 10
     assert named[9] == f"  row 11  {listed.license_id(9)}  product {OTHER}"
@@ -387,8 +387,8 @@ def test_exactly_ten_are_all_named() -> None:
             REVOKE, listed, seeing(listed, *[OTHER] * 10), guards=Guards(products=frozenset({OWN}))
         )
 
-    assert len(refused.value.message.splitlines()) == 11
-    assert "more" not in refused.value.message
+    assert len(str(refused.value).splitlines()) == 11
+    assert "more" not in str(refused.value)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PLANNED, Outcome.UNKNOWN])

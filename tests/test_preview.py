@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.api.rate_limiter import least_seconds
+from batch.errors import ApiError
 from batch.formatting import duration
 from batch.job.plan import Guards, make_plan
 from batch.job.preview import MOST, preview
@@ -302,7 +303,7 @@ def test_without_a_look_it_is_said_what_is_not_known() -> None:
 def test_a_look_that_was_refused_is_named_with_its_reason() -> None:
     listed = listing(A, B)
     snapshot = looked(listed)
-    snapshot.off = "HTTP 403: no\x1b[2J scope."
+    snapshot.off = ApiError("HTTP 403", shown="no\x1b[2J scope.")
 
     lines = shown(make_plan(REVOKE, listed, snapshot))
 
@@ -311,7 +312,7 @@ def test_a_look_that_was_refused_is_named_with_its_reason() -> None:
 
 def test_a_look_that_was_refused_half_way_keeps_what_it_has_found() -> None:
     plan = planned(NORMAL, UNREAD, None)
-    plan.snapshot.off = "HTTP 403: no scope."
+    plan.snapshot.off = ApiError("HTTP 403", shown="no scope.")
 
     lines = shown(plan)
 

@@ -41,7 +41,7 @@ def ask():
         with open_terminal() as opened:
             confirm(count, "revoke", opened, lambda text: print(text, flush=True))
     except GuardError as refused:
-        print(refused.message, flush=True)
+        print(str(refused), flush=True)
         return refused.exit_code
     print("confirmed", flush=True)
     return 0

@@ -218,7 +218,7 @@ def test_the_journal_of_a_run_that_has_not_ended_needs_consent(path: Path) -> No
 
     error = refused(path)
 
-    assert "run 0badcafe has not come to its end: 2 rows may or may not" in error.message
+    assert "run 0badcafe has not come to its end: 2 rows may or may not" in str(error)
     assert "--include-unknown" in error.hint
     assert chosen(path, include_unknown=True) == [(2, A, False), (3, B, True), (4, C, True)]
 
@@ -228,7 +228,7 @@ def test_a_license_that_a_killed_second_session_was_to_send_again_is_in_doubt(pa
     ended(path, listed, (0, REVOKED), (1, FAILED))
     resumed(Recorded.read(path), listed, look(listed))[0].close()
 
-    assert "1 row may or may not" in refused(path).message
+    assert "1 row may or may not" in str(refused(path))
     assert chosen(path, include_unknown=True) == [(2, A, False), (3, B, True)]
 
 
@@ -277,7 +277,7 @@ def test_results_of_which_no_line_can_be_read_are_refused(path: Path) -> None:
 
     error = refused(path)
 
-    assert error.message == f"{path}: not one of its 2 lines can be read"
+    assert str(error) == f"{path}: not one of its 2 lines can be read"
     assert error.hint
 
 
@@ -291,9 +291,7 @@ def test_a_run_that_has_turned_nothing_is_refused(
 
     error = refused(path)
 
-    assert error.message == (
-        f"{path}: run 0badcafe has turned no license from not revoked to revoked"
-    )
+    assert str(error) == (f"{path}: run 0badcafe has turned no license from not revoked to revoked")
     assert error.hint == "there is nothing to restore."
 
 
@@ -305,7 +303,7 @@ def test_a_run_that_may_have_turned_something_is_not_said_to_have_turned_nothing
 
     error = refused(path)
 
-    assert error.message == (
+    assert str(error) == (
         f"{path}: it is not known of any license that run 0badcafe has turned it from not revoked"
         " to revoked"
     )
@@ -324,7 +322,7 @@ def test_results_without_a_manifest_are_refused(path: Path) -> None:
 
     error = refused(path)
 
-    assert "its manifest results.csv.run.json is missing" in error.message
+    assert "its manifest results.csv.run.json is missing" in str(error)
     assert error.hint
 
 
@@ -335,7 +333,7 @@ def test_results_of_another_command_are_refused(path: Path, command: str) -> Non
 
     error = refused(path)
 
-    assert f"these are the results of bulk-revoke {command}, which has revoked" in error.message
+    assert f"these are the results of bulk-revoke {command}, which has revoked" in str(error)
     assert error.hint
 
 

@@ -52,7 +52,7 @@ def test_before_a_look_nothing_is_known() -> None:
     assert {*snapshot.expires, *snapshot.activations} == {inf, 0}
     assert set(snapshot.created) == {-inf}
     assert snapshot.ids == listed.ids
-    assert (snapshot.looked, snapshot.off, snapshot.problems) == (False, "", {})
+    assert (snapshot.looked, snapshot.off, snapshot.problems) == (False, None, {})
 
 
 def test_what_was_said_of_a_license_is_kept_at_its_entry_alone() -> None:

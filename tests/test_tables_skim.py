@@ -73,7 +73,7 @@ def found(count: Callable[[Rows], None], blank: frozenset[str] = BLANK) -> Surve
     except (ET.ParseError, LookupError, ValueError):
         return "not well-formed, or in an encoding that nobody knows"
     except InputError as refusal:
-        return refusal.message
+        return str(refusal)
     return rows.survey
 
 

@@ -66,7 +66,7 @@ def read(path: Path, sheet: str | None = None) -> list[list[str]]:
 def refusal(path: Path, sheet: str | None = None) -> InputError:
     with pytest.raises(InputError) as caught, open_table(str(path), sheet=sheet) as table:
         rows_of(table)
-    assert str(path) in caught.value.message
+    assert str(path) in str(caught.value)
     assert caught.value.hint
     return caught.value
 
@@ -133,7 +133,7 @@ def test_a_sheet_is_found_by_its_name_then_by_its_number(name: str) -> None:
 
     assert read(FIXTURES / name, "August") == other
     assert read(FIXTURES / name, "2") == other
-    assert '"July", "August"' in refusal(FIXTURES / name, "3").message
+    assert '"July", "August"' in str(refusal(FIXTURES / name, "3"))
 
 
 def test_a_name_that_is_a_number_is_a_name(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_the_first_visible_worksheet_is_read_where_none_is_named(
     book.save(tmp_path / "l.xlsx")
 
     assert read(tmp_path / "l.xlsx") == [["x"]]
-    assert '"Sheet", "List"' in refusal(tmp_path / "l.xlsx", "Chart").message
+    assert '"Sheet", "List"' in str(refusal(tmp_path / "l.xlsx", "Chart"))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_the_first_visible_worksheet_is_read_where_none_is_named(
     ],
 )
 def test_what_cannot_be_read_in_full_is_refused(name: str, said: str) -> None:
-    assert said in refusal(FIXTURES / name).message
+    assert said in str(refusal(FIXTURES / name))
 
 
 @pytest.mark.parametrize(
@@ -193,14 +193,14 @@ def test_what_is_no_workbook_is_refused(
     path = tmp_path / f"l{ending}"
     path.write_bytes(data)
 
-    assert said in refusal(path).message
+    assert said in str(refusal(path))
 
 
 def test_a_zip_archive_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "l.xlsx", "w") as made:
         made.writestr("readme.txt", "hello")
 
-    assert "not a workbook" in refusal(tmp_path / "l.xlsx").message
+    assert "not a workbook" in str(refusal(tmp_path / "l.xlsx"))
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_rows_that_a_sheet_hides_by_default_are_hidden(tmp_path: Path) -> None:
 def test_a_cell_that_makes_no_sense_is_a_refusal(tmp_path: Path, cell: str) -> None:
     xml = f'{HEAD}<sheetData><row r="1">{cell}</row></sheetData></worksheet>'
 
-    assert "damaged" in refusal(with_sheet(tmp_path / "l.xlsx", xml)).message
+    assert "damaged" in str(refusal(with_sheet(tmp_path / "l.xlsx", xml)))
 
 
 def test_a_cell_that_calamine_does_not_give_is_a_refusal(
@@ -348,7 +348,7 @@ def test_a_cell_that_calamine_does_not_give_is_a_refusal(
 
     monkeypatch.setattr(calamine, "text_of", lambda value: "" if value == "lost" else value)
 
-    message = refusal(saved(tmp_path / "l.xlsx", fill)).message
+    message = str(refusal(saved(tmp_path / "l.xlsx", fill)))
 
     assert "row 2: 1 cells hold something, but 0 could be read" in message
 
@@ -362,13 +362,13 @@ def test_a_row_that_calamine_does_not_give_is_a_refusal(
     def fill(sheet: Worksheet) -> None:
         sheet["A1"], sheet["A2"] = "id", "lost"
 
-    assert "row 2: 1 cells hold" in refusal(saved(tmp_path / "l.xlsx", fill)).message
+    assert "row 2: 1 cells hold" in str(refusal(saved(tmp_path / "l.xlsx", fill)))
 
 
 def test_a_character_that_calamine_loses_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calamine, "text_of", lambda value: f"{value}\ufffd" if value else "")
 
-    assert "row 2: a character could not be read" in refusal(FIXTURES / "gnumeric.xls").message
+    assert "row 2: a character could not be read" in str(refusal(FIXTURES / "gnumeric.xls"))
 
 
 def test_a_panic_of_the_rust_library_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +380,7 @@ def test_a_panic_of_the_rust_library_is_a_refusal(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(calamine, "_rows", panic)
 
-    assert "index out of bounds" in refusal(FIXTURES / "libreoffice.xlsx").message
+    assert "index out of bounds" in str(refusal(FIXTURES / "libreoffice.xlsx"))
 
 
 def test_a_cell_longer_than_a_spreadsheet_can_hold_is_refused(tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_cell_longer_than_a_spreadsheet_can_hold_is_refused(tmp_path: Path) ->
         "</row></sheetData></worksheet>"
     )
 
-    assert "row 1: a cell is longer" in refusal(with_sheet(tmp_path / "l.xlsx", xml)).message
+    assert "row 1: a cell is longer" in str(refusal(with_sheet(tmp_path / "l.xlsx", xml)))
 
 
 @pytest.mark.parametrize("place", ["XFD1048576", "XFE1", "A1048577"])
@@ -398,7 +398,7 @@ def test_two_cells_far_apart_are_refused_before_memory_is_spent(tmp_path: Path, 
     rows = f'<row r="{number}"><c r="{place}"><v>1</v></c></row>'
     path = with_sheet(tmp_path / "l.xlsx", f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
 
-    assert "spread over" in refusal(path).message
+    assert "spread over" in str(refusal(path))
 
 
 def test_an_archive_that_holds_more_than_the_limit_is_refused(
@@ -406,7 +406,7 @@ def test_an_archive_that_holds_more_than_the_limit_is_refused(
 ) -> None:
     monkeypatch.setattr(archive, "SIZE_LIMIT", 10_000)
 
-    assert "MB once inflated" in refusal(FIXTURES / "libreoffice.xlsx").message
+    assert "MB once inflated" in str(refusal(FIXTURES / "libreoffice.xlsx"))
 
 
 def test_an_archive_whose_directory_lies_about_sizes_is_refused(tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ def test_an_archive_whose_directory_lies_about_sizes_is_refused(tmp_path: Path) 
     assert data.count(real) == 2
     path.write_bytes(data.replace(real, told))
 
-    assert f"{SHEET} is larger than it says" in refusal(path).message
+    assert f"{SHEET} is larger than it says" in str(refusal(path))
 
 
 @pytest.mark.parametrize("encoding", ["utf-9", "shift_jis"])
@@ -425,7 +425,7 @@ def test_a_part_in_an_encoding_that_cannot_be_read_is_refused(
 ) -> None:
     xml = f'<?xml version="1.0" encoding="{encoding}"?>{HEAD}<sheetData/></worksheet>'
 
-    assert "is damaged" in refusal(with_sheet(tmp_path / "l.xlsx", xml)).message
+    assert "is damaged" in str(refusal(with_sheet(tmp_path / "l.xlsx", xml)))
 
 
 @pytest.mark.parametrize(
@@ -448,7 +448,7 @@ def test_no_part_of_an_archive_may_be_larger_than_it_says(
     assert data.count(real) == 2
     path.write_bytes(data.replace(real, told))
 
-    assert f"{lies} is larger than it says" in refusal(path).message
+    assert f"{lies} is larger than it says" in str(refusal(path))
 
 
 ROW = '<row r="%d">%s</row>'
@@ -514,14 +514,14 @@ def test_a_row_of_any_block_with_other_cells_than_it_has_is_a_refusal(
     monkeypatch.setattr(calamine, "text_of", lambda value: misread.get(value, value))
     xml = list_of({n: f"x{n}" for n in (1, 2, 3, 5, 6)})
 
-    assert said in refusal(with_sheet(tmp_path / "l.xlsx", xml)).message
+    assert said in str(refusal(with_sheet(tmp_path / "l.xlsx", xml)))
 
 
 @pytest.mark.usefixtures("_small_blocks")
 def test_a_cell_too_long_is_told_by_its_row_in_any_block(tmp_path: Path) -> None:
     cells = {n: "x" * (32_768 if n == 6 else 32_767) for n in (1, 2, 5, 6, 7)}
 
-    message = refusal(with_sheet(tmp_path / "l.xlsx", list_of(cells))).message
+    message = str(refusal(with_sheet(tmp_path / "l.xlsx", list_of(cells))))
 
     assert "row 6: a cell is longer than 32,767 characters" in message
 
@@ -577,7 +577,7 @@ def test_an_encrypted_zip_archive_needs_a_password(tmp_path: Path) -> None:
     path = tmp_path / "l.xlsx"
     path.write_bytes(data)
 
-    assert "password" in refusal(path).message
+    assert "password" in str(refusal(path))
 
 
 def ods(path: Path, table: str, styles: str = "") -> Path:
@@ -687,13 +687,13 @@ def test_an_ods_sheet_whose_style_hides_it_is_not_taken_by_itself(tmp_path: Path
     hidden = ods(tmp_path / "m.ods", tables, styles)
 
     assert read(path) == [["b"]]
-    assert 'no visible sheet. Sheets: "A"' in refusal(hidden).message
+    assert 'no visible sheet. Sheets: "A"' in str(refusal(hidden))
 
 
 def test_an_ods_formula_without_a_result_is_a_refusal(tmp_path: Path) -> None:
     path = ods(tmp_path / "l.ods", one_cell('<table:table-cell table:formula="of:=A2"/>'))
 
-    assert "row 1: a formula without its result" in refusal(path).message
+    assert "row 1: a formula without its result" in str(refusal(path))
 
 
 @pytest.mark.parametrize(
@@ -711,7 +711,7 @@ def test_an_ods_that_repeats_beyond_a_sheet_is_refused(
         ),
     )
 
-    assert "spread over" in refusal(path).message
+    assert "spread over" in str(refusal(path))
 
 
 def test_an_xls_sheet_of_impossible_dimensions_is_refused(tmp_path: Path) -> None:
@@ -722,7 +722,7 @@ def test_an_xls_sheet_of_impossible_dimensions_is_refused(tmp_path: Path) -> Non
     path = tmp_path / "l.xls"
     path.write_bytes(data.replace(real, wrong))
 
-    assert "4,294,967,295 rows" in refusal(path).message
+    assert "4,294,967,295 rows" in str(refusal(path))
 
 
 @pytest.mark.parametrize(
@@ -769,7 +769,7 @@ def test_a_book_without_worksheets_is_refused(tmp_path: Path) -> None:
         {"xl/workbook.xml": HEAD.replace("worksheet", "workbook") + "</workbook>"},
     )
 
-    assert "no visible sheet. Sheets: none" in refusal(path).message
+    assert "no visible sheet. Sheets: none" in str(refusal(path))
 
 
 def test_area_and_size_limits_are_those_of_the_contract() -> None:

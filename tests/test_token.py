@@ -76,10 +76,10 @@ def test_what_is_no_token_is_refused_without_showing_it(token_file: Path, conten
     with pytest.raises(ConfigError, match="holds no access token") as refused:
         find_token(str(token_file), {}, None)
 
-    assert str(token_file) in refused.value.message
+    assert str(token_file) in str(refused.value)
     assert refused.value.hint
     for part in content.split():
-        assert part not in refused.value.message + refused.value.hint
+        assert part not in str(refused.value) + refused.value.hint
 
 
 @pytest.mark.parametrize("content", ["e", "abc.DEF"])
@@ -104,7 +104,7 @@ def test_an_environment_without_a_token_in_it_is_refused_by_its_name(content: st
     with pytest.raises(ConfigError, match=TOKEN_VARIABLE) as refused:
         find_token(None, {TOKEN_VARIABLE: content}, None)
 
-    assert content not in refused.value.message
+    assert content not in str(refused.value)
 
 
 def test_a_file_that_is_not_text_is_refused(token_file: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_read_is_refused(token_file: Path, kind: str) -> N
     with pytest.raises(ConfigError, match="cannot be read") as refused:
         find_token(str(token_file), {TOKEN_VARIABLE: "another"}, None)
 
-    assert str(token_file) in refused.value.message
+    assert str(token_file) in str(refused.value)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes")
@@ -216,7 +216,7 @@ def test_an_answer_that_is_no_token_is_refused_without_showing_it(typed: str) ->
         find_token(None, {}, lambda: typed)
 
     for part in typed.split():
-        assert part not in refused.value.message + refused.value.hint
+        assert part not in str(refused.value) + refused.value.hint
 
 
 # Runs the command on the terminal whose number is the first argument, as a shell does, and tells
@@ -426,7 +426,7 @@ def test_an_expired_token_is_refused_with_since_when() -> None:
     with pytest.raises(ConfigError) as refused:
         check_token(token, needs="license:write", now=NOW)
 
-    assert refused.value.message == (
+    assert str(refused.value) == (
         "the access token expired 3 h 05 min ago, at 2026-11-24T09:15:00.000Z"
     )
     assert "make a new one" in refused.value.hint
@@ -439,7 +439,7 @@ def test_a_token_may_be_used_until_the_moment_it_expires(left: int, expired: boo
     try:
         check_token(token, needs="license:write", now=NOW)
     except ConfigError as refused:
-        said = refused.message
+        said = str(refused)
     else:
         said = ""
 
@@ -471,7 +471,7 @@ def test_a_token_that_is_known_to_lack_the_scope_is_refused(
     try:
         check_token(token, needs=needs, now=NOW)
     except ConfigError as refused:
-        said = [refused.message, refused.hint]
+        said = [str(refused), refused.hint]
     else:
         said = []
 
@@ -508,7 +508,7 @@ def test_nothing_of_a_token_stands_in_a_message(claims: dict[str, object]) -> No
 
     with pytest.raises(ConfigError) as refused:
         check_token(token, needs="license:write", now=NOW)
-    said = refused.value.message + refused.value.hint + expiry_warning(token, end=NOW)
+    said = str(refused.value) + refused.value.hint + expiry_warning(token, end=NOW)
 
     for part in (*token.split("."), "somebody", "secret:scope"):
         assert part not in said

@@ -213,4 +213,4 @@ async def test_a_stop_while_the_api_is_asked_to_show_itself_calls_no_license_mis
         row_results = await running
 
     assert [status.outcome for status in row_results.values()] == ["failed"]
-    assert "before it was known who says so" in row_results[STRANGERS[0]].error
+    assert "before it was known who says this" in row_results[STRANGERS[0]].error

@@ -29,17 +29,21 @@ def check_base_url(text: str) -> str:
     if _SUPERFLUOUS.search(url):
         # It is not repeated here: a password may stand in it.
         raise ConfigError(
-            "--base-url: only scheme, host, port and path are allowed",
+            "may hold scheme, host, port and path alone",
+            option="--base-url",
             hint=f"it looks like {SAAS}: no login, no query, no blanks.",
         )
     parts = _http_url(url)
     if parts is None:
         raise ConfigError(
-            f"--base-url {url}: is no http(s) URL", hint=f"it looks like {SAAS}, version included."
+            f"{url}: is no http(s) URL",
+            option="--base-url",
+            hint=f"it looks like {SAAS}, version included.",
         )
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigError(
-            f"--base-url {url}: plain http would send the token in the clear",
+            f"{url}: plain http would send the token in the clear",
+            option="--base-url",
             hint="use https; only this very machine (127.0.0.1) may be reached by http.",
         )
     return url

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch.api.retry import Attempts, Budget
-from batch.errors import StoppedError, ThrottledError
+from batch.errors import StoppedError, ThrottledError, told
 
 if TYPE_CHECKING:
     from batch.api.rate_limiter import RateLimiter
@@ -134,7 +134,8 @@ class CircuitBreaker:
         self._forbidden += 1
         if not self._confirmed or self._forbidden >= FORBIDDEN_IN_A_ROW:
             raise StoppedError(
-                f"the token may not change licenses: {error.message}",
+                "the token may not change licenses",
+                about=error,
                 hint="use a token with the scope license:write.",
             )
 
@@ -157,9 +158,7 @@ class CircuitBreaker:
         self._failing_since = min(self._failing_since, now)
         if self.is_down:
             if now - self._failing_since >= PATIENCE:
-                raise StoppedError(
-                    f"no answer for {PATIENCE / 60:.0f} minutes; the last failure: {error.message}"
-                )
+                raise StoppedError(f"no answer for {PATIENCE / 60:.0f} minutes", about=error)
             if error.sent > self._opened:
                 self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
             return
@@ -187,10 +186,9 @@ class CircuitBreaker:
         self._probe_wait = seconds
         self.rate_limiter.pause(seconds)
         log.warning(
-            # Our own words first: what the server says, and all behind it, is left out of logs.
             "the server is down: next try in %.0f s, one at a time (%s)",
             seconds,
-            error.message,
+            told(error, to_all=True),
             extra={
                 "event": "breaker_open",
                 "wait_s": seconds,
@@ -203,7 +201,7 @@ class CircuitBreaker:
         self.throttled += error.status == 429
         asked = max(error.retry_after, error.admitted[1] if error.admitted else 0.0)
         if asked > LONGEST_PAUSE:
-            raise StoppedError(f"the server asks to wait {asked:.0f} s ({error.message})")
+            raise StoppedError(f"the server asks to wait {asked:.0f} s", about=error)
         if self.throttled >= MOST_THROTTLED:
             raise StoppedError(f"{MOST_THROTTLED} requests were refused as too many (429)")
         if error.status == 429:
@@ -215,7 +213,7 @@ class CircuitBreaker:
                 "nothing is sent for %.1f s%s (%s)",
                 pause,
                 "; does somebody else use this address as well?" * (error.status == 429),
-                error.message,
+                told(error, to_all=True),
                 extra={
                     "event": "paused",
                     "wait_s": round(pause, 3),

@@ -29,7 +29,7 @@ from batch.api.transport import (
     tls_context,
     under_way,
 )
-from batch.errors import ApiError
+from batch.errors import ApiError, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -250,7 +250,7 @@ class CryptlexClient:
                 method,
                 target,
                 # An answer may hold a license key, and a log must not: its code is enough.
-                error.message if error and status is None else f"HTTP {status}",
+                told(error, to_all=True) if error and status is None else f"HTTP {status}",
                 extra={
                     "event": "attempt",
                     "method": method,

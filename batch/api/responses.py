@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from batch.errors import (
     AccessError,
+    ApiError,
     RejectedError,
     ThrottledError,
     TransientError,
@@ -25,8 +26,6 @@ from batch.model import License, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from batch.errors import ApiError
 
 
 loads: Callable[[bytes], Any]
@@ -90,7 +89,8 @@ def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
         RejectedError: The API refused the list; and the other errors of `license_from`.
     """
     if status == 404 and not (api_error(body) or ("", ""))[1]:  # every account has this list
-        raise not_the_api(f"HTTP {status}, {_kind(body)}", status=status, code=f"http_{status}")
+        answer = ApiError(f"HTTP {status}, {_kind(body)}", status=status, code=f"http_{status}")
+        raise not_the_api(answer)
     if not 200 <= status < 300:
         _refuse(status, headers, body)
     try:
@@ -162,9 +162,10 @@ def _license(
         )
     if data["id"].lower() != license_id:
         raise UnconfirmedError(
-            f"the answer is about another license: {escaped(data['id'].lower())}",
+            "the answer is about another license",
             status=status,
             code="wrong_id",
+            shown=escaped(data["id"].lower()),
         )
     return data
 
@@ -218,34 +219,43 @@ def _refuse(status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:
 def _refusal(
     status: int, headers: Mapping[str, str], body: bytes, said: tuple[str, str] | None
 ) -> ApiError:
-    message = f"HTTP {status}: {said[0]}" if said else f"HTTP {status}"
+    message, shown = f"HTTP {status}", said[0] if said else ""
     code = (said and said[1]) or f"http_{status}"
+    answer = ApiError(message, status=status, code=code, shown=shown)
     wait = retry_after(headers) if status in {429, 503} else None
     if status == 429 or wait is not None:
         return ThrottledError(
-            message, status=status, code=code, retry_after=wait or 0.0, admitted=_admitted(body)
-        )
-    if status >= 500 or status in _AGAIN:
-        return TransientError(message, status=status, code=code)
-    if status == 401:
-        return AccessError(
-            f"the token is not accepted ({message})",
+            message,
             status=status,
             code=code,
+            shown=shown,
+            retry_after=wait or 0.0,
+            admitted=_admitted(body),
+        )
+    if status >= 500 or status in _AGAIN:
+        return TransientError(message, status=status, code=code, shown=shown)
+    if status == 401:
+        return AccessError(
+            "the token is not accepted",
+            status=status,
+            code=code,
+            about=answer,
             hint="is it complete, of this account, and not expired?",
         )
     if status == 407:
         return AccessError(
-            f"the proxy asks for a login ({message})",
+            "the proxy asks for a login",
             status=status,
             code=code,
+            about=answer,
             hint="put it into the proxy's URL in HTTPS_PROXY.",
         )
     if status < 400 or (status == 404 and said is None):
-        return not_the_api(f"{message}, {_kind(body)}", status=status, code=code)
+        answer.message = f"{message}, {_kind(body)}"
+        return not_the_api(answer)
     if status == 403 and not (said and said[1]):
         code = "forbidden"
-    return RejectedError(message, status=status, code=code)
+    return RejectedError(message, status=status, code=code, shown=shown)
 
 
 def _admitted(body: bytes) -> tuple[int, float] | None:

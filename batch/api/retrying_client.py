@@ -23,6 +23,7 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
     not_the_api,
+    told,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class RetryingClient:
         draining: After a stop: what is unsettled may still be read.
         introduced: Whether the API has shown itself: by a license, by a list of them, or by an
             error body of its own.
+        stranger: The last answer that was not the API's, before it has shown itself.
     """
 
     api: CryptlexClient
@@ -67,6 +69,7 @@ class RetryingClient:
     stopped: StoppedError | None = None
     draining: bool = False
     introduced: bool = False
+    stranger: ApiError | None = None
     _strange: int = 0
     _introducing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _resting: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -77,7 +80,7 @@ class RetryingClient:
             self.stopped = reason
             # Who has sent a signal is told by its handler.
             level = logging.INFO if isinstance(reason, InterruptedRunError) else logging.WARNING
-            log.log(level, "stopping: %s", reason.message, extra={"event": "stopping"})
+            log.log(level, "stopping: %s", told(reason, to_all=True), extra={"event": "stopping"})
             for task in self._resting | self.rate_limiter.waiting:
                 task.cancel()
 
@@ -111,7 +114,7 @@ class RetryingClient:
             raise
         except Exception as bug:
             attempts.sent += 1
-            attempts.error = ApiError(f"{type(bug).__name__}: {bug}")
+            attempts.error = ApiError(type(bug).__name__, shown=str(bug))
             attempts.unsettled = True
             raise
         attempts.sent += 1
@@ -128,9 +131,10 @@ class RetryingClient:
         if isinstance(error, RejectedError) and error.status == 404:
             await self._introduce(error)
         elif error.code == "bad_body" and error.status is not None and error.status < 300:
+            self.stranger = error
             self._strange += 1
             if self._strange >= MOST_STRANGE:
-                raise not_the_api(error.message, status=error.status, code=error.code)
+                raise not_the_api(error)
 
     async def _introduce(self, error: RejectedError) -> None:
         """Ask for the list, which every account has, so that the API shows itself.
@@ -145,13 +149,14 @@ class RetryingClient:
                 await self.read(partial(self.api.list, {}), self.policy.max_attempts)
             except HaltedError:
                 raise AccessError(
-                    f"{error.message}; the run was stopped before it was known who says so",
+                    "the run was stopped before it was known who says this",
                     status=404,
                     code=error.code,
+                    about=error,
                 ) from None
             except (RejectedError, TransientError, UnconfirmedError):
                 if not self.introduced:
-                    raise not_the_api(error.message, status=404, code=error.code) from None
+                    raise not_the_api(error) from None
 
     async def read(self, request: Callable[[], Awaitable[_T]], most: int) -> _T:
         """Ask for something that changes nothing until it is answered.

@@ -102,28 +102,28 @@ def failure_of(cause: Exception, attempt: Attempt) -> ApiError:
             code=f"http_{cause.status}",
             hint="is the proxy in HTTPS_PROXY right, and its login in the URL?",
         )
-    message, code = _described(cause, attempt.status)
-    error = TransientError(message, status=attempt.status, code=code)
+    message, code, shown = _described(cause, attempt.status)
+    error = TransientError(message, status=attempt.status, code=code, shown=shown)
     error.arrived = attempt.left
     return error
 
 
-def _described(cause: Exception, status: int | None) -> tuple[str, str]:
-    """Message and code of an exchange that may go better the next time."""
+def _described(cause: Exception, status: int | None) -> tuple[str, str, str]:
+    """Of an exchange that may go better the next time the message, its code, and others' words."""
     if isinstance(cause, TimeoutError):
-        return "no answer in time", "timeout"
+        return "no answer in time", "timeout", ""
     if isinstance(cause, aiohttp.ClientHttpProxyError):
-        return f"the proxy cannot connect (HTTP {cause.status})", "connection"
+        return f"the proxy cannot connect (HTTP {cause.status})", "connection", ""
     if isinstance(cause, aiohttp.ClientConnectorError):
         code = "tls" if isinstance(cause, aiohttp.ClientSSLError) else "connection"
-        return f"no connection to {cause.host}:{cause.port} ({cause.os_error})", code
+        return f"no connection to {cause.host}:{cause.port} ({cause.os_error})", code, ""
     if status is not None:
-        return f"HTTP {status} with a body that broke off", "bad_body"
+        return f"HTTP {status} with a body that broke off", "bad_body", ""
     if isinstance(cause, aiohttp.ClientResponseError):
-        return "an answer that is no HTTP", "bad_body"
+        return "an answer that is no HTTP", "bad_body", ""
     # Other errors may name the proxy with its password.
-    reason = cause if isinstance(cause, _DroppedError) else type(cause).__name__
-    return f"the connection failed: {reason}", "connection"
+    reason = str(cause) if isinstance(cause, _DroppedError) else type(cause).__name__
+    return "the connection failed", "connection", reason
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
@@ -135,7 +135,7 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as cause:
-        raise ConfigError(f"--ca-file {ca_file}: cannot be used ({cause})") from cause
+        raise ConfigError(f"{ca_file}: cannot be used ({cause})", option="--ca-file") from cause
 
 
 class Deadlines:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import io
 import sys
 from importlib import import_module
+from typing import NamedTuple
 
 import click
 
 from batch import __version__
-from batch.errors import BulkRevokeError
+from batch.errors import BulkRevokeError, StoppedError, bug_found, told
 from batch.host.signals import (
     admit_signals,
     ignore_signals,
@@ -91,78 +92,95 @@ def main() -> None:
     sys.exit(code)
 
 
+class _End(NamedTuple):
+    """How a command ended; both texts are empty if it has told that by itself.
+
+    Attributes:
+        code: Its exit code.
+        text: What went wrong with it.
+        to_all: The same, as far as everybody may know it.
+    """
+
+    code: int
+    text: str = ""
+    to_all: str = ""
+
+
 def run_command(arguments: list[str]) -> int:
     """Run one command, tell how it ended to whom it concerns, and return its exit code."""
     observers = Observers()
     try:
-        code, title, text = _run(arguments, observers)
+        end = _run(arguments, observers)
         outlast_signals()
     except KeyboardInterrupt as late:  # while it was found out what to say
         outlast_signals()
-        code = 128 + number_of(late)
-        title, text = observers.title(code), f"interrupted by {number_of(late).name}"
+        number = number_of(late)
+        text = f"interrupted by {number.name}"
+        end = _End(128 + number, text, text)
+    title = observers.title(end.code) if end.text else ""
     warnings: list[str] = []
     if is_watched():
-        said = [text]
+        said = [end.text]
     else:
         # A mail has no screen around it: it has to say by itself what has become of the run. And
         # nobody may read it: then those who are told must not wait for it.
-        said = [title, text]
-        observers.notify(code, title, text, warnings.append)
+        said = [title, end.text]
+        observers.notify(end.code, title, end.to_all, warnings.append)
     for each in filter(None, said):
         say(each)
     if is_watched():
-        observers.notify(code, title, text, warnings.append)
+        observers.notify(end.code, title, end.to_all, warnings.append)
     for each in warnings:
         say(each)
-    return code
+    return end.code
 
 
-def _run(arguments: list[str], observers: Observers) -> tuple[int, str, str]:
-    """Run one command.
-
-    Returns:
-        Its exit code; a title and text for what went wrong with it, both empty if it has told
-        that by itself.
-    """
+def _run(arguments: list[str], observers: Observers) -> _End:
+    """Run one command."""
     try:
         admit_signals()
         code = cli.main(arguments, prog_name="bulk-revoke", standalone_mode=False, obj=observers)
-        failed = (code, "") if isinstance(code, int) else (0, "")
+        return _End(code if isinstance(code, int) else 0)
     except click.ClickException as usage:
         shown = io.StringIO()
         usage.show(shown)
-        failed = usage.exit_code, shown.getvalue().rstrip("\n")
+        text = shown.getvalue().rstrip("\n")
+        end = _End(usage.exit_code, text, text)
     except BulkRevokeError as error:
-        hint = f"\nhint: {error.hint}" if error.hint else ""
-        failed = error.exit_code, f"error: {error.message}{hint}"
+        end = _refused(error)
     except (click.Abort, KeyboardInterrupt) as ended:
-        failed = _interrupted(ended.__cause__ or ended, observers)
+        end = _interrupted(ended.__cause__ or ended, observers)
     except OSError as cause:  # standard output is gone or full
-        failed = 3, f"error: {cause.strerror}"
+        end = _refused(StoppedError(cause.strerror or str(cause)))
     except Exception as bug:  # noqa: BLE001 - the last resort of a command line
-        failed = _bug(bug, observers)
-    code, text = failed
-    if text and observers.resume_command and code not in {2, 4}:
-        text += f"\nagain:   {observers.resume_command}"
-    return code, observers.title(code) if text else "", observers.redact(text)
+        end = _bug(bug, observers)
+    again = ""
+    if end.text and observers.resume_command and end.code not in {2, 4}:
+        again = f"\nagain:   {observers.resume_command}"
+    return _End(end.code, *(observers.redact(text + again) for text in end[1:]))
 
 
-def _interrupted(cause: BaseException, observers: Observers) -> tuple[int, str]:
+def _refused(error: BulkRevokeError) -> _End:
+    hint = f"\nhint: {error.hint}" if error.hint else ""
+    texts = (f"error: {told(error, to_all=to_all)}{hint}" for to_all in (False, True))
+    return _End(error.exit_code, *texts)
+
+
+def _interrupted(cause: BaseException, observers: Observers) -> _End:
     if not isinstance(cause, KeyboardInterrupt):  # click takes any EOFError for one
         return _bug(cause, observers)
     if observers.report is not None:
-        return observers.report.summary.exit_code, ""
+        return _End(observers.report.summary.exit_code)
     number = number_of(cause)
     text = f"interrupted by {number.name}: nothing was sent"
-    return 128 + number, f"\n{text}" if is_watched() else text  # behind the ^C
+    # Behind the ^C.
+    return _End(128 + number, f"\n{text}" if is_watched() else text, text)
 
 
-def _bug(bug: BaseException, observers: Observers) -> tuple[int, str]:
+def _bug(bug: BaseException, observers: Observers) -> _End:
     import traceback  # noqa: PLC0415 - a tenth of the time that --help takes
 
     say(observers.redact("".join(traceback.format_exception(bug))))
-    return 3, (
-        f"error: a bug in bulk-revoke {__version__}: {type(bug).__name__}: {bug}\n"
-        "hint: the results file, if there is one, says what was sent."
-    )
+    error = bug_found(bug)
+    error.hint = "the results file, if there is one, says what was sent."
+    return _refused(error)

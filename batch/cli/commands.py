@@ -95,7 +95,8 @@ def _compare(context: click.Context) -> int:
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if given and parameter.name not in {"source", "manifest", "json", "quiet", "config"}:
             raise ConfigError(
-                f"--manifest only compares files, {parameter.opts[-1]} has no meaning there",
+                f"only compares files, {parameter.opts[-1]} has no meaning there",
+                option="--manifest",
                 hint="leave out one of them.",
             )
     options = context.params

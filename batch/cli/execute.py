@@ -184,7 +184,8 @@ def _settings(source: str, suffix: str, options: Mapping[str, Any], run_id: str)
 def _refuse_contradictions(options: Mapping[str, Any]) -> None:
     if options.get("yes") and options["max_licenses"] is None:
         raise ConfigError(
-            "--yes without --max-licenses: nobody would notice the wrong file",
+            "without --max-licenses: nobody would notice the wrong file",
+            option="--yes",
             hint="say with --max-licenses how many licenses it may be at most.",
         )
     for one, other in EXCLUSIVE:
@@ -194,7 +195,8 @@ def _refuse_contradictions(options: Mapping[str, Any]) -> None:
     fleeting = re.search(r"\{(?:time|run_id)\}", options["output"] or "")
     if options.get("resume") and fleeting:
         raise ConfigError(
-            f"--resume and {fleeting[0]} in --output exclude each other: it names no run twice",
+            f"and {fleeting[0]} in --output exclude each other: it names no run twice",
+            option="--resume",
             hint="name the results file that the run has written.",
         )
     if not options.get("look", True):
@@ -231,13 +233,15 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
         ) from cause
     if any(same_file(each, given) for each in results):
         raise ConfigError(
-            f"--output {settings.output}: is a file that is read",
+            f"{settings.output}: is a file that is read",
+            option="--output",
             hint="name another file with --output.",
         )
     log_file = options["log_file"]
     if log_file is not None and same_file(log_file, given + results):
         raise ConfigError(
-            f"--log-file {log_file}: is a file that is read, or where the results go",
+            f"{log_file}: is a file that is read, or where the results go",
+            option="--log-file",
             hint="name another file with --log-file.",
         )
 

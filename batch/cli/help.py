@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 import click
@@ -132,7 +131,7 @@ class Command(click.Command):
         except KeyboardInterrupt as interrupt:
             raise click.Abort from interrupt  # of which click makes no empty line
         except BulkRevokeError as error:
-            if origin := _origin(ctx, error.message):
+            if origin := _origin(ctx, error.option):
                 error.hint = f"{error.hint} {origin}".strip()
             raise
 
@@ -165,10 +164,9 @@ class Command(click.Command):
         return rest
 
 
-def _origin(context: click.Context, message: str) -> str:
-    """Where the option comes from that a message begins with; empty if that needs no saying."""
-    found = re.match(r"--([a-z-]+)", message)
-    name = found[1].replace("-", "_") if found else ""
+def _origin(context: click.Context, option: str) -> str:
+    """Where an option comes from that is refused; empty if that needs no saying."""
+    name = option.removeprefix("--").replace("-", "_")
     match context.get_parameter_source(name):
         case ParameterSource.ENVIRONMENT:
             return f"It comes from {context.auto_envvar_prefix}_{name.upper()}."

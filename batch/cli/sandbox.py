@@ -92,7 +92,9 @@ def sandbox(
         asyncio.run(_serve(sandbox))
     except OSError as cause:
         raise ConfigError(
-            f"--port {port}: {cause.strerror}", hint="name another one; 0 takes any that is free."
+            f"{port}: {cause.strerror}",
+            option="--port",
+            hint="name another one; 0 takes any that is free.",
         ) from cause
     return 0
 
@@ -132,7 +134,7 @@ def _write(account: Account, path: str) -> None:
             writer.writerow(["license_id"])
             writer.writerows([license_id] for license_id in account.licenses)
     except OSError as cause:
-        raise ResultsError(f"--write {path}: {cause.strerror}") from cause
+        raise ResultsError(f"{path}: {cause.strerror}", option="--write") from cause
 
 
 def _latency(text: str) -> tuple[float, float]:
@@ -140,12 +142,14 @@ def _latency(text: str) -> tuple[float, float]:
     least = int(found[1]) / 1000 if found else 0.0
     most = int(found[2] or found[1]) / 1000 if found else -1.0
     if least > most:
-        raise ConfigError(f"--latency {text}: is no span of time", hint="as in 20..120ms, or 50ms.")
+        raise ConfigError(
+            f"{text}: is no span of time", option="--latency", hint="as in 20..120ms, or 50ms."
+        )
     return least, most
 
 
 def _share(text: str) -> float:
     found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)%", text.strip())
     if found is None or float(found[1]) > 100:
-        raise ConfigError(f"--faults {text}: is no share", hint="as in 2%.")
+        raise ConfigError(f"{text}: is no share", option="--faults", hint="as in 2%.")
     return float(found[1]) / 100

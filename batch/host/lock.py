@@ -189,11 +189,11 @@ def held(
                 raise
             if (waited := clock() - start) >= wait:
                 raise BusyError(
-                    f"{busy.message}; waited {duration(waited)} for it",
+                    f"{busy}; waited {duration(waited)} for it",
                     hint="see what that process does, or wait longer with --wait.",
                 ) from busy
             if not said:
-                say(f"{busy.message}; waiting until it has ended, {duration(wait)} at most")
+                say(f"{busy}; waiting until it has ended, {duration(wait)} at most")
                 said = True
         except OSError as cause:
             raise _unusable(path, f"cannot be used: {cause.strerror}") from cause

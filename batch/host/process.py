@@ -40,7 +40,8 @@ def make_room_for(connections: int) -> None:
         return
     if hard != unlimited and hard < needed:
         raise ConfigError(
-            f"--concurrency {connections}: needs {needed} open files, and {hard} are allowed",
+            f"{connections}: needs {needed} open files, and {hard} are allowed",
+            option="--concurrency",
             hint=f"lower it to {max(1, hard - FILES)}, or allow more: ulimit -n, LimitNOFILE= of "
             "systemd.",
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Self
 
-from batch.errors import InputError
+from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, counted, folded, uncell
 from batch.input.header import SHOWN_ROWS, is_results_header, shown
 from batch.input.identifiers import ID, LONGEST_KEY, simplified
@@ -129,7 +129,7 @@ class Exclusion:
         try:
             return cls([_read(path, keys, by_key=bool(listing.keys)) for path in paths])
         except InputError as refusal:
-            refusal.message = f"--exclude {refusal.message}"
+            refusal.option = "--exclude"
             raise
 
     @property
@@ -307,12 +307,15 @@ def _read(path: str, keys: Collection[str], *, by_key: bool) -> Protected:
 
 def _doubtful(doubts: Sequence[tuple[str, int, str]]) -> InputError:
     title = doubts[0][0]
-    lines = [f"  {where}, row {row}  {_spelled(cell)}" for where, row, cell in doubts[:SHOWN_ROWS]]
+    lines = [
+        Detail(f"{where}, row {row}  ", _spelled(cell)) for where, row, cell in doubts[:SHOWN_ROWS]
+    ]
     if len(doubts) > SHOWN_ROWS:
-        lines.append(f"  and {len(doubts) - SHOWN_ROWS:,} more")
+        lines.append(Detail(f"and {len(doubts) - SHOWN_ROWS:,} more"))
     return InputError(
         f"{title}: it is not known which license {counted(len(doubts), 'cell')} of it"
-        f" {'protects' if len(doubts) == 1 else 'protect'}:\n" + "\n".join(lines),
+        f" {'protects' if len(doubts) == 1 else 'protect'}:",
+        details=lines,
         hint=f"correct what should be an ID ({ID.reads_like}), and take out what should not.",
     )
 

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.errors import InputError
+from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, uncell
 from batch.input.identifiers import simplified
 from batch.model import COLUMNS, Outcome
@@ -83,8 +83,8 @@ def _results_column(title: str, row: Row, kind: Kind, results: Mapping[str, int]
     if kind.results_column in results:
         return results[kind.results_column]
     raise InputError(
-        f"{title}: results without their column {kind.results_column}.\n"
-        f"  Columns seen: {shown_columns(row.cells)}.",
+        f"{title}: results without their column {kind.results_column}.",
+        details=[columns_seen(row.cells)],
         hint="name a results file as it was written.",
     )
 
@@ -100,9 +100,9 @@ def _named_column(title: str, row: Row, kind: Kind, column: str | None) -> int |
         ]
         if len(fits) > 1:
             raise InputError(
-                f"{title}: {len(fits)} columns may hold the {kind.noun}s: "
-                + ", ".join(f"{shown(row.cells[index])} (column {index + 1})" for index in fits)
-                + f".\n  Columns seen: {shown_columns(row.cells)}.",
+                f"{title}: {len(fits)} columns may hold the {kind.noun}s",
+                shown=", ".join(f"{shown(row.cells[i])} (column {i + 1})" for i in fits),
+                details=[columns_seen(row.cells)],
                 hint=f"name one by its number: --column {fits[0] + 1}.",
             )
         if fits:
@@ -116,9 +116,11 @@ def _refuse_title_line(title: str, head: Sequence[Row], kind: Kind, column: str 
     for row in head[1:]:
         if _named_column(title, row, kind, column) is not None:
             raise InputError(
-                f"{title}: the header is in row {row.number}, below other rows:"
-                f" row {head[0].number} reads {shown_columns(head[0].cells)}.\n"
-                f"  Columns seen in row {row.number}: {shown_columns(row.cells)}.",
+                f"{title}: the header is in row {row.number}, below other rows",
+                details=[
+                    Detail(f"Row {head[0].number} reads: ", shown_columns(head[0].cells)),
+                    columns_seen(row.cells, f" in row {row.number}"),
+                ],
                 hint="delete the rows above the header.",
             )
 
@@ -131,12 +133,13 @@ def _only_column(title: str, head: Sequence[Row], kind: Kind) -> int:
     plain = [index for index, cell in enumerate(first) if kind.is_plain(cell)]
     if plain:
         raise InputError(
-            f"{title} has no header: row {head[0].number} holds data.\n"
-            f"  Cells seen: {shown_columns(first)}.",
+            f"{title} has no header: row {head[0].number} holds data.",
+            details=[Detail("Cells seen: ", f"{shown_columns(first)}.")],
             hint=f"name the column of the {kind.noun}s by its number: --column {plain[0] + 1}.",
         )
     raise InputError(
-        f"{title}: no {kind.noun} column.\n  Columns seen: {shown_columns(first)}.",
+        f"{title}: no {kind.noun} column.",
+        details=[columns_seen(first)],
         hint=f"name it with --column{_or_the_other(kind, first)}.",
     )
 
@@ -155,7 +158,8 @@ def _numbered_column(title: str, head: Sequence[Row], column: str) -> int:
     if column.isdecimal() and 1 <= int(column) <= width:
         return int(column) - 1
     raise InputError(
-        f'{title}: no column "{shown(column)}".\n  Columns seen: {shown_columns(head[0].cells)}.',
+        f'{title}: no column "{shown(column)}".',
+        details=[columns_seen(head[0].cells)],
         hint=f"name one of these with --column, or give a number from 1 to {width}.",
     )
 
@@ -165,8 +169,8 @@ def _carried_by_name(title: str, header: Row, name: str) -> int:
         return header.cells.index(name)
     number = header.cells.count(name) or "no"
     raise InputError(
-        f'{title}: {number} {"columns" if number != "no" else "column"} "{shown(name)}" to carry.\n'
-        f"  Columns seen: {shown_columns(header.cells)}.",
+        f'{title}: {number} {"columns" if number != "no" else "column"} "{shown(name)}" to carry.',
+        details=[columns_seen(header.cells)],
         hint="give each column a header of its own." if number != "no" else "correct --carry",
     )
 
@@ -220,8 +224,8 @@ def results_columns(title: str, header: Sequence[str]) -> dict[str, int] | None:
     if is_results_header(header):
         if twice := [name for name in _MARKS if len(found[name]) > 1]:
             raise InputError(
-                f"{title}: {len(found[twice[0]])} columns may be the {twice[0]} of these results.\n"
-                f"  Columns seen: {shown_columns(header)}.",
+                f"{title}: {len(found[twice[0]])} columns may be the {twice[0]} of these results.",
+                details=[columns_seen(header)],
                 hint="give the one that was added another header.",
             )
         return {name: places[0] for name, places in found.items() if places}
@@ -229,7 +233,8 @@ def results_columns(title: str, header: Sequence[str]) -> dict[str, int] | None:
         return None
     raise InputError(
         f"{title}: looks like results of bulk-revoke, but does not have all of the columns"
-        f" {', '.join(_MARKS)}.\n  Columns seen: {shown_columns(header)}.",
+        f" {', '.join(_MARKS)}.",
+        details=[columns_seen(header)],
         hint="name a results file as it was written; or, if these are none, give the column"
         " another header.",
     )
@@ -300,8 +305,8 @@ class EarlierResults:
             )
         if outcome not in set(Outcome):
             raise InputError(
-                f'{place}: "{shown(cell)}" is no outcome of a run, so it is not known whether the'
-                " row is meant.",
+                f"{place}: no outcome of a run, so it is not known whether the row is meant",
+                shown=f'"{shown(cell)}"',
                 hint="give it back its outcome, or take the row out.",
             )
         self.left_out[outcome] = self.left_out.get(outcome, 0) + 1
@@ -342,6 +347,11 @@ def _is_visible(char: str) -> bool:
 def shown_columns(cells: Sequence[str]) -> str:
     """The columns that were seen."""
     return _listed([shown(cell.strip()) or "(no name)" for cell in cells], SHOWN_COLUMNS)
+
+
+def columns_seen(cells: Sequence[str], where: str = "") -> Detail:
+    """The line of a refusal that shows the columns."""
+    return Detail(f"Columns seen{where}: ", f"{shown_columns(cells)}.")
 
 
 def shown_rows(rows: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, BinaryIO
 
-from batch.errors import InputError
+from batch.errors import Detail, InputError
 from batch.formatting import counted, uncell
 from batch.input.header import (
     SHOWN_ROWS,
@@ -126,8 +126,8 @@ def _refuse_width(layout: Layout, title: str, block: Block, index: int) -> None:
     above = "header" if layout.header else "first row"
     raise InputError(
         f"{title}, row {block.row + index}: {counted(len(cells), 'cell')}, but the {above}"
-        f" (row {layout.first_row}) has {layout.width}.\n"
-        f"  The first one too many: {shown(cells[layout.width])}",
+        f" (row {layout.first_row}) has {layout.width}.",
+        details=[Detail("The first one too many: ", shown(cells[layout.width]))],
         hint="put a cell that holds the delimiter in quotes; delete a title above the header.",
     )
 
@@ -158,18 +158,19 @@ def _refuse_invalid(title: str, collector: Collector, kind: Kind, layout: Layout
     if not collector.invalid:
         return
     lines = [
-        f"  row {collector.rows[entry]}  {shown(cell) or '(empty)'}"
+        Detail(f"row {collector.rows[entry]}  ", shown(cell) or "(empty)")
         for entry, cell in list(collector.invalid.items())[:SHOWN_ROWS]
     ]
     more = len(collector.invalid) - len(lines)
     if more:
-        lines.append(f"  and {more:,} more")
+        lines.append(Detail(f"and {more:,} more"))
     rows = counted(len(collector.invalid), "row")
     remedy = f"correct them ({kind.reads_like})"
     if _holds_the_other(kind, layout, collector):
         remedy = kind.other.advice
     raise InputError(
-        f"{title}: {rows} without a {kind.noun} (of {len(collector.rows):,}):\n" + "\n".join(lines),
+        f"{title}: {rows} without a {kind.noun} (of {len(collector.rows):,}):",
+        details=lines,
         hint=f"{remedy}, or leave them out with --skip-invalid.",
     )
 

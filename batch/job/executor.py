@@ -23,6 +23,7 @@ from batch.errors import (
     ThrottledError,
     TransientError,
     UnconfirmedError,
+    bug_found,
 )
 from batch.job import row_result
 from batch.model import Action, Outcome, RowResult
@@ -154,7 +155,7 @@ class Executor:
             return None
         except ApiError as error:
             if isinstance(error, AccessError):
-                client.stop(StoppedError(error.message, hint=error.hint))
+                client.stop(error.becomes(StoppedError))
             gone = isinstance(error, RejectedError) and error.status == 404
             return (row_result.not_found if gone else row_result.unread)(attempts, error)
         if found.revoked is self.action.wanted:
@@ -248,11 +249,11 @@ class Executor:
 
     def _stop_for(self, bug: Exception) -> None:
         log.error("unexpected error", exc_info=bug, extra={"event": "bug"})
-        self.client.stop(StoppedError(f"a bug in bulk-revoke: {type(bug).__name__}: {bug}"))
+        self.client.stop(bug_found(bug))
 
     def _refused(self, attempts: Attempts, error: RejectedError | AccessError) -> RowResult | None:
         if isinstance(error, AccessError):
-            self.client.stop(StoppedError(error.message, hint=error.hint))
+            self.client.stop(error.becomes(StoppedError))
         elif error.status == 404:
             return row_result.not_found(attempts, error)
         elif error.status == 403:

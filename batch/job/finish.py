@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch.errors import BulkRevokeError, StoppedError
+from batch.errors import BulkRevokeError, StoppedError, bug_found, told
 from batch.formatting import plain, timestamp
 from batch.model import UNFINISHED, Outcome
 from batch.reporting.summary import (
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from batch.results.journal import Journal
     from batch.results.manifest import Manifest
     from batch.settings import Settings
+
+
+_IN_NO_ORDER = (
+    "\nThe results are still the journal of the run, in which the last line of a row counts."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +79,32 @@ class Finish:
         )
         own = self._end(journal, session, code, ledger.counts, self._reason(stopped))
         summary = self._summary(own, journal, session.seconds)
-        text = block(
-            summary,
-            self.plan.action,
-            place=self.place,
-            done=done,
-            rows=ledger.undone,
-            stopped=own.stopped,
-            left=self.plan.left,
-        )
-        if not in_order:
-            text += (
-                "\nThe results are still the journal of the run, in which the last line of a row"
-                " counts."
+        text, to_all = (
+            block(
+                summary,
+                self.plan.action,
+                place=self.place,
+                done=done,
+                rows=ledger.undone,
+                stopped=self._reason(stopped, to_all=to_all),
+                left=self.plan.left,
+                to_all=to_all,
             )
+            + _IN_NO_ORDER * (not in_order)
+            for to_all in (False, True)
+        )
         if own.exit_code or not in_order:
             self.screen.insist(text)
         else:
             self.screen.say(text)
-        return Report(summary, self.screen.redact(text))
+        return Report(summary, self.screen.redact(to_all))
 
     def give_up(self, journal: Journal, session: Session, error: Exception) -> None:
         """Write into the manifest that the run has not come to its end: a bug, or a signal."""
         if self.manifest.sessions[-1].finished_at:
             return  # it had
         if not isinstance(error, BulkRevokeError):
-            error = StoppedError(f"a bug: {type(error).__name__}: {error}")
+            error = bug_found(error)
         self._end(journal, session, error.exit_code, journal.counts(), self._reason(error))
 
     def _end(
@@ -155,11 +160,13 @@ class Finish:
         except OSError as cause:
             self.screen.insist(f"warning: {path}: cannot be written: {cause.strerror}")
 
-    def _reason(self, stopped: BulkRevokeError | None) -> str:
-        """Why a run ended early, without secrets and on one line."""
+    def _reason(self, stopped: BulkRevokeError | None, *, to_all: bool = False) -> str:
+        """Why a run ended early, without secrets and on one line; as `told` says it."""
         if stopped is None:
             return ""
-        parts = (plain(self.screen.redact(part)) for part in (stopped.message, stopped.hint))
+        parts = (
+            plain(self.screen.redact(part)) for part in (told(stopped, to_all=to_all), stopped.hint)
+        )
         return ": ".join(filter(None, parts))
 
     def _close_results(self, journal: Journal, done: frozenset[Outcome]) -> tuple[Ledger, bool]:

@@ -26,6 +26,7 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
     not_the_api,
+    told,
 )
 from batch.job import row_result
 from batch.job.key_lookup import KeyLookup, batches, cannot_ask
@@ -57,7 +58,7 @@ class Look:
         concurrency: Requests in flight at most.
         expect: Is told how many requests there will be, as far as is known.
         step: Is told of every request that was answered.
-        protects: As in `Seen`.
+        protects: As in `Snapshot`.
         snapshot: What was found so far.
     """
 
@@ -98,11 +99,8 @@ class Look:
     def _prove(self) -> None:
         """Stop the run if nothing that was answered shows that the API is there at all."""
         if not (self.client.introduced or self.client.stopped):
-            said = self.snapshot.off or next(
-                (each.error for each in self.snapshot.problems.values()), ""
-            )
-            error = not_the_api(said, status=None, code="bad_body")
-            self.client.stop(StoppedError(error.message, hint=error.hint))
+            error = not_the_api(self.snapshot.off or self.client.stranger)
+            self.client.stop(error.becomes(StoppedError))
 
     async def each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
         """Work on all items, some at a time, until all are done or the run is stopped."""
@@ -125,7 +123,7 @@ class Look:
         except StoppedError as reason:
             self.client.stop(reason)
         except AccessError as error:
-            self.client.stop(StoppedError(error.message, hint=error.hint))
+            self.client.stop(error.becomes(StoppedError))
         except (HaltedError, asyncio.CancelledError):
             if self.client.stopped is None:
                 raise
@@ -157,7 +155,7 @@ class Look:
             self._readable = True
             self.snapshot.problem(entry, State.MISSING, row_result.not_found(Attempts(), error))
         elif self._forbids(error):
-            self.snapshot.off = error.message
+            self.snapshot.off = error
         else:
             status = _unread(Outcome.UNKNOWN, error, "it cannot be read")
             self.snapshot.problem(entry, State.UNREAD, status)
@@ -186,7 +184,7 @@ class Look:
             pages = await self._fill(lookup)
         except OWN as error:
             if self._forbids(error):
-                self.snapshot.off = error.message
+                self.snapshot.off = error
             for entry in entries:
                 status = _unread(Outcome.FAILED, error, "its key cannot be looked up")
                 self.snapshot.problem(entry, State.UNREAD, status)
@@ -312,4 +310,4 @@ class _Listing:
 
 
 def _unread(outcome: Outcome, error: ApiError, what: str) -> RowResult:
-    return RowResult(outcome, None, error.status, error.code, f"{what}: {error.message}")
+    return RowResult(outcome, None, error.status, error.code, f"{what}: {told(error)}")

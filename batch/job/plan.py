@@ -6,13 +6,13 @@ from array import array
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from batch.errors import GuardError
+from batch.errors import Detail, GuardError
 from batch.formatting import counted
 from batch.job.snapshot import State
 from batch.model import DONE, ID_BYTES, Outcome, RowResult
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from batch.input.exclusion import Protected
     from batch.job.snapshot import Snapshot
@@ -293,9 +293,7 @@ def _check_excluded(plan: Plan) -> None:
 
 
 def _check_account(plan: Plan) -> None:
-    if (
-        plan.known or plan.action.on_success is plan.action.unchanged
-    ):  # a verify says of each row what it is
+    if plan.known or plan.action.only_reads:  # a verify says of each row what it is
         return
     missing = plan.snapshot.states.count(State.MISSING)
     raise GuardError(
@@ -320,25 +318,24 @@ def _check_products(plan: Plan, products: frozenset[str]) -> None:
         raise GuardError(
             f"{listing.title}: {counted(len(others), 'license')}"
             f" {'is' if len(others) == 1 else 'are'} not of the product that --expect-product"
-            f" names:\n{_named(plan, others)}",
+            " names:",
+            details=_named(plan, others),
             hint="is this the right file? Take them out of it, or name them with --exclude.",
         )
 
 
-def _named(plan: Plan, entries: Iterable[int]) -> str:
-    entries = list(entries)
+def _named(plan: Plan, entries: Sequence[int]) -> list[Detail]:
     lines = []
     for entry in entries[:NAMED]:
-        problem = plan.snapshot.problems.get(entry)
-        product = (
-            problem.error if problem else f"product {plan.snapshot.product(entry) or 'not told'}"
-        )
-        lines.append(
-            f"  row {plan.listing.rows[entry]}  {plan.listing.license_id(entry)}  {product}"
-        )
+        name = f"row {plan.listing.rows[entry]}  {plan.listing.license_id(entry)}  "
+        if problem := plan.snapshot.problems.get(entry):
+            lines.append(Detail(name, problem.error))
+        else:
+            product = plan.snapshot.product(entry) or "not told"
+            lines.append(Detail(f"{name}product {product}"))
     if len(entries) > NAMED:
-        lines.append(f"  and {len(entries) - NAMED:,} more")
-    return "\n".join(lines)
+        lines.append(Detail(f"and {len(entries) - NAMED:,} more"))
+    return lines
 
 
 def _check_number(plan: Plan, most: int | None) -> None:

@@ -13,6 +13,7 @@ from heapq import nlargest
 from operator import ne
 from typing import TYPE_CHECKING
 
+from batch.errors import told
 from batch.formatting import counted, duration, plain
 from batch.job.plan import LEFT
 from batch.model import ID_BYTES, Outcome
@@ -226,7 +227,7 @@ def _why_unseen(plan: Plan, count: int) -> str:
     if not snapshot.looked:
         return "nothing was looked at (--no-look):"
     if snapshot.off and count == len(plan.affected):
-        return f"nothing could be looked at ({plain(snapshot.off).rstrip('.')}):"
+        return f"nothing could be looked at ({plain(told(snapshot.off)).rstrip('.')}):"
     return f"{count:,} could not be read and will be sent all the same:"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from batch.errors import told
 from batch.model import Outcome, RowResult
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def refused(attempts: Attempts, error: ApiError) -> RowResult:
         Outcome.FAILED,
         http_status=error.status,
         error_code=error.code,
-        error=error.message,
+        error=told(error),
         attempts=attempts.sent,
     )
 
@@ -53,7 +54,7 @@ def unchanged(attempts: Attempts, found: License, action: Action) -> RowResult:
         revoked=found.revoked,
         http_status=attempts.error.status,
         error_code=attempts.error.code,
-        error=f"{attempts.error.message.rstrip('.')}; read back: not {action.on_success}",
+        error=f"{told(attempts.error).rstrip('.')}; read back: not {action.on_success}",
         attempts=attempts.sent,
     )
 
@@ -69,6 +70,6 @@ def unread(attempts: Attempts, error: ApiError) -> RowResult:
         Outcome.UNKNOWN if attempts.unsettled else Outcome.FAILED,
         http_status=attempts.error.status,
         error_code="breaker" if error.code == "breaker" else attempts.error.code,
-        error=f"{times}: {attempts.error.message.rstrip('.')}; reading it back: {error.message}",
+        error=f"{times}: {told(attempts.error).rstrip('.')}; reading it back: {told(error)}",
         attempts=attempts.sent,
     )

@@ -19,7 +19,7 @@ from batch.api.rate_limiter import RateLimiter, least_seconds
 from batch.api.retry import RetryPolicy
 from batch.api.retrying_client import RetryingClient
 from batch.api.transport import tls_context
-from batch.errors import ConfigError, InterruptedRunError, StoppedError
+from batch.errors import ConfigError, InterruptedRunError, StoppedError, told
 from batch.formatting import cell
 from batch.host import lock
 from batch.host.clock import Clock
@@ -240,7 +240,7 @@ class Runner:
 
         snapshot = runner.run(look())
         if session.stopped is not None and self.action.sends:
-            session.stopped.message += "; nothing was sent"
+            session.stopped.consequence = "nothing was sent"
             raise session.stopped
         if snapshot.off:
             self._do_without(snapshot, task.exclusion)
@@ -250,13 +250,17 @@ class Runner:
         """The token may not read licenses: go on without a look, where that makes sense."""
         needed = not self.action.sends or not self.action.wanted or exclusion.needs_keys
         if needed or self.settings.products or self.settings.by == "key":
-            raise StoppedError(
-                f"the token may not read licenses ({snapshot.off}); nothing was sent",
+            error = StoppedError(
+                "the token may not read licenses",
+                about=snapshot.off,
                 hint="use a token with the scope license:read.",
             )
+            error.consequence = "nothing was sent"
+            raise error
+        why = f" ({told(snapshot.off)})" if snapshot.off else ""
         self.screen.say(
-            f"warning: the token may not read licenses ({snapshot.off}): it is not known which are"
-            " revoked already, and a restore will leave all of them out"
+            f"warning: the token may not read licenses{why}: it is not known which are revoked"
+            " already, and a restore will leave all of them out"
         )
 
     def _plan(self, task: Targets, snapshot: Snapshot, earlier: Earlier | None) -> Plan:
@@ -281,7 +285,7 @@ class Runner:
 
     def _ask(self, plan: Plan, terminal: TextIO | None) -> None:
         """Show what will happen, and let the user say yes."""
-        if self.action.on_success is self.action.unchanged:
+        if self.action.only_reads:
             self.screen.say(taken(plan))
             return  # there is nothing to decide on
         settings = self.settings

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from batch.errors import ApiError
     from batch.model import License, Listing, RowResult
 
 
@@ -49,7 +50,7 @@ class Snapshot:
         protected: Entries whose license they protect, as far as the server has told more of it
             than the listing does, with those indexes.
         looked: Whether there was a look at all.
-        off: Why nothing could be looked at, or empty.
+        off: Why nothing could be looked at, or None.
     """
 
     states: bytearray
@@ -65,7 +66,7 @@ class Snapshot:
     protects: Callable[[License], tuple[int, ...]] | None = None
     protected: dict[int, tuple[int, ...]] = field(default_factory=dict)
     looked: bool = False
-    off: str = ""
+    off: ApiError | None = None
 
     @classmethod
     def nothing(

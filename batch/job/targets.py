@@ -88,8 +88,9 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
     exclusion = Exclusion.read(settings.exclude, listing)
     if exclusion.needs_keys and not (settings.look or listing.keys):
         raise ConfigError(
-            "--exclude needs to look at the licenses where a file has rows without a license ID:"
+            "needs to look at the licenses where a file has rows without a license ID:"
             " only the server knows the keys that may stand there",
+            option="--exclude",
             hint="leave out --no-look; or name files that hold an ID in each row below the header.",
         )
     return Targets(listing, exclusion, exclusion.among(listing), frozenset(doubtful))

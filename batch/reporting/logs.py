@@ -68,11 +68,6 @@ FRAME = frozenset({"started", "ended"})
 _FRAMES, _CHAIN = 30, 5
 """The innermost frames of an exception that are told; exceptions before it, and in a group."""
 
-# Behind these words of ours others speak.
-_OTHERS = re.compile(
-    r"(\bHTTP \d{3}|the connection failed|the answer is about another license"
-    r"|a bug in bulk-revoke: \w+): "
-)
 _CODE = re.compile(r"http_\d{3}|[A-Z]{1,20}(?:_[A-Z]{1,20}){1,5}")
 
 _logger = logging.getLogger("batch")
@@ -116,20 +111,11 @@ class _JsonLines(logging.Formatter):
             value = _code(record) if name == "error_code" else getattr(record, name, None)
             if value is not None and value != "":
                 line[name] = plain(self._redact(value)) if kind is str else kind(value)
-        line["message"] = self._redact(_own_words(record.getMessage()))[:LONGEST_MESSAGE]
+        line["message"] = self._redact(record.getMessage())[:LONGEST_MESSAGE]
         if record.exc_info and record.exc_info[1]:
             # What is nearest to the fault stands at the end.
             line["traceback"] = self._redact(_told(record.exc_info[1]))[-LONGEST_TRACEBACK:]
         return json.dumps(line, ensure_ascii=False)
-
-
-def _own_words(text: str) -> str:
-    """A message without what others have said in it."""
-    found = _OTHERS.search(text)
-    if found is None:
-        return text
-    own = text[: found.end(1)]
-    return own + ")" * (own.count("(") - own.count(")"))
 
 
 def _code(record: logging.LogRecord) -> str:
@@ -229,7 +215,7 @@ class _ToScreen(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "event", "") in FRAME:
             return
-        text, code = _own_words(record.getMessage()), _code(record)
+        text, code = record.getMessage(), _code(record)
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
         elif code and code.replace("http_", "HTTP ") not in text:
@@ -257,7 +243,9 @@ def start(
             handler = _LogFile(log_file, screen)
         except OSError as cause:
             raise ConfigError(
-                f"--log-file {log_file}: {cause.strerror}", hint="name a file that can be written."
+                f"{log_file}: {cause.strerror}",
+                option="--log-file",
+                hint="name a file that can be written.",
             ) from cause
         handler.setFormatter(_JsonLines(run_id, redact))
         _logger.addHandler(handler)

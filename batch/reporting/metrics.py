@@ -96,7 +96,7 @@ def check(path: str) -> None:
         problem = f"cannot be written: {getattr(cause, 'strerror', None) or cause}"
         hint = "name a file in a directory where this user may make files."
     if problem:
-        raise ConfigError(f"--metrics-file {path}: {problem}", hint=hint)
+        raise ConfigError(f"{path}: {problem}", option="--metrics-file", hint=hint)
 
 
 def _problem(place: Path) -> tuple[str, str]:

@@ -55,7 +55,8 @@ def content_of(file: str) -> tuple[list[Text], str]:
     """What a file with addresses holds, and a warning."""
     if "://" in file:
         raise ConfigError(
-            "--notify-file: is an address, not a file",
+            "is an address, not a file",
+            option="--notify-file",
             hint="write the address into a file that only you can read, and name that.",
         )
     try:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from batch.errors import ConfigError
+from batch.errors import ConfigError, told
 from batch.host.streams import is_watched
 
 if TYPE_CHECKING:
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
 
 SEEN = frozenset({2, 4, 130})
 """Exit codes of what somebody at a terminal has seen, or done, where no run has begun."""
-
-_CELL = r"(?m)^(  row [\d,]+ +)(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)\S.*$"
-_DETAILS = r"(?m)^  (?!row ).*$"
-"""Below its first line a refusal of an input says what was seen there. (Not compiled: --help needs
-none of this.)"""
 
 
 class Observers:
@@ -103,8 +97,8 @@ class Observers:
         self._spare([os.fspath(path) for path in paths])
         if self._taken:
             raise ConfigError(
-                f"--metrics-file {self._taken}: is a file that something else is read from or"
-                " written into",
+                f"{self._taken}: is a file that something else is read from or written into",
+                option="--metrics-file",
                 hint="name another file with --metrics-file.",
             )
         if self.metrics_file is not None:
@@ -129,7 +123,7 @@ class Observers:
         Args:
             code: The exit code.
             title: What happened, on one line; of a run that has a report, that one counts.
-            text: All that was said of it.
+            text: What may be said of it to everybody.
             say: Told what could not be told.
         """
         if not (self.command and (self.addresses or self.notify_file or self.metrics_file)):
@@ -139,19 +133,19 @@ class Observers:
         from batch.reporting.summary import Ending  # noqa: PLC0415
 
         if self.report is not None:
-            title, _, text = self.report.text.partition("\n")
+            title, _, text = self.report.to_all.partition("\n")
         ending = Ending(
             command=self.command,
             exit_code=code,
             title=title,
-            text=_without_cells(text, is_refusal=self.report is None),
+            text=text,
             seconds=time.monotonic() - self.started,
             finished_at=time.time(),
             summary=self.report.summary if self.report else None,
         )
-        told = code != 0 or not self.quiet
-        self._write(ending, say if told else _nobody)
-        if told:
+        is_told = code != 0 or not self.quiet
+        self._write(ending, say if is_told else _nobody)
+        if is_told:
             self._alert(ending, say)
 
     def _write(self, ending: Ending, say: Callable[[str], None]) -> None:
@@ -166,7 +160,7 @@ class Observers:
             say(f"warning: --metrics-file {self.metrics_file}: {cause.strerror}")
         except ConfigError as cause:
             if ending.summary is not None:  # else it is what the command was refused for
-                say(f"warning: {cause.message}")
+                say(f"warning: {told(cause)}")
 
     def _alert(self, ending: Ending, say: Callable[[str], None]) -> None:
         if not (self.addresses or self.notify_file):
@@ -199,12 +193,6 @@ def same_file(path: str, others: Iterable[str]) -> bool:
             if os.path.realpath(path) == os.path.realpath(other):
                 return True
     return False
-
-
-def _without_cells(text: str, *, is_refusal: bool) -> str:
-    """Leave out what stood in cells and is no license ID: it may be a key, and goes to others."""
-    rows = re.sub(_CELL, r"\1…", text)
-    return re.sub(_DETAILS, "  …", rows) if is_refusal else rows
 
 
 def _nobody(_text: str) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from batch.formatting import plain, uncell
-from batch.model import DONE, Outcome
+from batch.model import DONE, Outcome, parse_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,11 +80,11 @@ class Report:
 
     Attributes:
         summary: To scripts.
-        text: To people: the lines of `block`, without secrets.
+        to_all: To people who are not there: the lines of `block` without cells and secrets.
     """
 
     summary: Summary
-    text: str
+    to_all: str
 
 
 def done_outcomes(action: Action, *, missing_ok: bool) -> frozenset[Outcome]:
@@ -127,6 +127,7 @@ def block(
     rows: Iterable[Sequence[str]],
     stopped: str,
     left: int = 0,
+    to_all: bool = False,
 ) -> str:
     """The lines that end a run: what is done, what is not, where it is written, what comes next.
 
@@ -138,6 +139,7 @@ def block(
         rows: Lines of the results file that are not done, as their cells.
         stopped: Why the run ended early, or empty.
         left: Rows that were left for later on purpose.
+        to_all: Whether it goes to third parties: without cells, and what servers have said.
     """
     counted = sum(summary.counts.values())
     settled = sum(count for name, count in summary.counts.items() if Outcome(name) in done)
@@ -158,7 +160,7 @@ def block(
         lines.append(f"  the ledger does not balance: {summary.rows:,} rows in, {counted:,} out")
     counts = (f"{name.replace('_', ' ')} {count:,}" for name, count in summary.counts.items())
     lines.append("  " + " · ".join(counts))
-    lines += _table(rows, missing, left)
+    lines += _table(rows, missing, left, to_all=to_all)
     lines.append(f"results: {summary.results}")
     if summary.hint:
         lines.append(f"{'next:    ' if action.is_dry_run else 'again:   '}{summary.hint}")
@@ -188,11 +190,11 @@ def _verdict(summary: Summary, action: Action, missing: int, left: int) -> str:
     return f"the one {things} is {state}" if total == 1 else f"all {total:,} {things} are {state}"
 
 
-def _table(rows: Iterable[Sequence[str]], missing: int, left: int) -> list[str]:
+def _table(rows: Iterable[Sequence[str]], missing: int, left: int, *, to_all: bool) -> list[str]:
     if missing == left:
         return []
     shown = [
-        (f"row {cells[0]}", plain(uncell(cells[1])), cells[3], uncell(cells[8]))
+        (f"row {cells[0]}", *(_for_all(cells) if to_all else _for_who_ran(cells)))
         for cells in islice(rows, MOST_SHOWN)
     ]
     widths = [min(36, max(map(len, column))) for column in zip(*shown, strict=True)]
@@ -201,6 +203,16 @@ def _table(rows: Iterable[Sequence[str]], missing: int, left: int) -> list[str]:
     if shown and more > 0:
         lines.append(f"  … and {more:,} more row{'' if more == 1 else 's'}")
     return lines
+
+
+def _for_who_ran(cells: Sequence[str]) -> tuple[str, str, str]:
+    return plain(uncell(cells[1])), cells[3], uncell(cells[8])
+
+
+def _for_all(cells: Sequence[str]) -> tuple[str, str, str]:
+    """What may be said of a row to everybody: its cell only where it is a license ID."""
+    name = cells[1] if parse_id(cells[1]) else "…"
+    return name, cells[3], f"HTTP {cells[6]}" if cells[6] else ""
 
 
 @dataclass(frozen=True, slots=True)
