@@ -6,15 +6,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := build/demo
 
-DATED   := $(addprefix tests/test_,docs.py runbook.py sandbox_account.py sandbox_list.py)
-ASKING  := $(addprefix tests/test_,audience.py by_key.py cli.py commands.py completion.py dry_run.py \
-	exclude.py going_on.py guards.py metrics.py profile.py question.py restore.py resume.py \
-	token.py unchanged.py verify.py) tests/end_to_end/test_terminal.py
-HEARING := $(addprefix tests/test_,alerts.py lock.py question.py runbook.py token.py) \
-	tests/end_to_end -k 'signal or interrupt or hangup or gives_up or Ctrl'
+DATED   := tests/project/test_docs.py tests/project/test_runbook.py \
+	tests/sandbox/test_account.py tests/sandbox/test_list.py
+ASKING  := tests/cli tests/commands tests/api/test_auth.py tests/host/test_terminal.py \
+	tests/reporting/test_metrics.py tests/reporting/test_observers.py \
+	tests/end_to_end/test_terminal.py
+HEARING := tests/api/test_auth.py tests/host tests/reporting/test_notifications.py \
+	tests/project/test_runbook.py tests/end_to_end \
+	-k 'signal or interrupt or hangup or gives_up or Ctrl'
 # The others measure, need programs that a machine may not have, or take long.
-FAST    := $(filter-out $(addprefix tests/test_,gate.py job.py log_file.py look.py model.py \
-	performance.py prometheus.py samples.py surroundings.py),$(wildcard tests/test_*.py))
+FAST    := tests $(addprefix --ignore=tests/,end_to_end api/test_rate_limiter.py \
+	job/test_executor.py job/test_look.py job/test_runner.py reporting/test_log_file.py \
+	reporting/test_prometheus.py project/test_isolation.py project/test_performance.py \
+	project/test_samples.py)
 COLLECT = $(BIN)/pytest --collect-only -q -n 0 -p no:randomly
 LOWEST  := build/lowest
 
@@ -91,7 +95,7 @@ deaf: $(VENV)/.installed-dev
 	trap '' INT HUP QUIT; $(BIN)/pytest $(HEARING) $(PYTEST)
 
 ctrl-c: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.interrupted
+	$(BIN)/python -m tests.support.ctrl_c
 
 # Not .venv: what is developed with stays as it is.
 $(LOWEST)/.installed: pyproject.toml .ci/make_venv.py

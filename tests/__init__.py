@@ -1,0 +1,10 @@
+"""The suite: a folder for each room of ``batch``, and what looks at several of them.
+
+- ``api`` … ``sandbox``, ``test_formatting`` and ``test_settings``: one room each, a file for each
+  module of it;
+- ``commands``: whole commands in this process, against a sandbox on a thread;
+- ``end_to_end``: the command in a process of its own, with real sockets, signals and disks;
+- ``project``: the repository itself: documents, samples, architecture, speed, this suite;
+- ``support``: what the tests are written with;
+- ``fixtures``, ``cases``, ``mails``: files to read, and mails as cron sends them.
+"""

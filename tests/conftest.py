@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.served import settle_in
-from tests.virtual_time import VirtualTimeLoop
+from tests.support.commands import settle_in
+from tests.support.virtual_time import VirtualTimeLoop
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-pytest_plugins = ("tests.surroundings",)
+pytest_plugins = ("tests.support.isolation",)
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

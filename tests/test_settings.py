@@ -11,7 +11,7 @@ from batch.api.base_url import SAAS
 from batch.api.retry import FailureLimit
 from batch.errors import ConfigError
 from batch.settings import SAAS_LIMIT, Rate, output_path, parse_failures
-from tests.builders import calm
+from tests.support.builders import calm
 
 ON_PREMISE = "https://licenses.example.com/v3"
 NOW = datetime(2026, 11, 24, 2, 5, 9, tzinfo=UTC)

@@ -28,8 +28,8 @@ from tests.end_to_end.conftest import ROOT, TOKEN, Command, overheard, wait_unti
 from tests.end_to_end.test_run import table
 from tests.end_to_end.test_together import patched, side_by_side, unasked
 from tests.end_to_end.test_trouble import command_after, revoked
-from tests.harness import some_ids
-from tests.packages import program
+from tests.support.job_harness import some_ids
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -12,7 +12,7 @@ from benchmarks.measure import measured
 from benchmarks.start import BARE_CLICK, CONSOLE_SCRIPT, output
 from tests.end_to_end.conftest import ROOT, TOKEN, environment, serving
 from tests.end_to_end.test_run import write
-from tests.harness import some_ids
+from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,14 +24,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from batch import __version__
 from batch.model import Outcome
 from tests.end_to_end.conftest import ROOT, TOKEN, Command, overheard, wait_until
-from tests.harness import some_ids
-from tests.receivers import webhook
+from tests.support.job_harness import some_ids
+from tests.support.receivers import webhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from batch.sandbox import Sandbox
-    from tests.receivers import Hook
+    from tests.support.receivers import Hook
 
 IDS = some_ids(3)
 MAILS = ROOT / "tests" / "mails"

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch.sandbox import TOKEN, Account
-from tests.forkserver import Ended, ForkServer, Trouble, forkserver
-from tests.harness import some_ids
-from tests.served import Served, served, table
+from tests.support.commands import Served, served, table
+from tests.support.forkserver import Ended, ForkServer, Trouble, forkserver
+from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,8 +15,8 @@ from batch.job.key_lookup import LONGEST_QUERY, KeyLookup, batches
 from benchmarks.servers import free_port, haproxy, listening
 from tests.end_to_end.conftest import TOKEN, Command, serving
 from tests.end_to_end.test_run import write
-from tests.harness import some_ids
-from tests.packages import program
+from tests.support.job_harness import some_ids
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from batch import __version__
 from tests.end_to_end.conftest import ROOT, environment
 from tests.end_to_end.test_run import table, write
-from tests.harness import some_ids
+from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ import pytest
 
 from batch.model import COLUMNS
 from tests.end_to_end.conftest import TOKEN, Command, environment, serving
-from tests.harness import some_ids
+from tests.support.job_harness import some_ids
 
 IDS = some_ids(40)
 

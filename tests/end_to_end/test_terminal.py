@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.end_to_end.conftest import TOKEN, environment, serving
 from tests.end_to_end.test_run import table, write
-from tests.harness import some_ids
+from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

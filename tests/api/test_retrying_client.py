@@ -1,0 +1,227 @@
+"""Reads of a run: how often they are asked, what they wait for, and what ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch.api.circuit_breaker import CircuitBreaker
+from batch.api.client import CryptlexClient
+from batch.api.rate_limiter import RateLimiter
+from batch.api.retry import Attempts, RetryPolicy
+from batch.api.retrying_client import HaltedError, RetryingClient
+from batch.errors import (
+    AccessError,
+    ApiError,
+    RejectedError,
+    StoppedError,
+    ThrottledError,
+    TransientError,
+    UnconfirmedError,
+)
+from tests.support.virtual_time import now, virtual_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SICK = TransientError("HTTP 500", status=500, code="http_500")
+DOWN = TransientError("no answer in time", code="timeout")
+BUSY = ThrottledError("HTTP 429", status=429, code="http_429", retry_after=2)
+MAINTENANCE = ThrottledError("HTTP 503", status=503, code="http_503", retry_after=7)
+
+
+def a_sender() -> RetryingClient:
+    clock = virtual_clock()
+    rate_limiter = RateLimiter(None, 5.0, clock, jitter=lambda: 0.5)
+    api = CryptlexClient("http://127.0.0.1:9/v3", "none", rate_limiter)
+    return RetryingClient(
+        api,
+        rate_limiter,
+        CircuitBreaker(rate_limiter, clock),
+        clock,
+        RetryPolicy(),
+        jitter=lambda: 1.0,
+    )
+
+
+class Server:
+    """Answers requests of a sender in their order, the last answer to all that follow."""
+
+    def __init__(self, client: RetryingClient, *answers: str | Exception) -> None:
+        self.sent: list[float] = []
+        self._sender = client
+        self._answers = answers
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def __call__(self) -> str:
+        sent = await self._sender.rate_limiter.acquire()
+        try:
+            self.sent.append(sent)
+            self.meanwhile()
+            answer = self._answers[min(len(self.sent), len(self._answers)) - 1]
+            if isinstance(answer, Exception):
+                if isinstance(answer, ApiError):
+                    answer.sent = sent
+                raise answer
+            return answer
+        finally:
+            self._sender.rate_limiter.release()
+
+
+async def test_a_read_that_fails_is_asked_again_after_a_wait_that_doubles() -> None:
+    client = a_sender()
+    server = Server(client, SICK, SICK, SICK, "found")
+
+    assert await client.read(server, 5) == "found"
+
+    assert server.sent == [1000, 1001, 1003, 1007]
+
+
+@pytest.mark.parametrize("most", [1, 3, 5])
+async def test_a_read_that_always_fails_by_itself_is_asked_so_often(most: int) -> None:
+    client = a_sender()
+    server = Server(client, SICK)
+
+    with pytest.raises(TransientError) as e:
+        await client.read(server, most)
+
+    assert e.value is SICK
+    assert len(server.sent) == most
+
+
+async def test_while_the_server_may_be_down_a_read_goes_on_until_it_is_known() -> None:
+    client = a_sender()
+    server = Server(client, *[DOWN] * 20, "found")
+
+    assert await client.read(server, 1) == "found"
+
+    assert len(server.sent) == 21
+
+
+async def test_fifteen_minutes_without_an_answer_end_a_read() -> None:
+    client = a_sender()
+    server = Server(client, DOWN)
+
+    with pytest.raises(StoppedError, match="15 minutes"):
+        await client.read(server, 1)
+
+    assert 1000 + 900 <= now() < 1000 + 990
+
+
+@pytest.mark.parametrize("once", [False, True])
+async def test_being_asked_to_wait_counts_for_nothing(once: bool) -> None:
+    client = a_sender()
+    server = Server(client, BUSY, MAINTENANCE, BUSY, "found")
+
+    found = await (client.read_once(server, Attempts()) if once else client.read(server, 1))
+
+    assert found == "found"
+    assert [round(moment - 1000) for moment in server.sent] == [0, 6, 14, 20]
+
+
+async def test_an_answer_about_something_else_is_asked_for_again_so_many_times() -> None:
+    client = a_sender()
+    server = Server(client, UnconfirmedError("no", status=204, code="Y"))
+
+    with pytest.raises(UnconfirmedError):
+        await client.read(server, 3)
+
+    assert len(server.sent) == 3
+
+
+@pytest.mark.parametrize("error", [SICK, DOWN])
+async def test_a_read_that_is_tried_once_is_not_asked_again(error: ApiError) -> None:
+    client, reads = a_sender(), Attempts()
+    server = Server(client, error)
+
+    with pytest.raises(TransientError):
+        await client.read_once(server, reads)
+
+    assert len(server.sent) == 1
+    assert (reads.sent, reads.counted, reads.error) == (1, 1, error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RejectedError("no", status=409, code="X"), AccessError("no", status=401, code="Z"),
+     ValueError("a bug")],
+)  # fmt: skip
+@pytest.mark.parametrize("once", [False, True])
+async def test_an_answer_that_will_not_change_is_not_asked_for_again(
+    error: Exception, once: bool
+) -> None:
+    client = a_sender()
+    server = Server(client, error)
+
+    with pytest.raises(type(error)) as e:
+        await (client.read_once(server, Attempts()) if once else client.read(server, 5))
+
+    assert e.value is error
+    assert len(server.sent) == 1
+
+
+@pytest.mark.parametrize("once", [False, True])
+async def test_after_a_stop_nothing_is_read_but_what_is_unsettled(once: bool) -> None:
+    client = a_sender()
+    server = Server(client, "found")
+    client.stop(StoppedError("enough"))
+
+    with pytest.raises(HaltedError):
+        await (client.read_once(server, Attempts()) if once else client.read(server, 5))
+    assert server.sent == []
+
+    client.draining = True
+    assert await client.read(server, 5) == "found"
+
+
+@pytest.mark.parametrize("error", [SICK, DOWN, BUSY])
+async def test_a_stop_while_a_read_is_in_flight_is_the_last_of_it(error: ApiError) -> None:
+    client = a_sender()
+    server = Server(client, error)
+    server.meanwhile = lambda: client.stop(StoppedError("enough"))
+
+    with pytest.raises(HaltedError):
+        await client.read(server, 5)
+
+    assert server.sent == [1000]
+    assert now() == 1000
+
+
+async def test_a_stop_ends_the_wait_before_the_next_attempt_at_once() -> None:
+    client = a_sender()
+    server = Server(client, SICK)
+    asyncio.get_running_loop().call_later(0.25, client.stop, StoppedError("enough"))
+
+    with pytest.raises(asyncio.CancelledError):
+        await client.read(server, 5)
+
+    assert now() == 1000.25
+    assert server.sent == [1000]
+
+
+async def test_a_stop_lets_a_read_that_waited_before_finish_its_request() -> None:
+    client = a_sender()
+    failing = Server(client, SICK)
+
+    async def request() -> str:
+        if not failing.sent:
+            return await failing()
+        await asyncio.sleep(1)
+        return "found"
+
+    asyncio.get_running_loop().call_later(1.5, client.stop, StoppedError("enough"))
+
+    assert await client.read(request, 5) == "found"
+    assert now() == 1002
+
+
+async def test_the_first_reason_to_stop_is_the_one_that_counts() -> None:
+    client = a_sender()
+    first = StoppedError("first")
+
+    client.stop(first)
+    client.stop(StoppedError("second"))
+
+    assert client.stopped is first

@@ -1,0 +1,394 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import socket
+import stat
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+
+from batch.cli import run_command
+from batch.model import COLUMNS
+from tests.support.job_harness import some_ids
+
+TOKEN = "0123456789abcdef.token"
+IDS = some_ids(3)
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture(autouse=True)
+def home(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("CRYPTLEX_ACCESS_TOKEN", "CREDENTIALS_DIRECTORY", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CRYPTLEX_ACCESS_TOKEN", TOKEN)
+    monkeypatch.setenv("BULK_REVOKE_RUN_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
+    Path("good.csv").write_text("license_id\n" + "\n".join(IDS) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    """The base URL of an API that must not get a single connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v3"
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+Refuse = Callable[..., str]
+
+
+@pytest.fixture
+def refusal(api: str, capsys: pytest.CaptureFixture[str]) -> Refuse:
+    """Run a command that must be refused, and return what it says."""
+
+    def run(*arguments: str) -> str:
+        before = sorted(path.name for path in Path().iterdir())
+        code = run_command(["run", "--base-url", api, *arguments])
+        captured = capsys.readouterr()
+        assert code == 2
+        assert captured.out == ""
+        assert TOKEN not in captured.err
+        assert sorted(path.name for path in Path().iterdir()) == before
+        return captured.err
+
+    return run
+
+
+def yes(*arguments: str) -> tuple[str, ...]:
+    return (*arguments, "--yes", "--max-licenses", "100")
+
+
+def cells(*rows: str) -> str:
+    return "\n".join(rows) + "\n"
+
+
+BAD_TEXT = {
+    "an empty file": ("", ["bad.csv", "empty"]),
+    "a header alone": ("license_id\n", ["bad.csv", "not a single license ID"]),
+    "no ID column": (
+        cells("customer,order", "A,1"),
+        ["no license ID column", "customer", "order", "--column"],
+    ),
+    "two ID columns": (
+        cells("license_id,License ID", f"{IDS[0]},{IDS[1]}"),
+        ["license_id", "License ID", "--column"],
+    ),
+    "a title above the table": (
+        cells("Licenses to revoke", "license_id,customer", f"{IDS[0]},A"),
+        ["Licenses to revoke"],
+    ),
+    "a cell that holds no ID": (
+        cells("license_id", IDS[0], "not-an-id", IDS[1]),
+        ["bad.csv", "row 3", "not-an-id", "--skip-invalid"],
+    ),
+    "an unquoted comma": (
+        cells("license_id,customer", f"{IDS[0]},A", f"{IDS[1]},Miller, Inc."),
+        ["bad.csv", "row 3"],
+    ),
+    "a quote that never closes": (
+        cells("license_id,customer", f"{IDS[0]},A", f'{IDS[1]},"B'),
+        ["bad.csv", "row 3", "quote"],
+    ),
+    "thirty megabytes on one line": ("license_id\n" + "x" * 30_000_000, ["bad.csv", "line 2"]),
+    "an HTML page": ("<!DOCTYPE html><html><body>Sign in</body></html>", ["bad.csv", "HTML"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TEXT)
+def test_a_bad_text_file_is_refused_with_row_value_and_remedy(refusal: Refuse, case: str) -> None:
+    text, said = BAD_TEXT[case]
+    Path("bad.csv").write_text(text)
+
+    message = refusal("bad.csv", *yes())
+
+    for words in said:
+        assert words in message
+    assert "hint: " in message
+
+
+def test_binary_junk_is_refused(refusal: Refuse) -> None:
+    Path("bad.csv").write_bytes(os.urandom(5000) + b"\0")
+
+    assert "bad.csv" in refusal("bad.csv", *yes())
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "missing.xlsx", "."])
+def test_a_file_that_is_none_is_refused(refusal: Refuse, name: str) -> None:
+    assert name in refusal(name, *yes())
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "xls", "ods", "xlsb"])
+@pytest.mark.parametrize(
+    "content", [b"<html><body>Sign in</body></html>", b"PK\x03\x04rubbish", b"x"]
+)
+def test_a_workbook_that_is_none_is_refused(refusal: Refuse, suffix: str, content: bytes) -> None:
+    Path(f"bad.{suffix}").write_bytes(content)
+
+    message = refusal(f"bad.{suffix}", *yes())
+
+    assert f"bad.{suffix}" in message
+    assert "hint: " in message
+
+
+def test_a_sheet_that_does_not_exist_is_refused_with_those_that_do(refusal: Refuse) -> None:
+    with xlsxwriter.Workbook("book.xlsx") as book:
+        for name in ("July", "August"):
+            book.add_worksheet(name).write_column(0, 0, ["license_id", *IDS])
+
+    message = refusal("book.xlsx", "--sheet", "June", *yes())
+
+    assert all(name in message for name in ("June", "July", "August"))
+
+
+def test_a_workbook_that_inflates_without_end_is_refused(refusal: Refuse) -> None:
+    with zipfile.ZipFile("bomb.xlsx", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as bomb:
+        bomb.writestr("[Content_Types].xml", "<Types/>")
+        with bomb.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
+            for _ in range(600):
+                sheet.write(b"<" * 1_000_000)
+
+    assert "bomb.xlsx" in refusal("bomb.xlsx", *yes())
+
+
+@pytest.mark.parametrize("rate", ["", "fast", "0/5s", "45/0s", "45", "45/5", "-1/5s", "1e3/5s"])
+def test_a_rate_that_is_none_is_refused(refusal: Refuse, rate: str) -> None:
+    assert "--rate" in refusal("good.csv", "--rate", rate, *yes())
+
+
+@pytest.mark.parametrize("rate", ["none", "51/5s", "11/1s", "100/10s"])
+def test_more_than_the_saas_admits_is_refused(refusal: Refuse, rate: str) -> None:
+    message = refusal("good.csv", "--base-url", "https://api.cryptlex.com/v3", "--rate", rate)
+
+    assert "blacklist" in message
+
+
+def test_plain_http_to_another_host_is_refused(refusal: Refuse) -> None:
+    message = refusal("good.csv", "--base-url", "http://licenses.example.com/v3", *yes())
+
+    assert "in the clear" in message
+
+
+def test_yes_without_a_maximum_is_refused(refusal: Refuse) -> None:
+    assert "--max-licenses" in refusal("good.csv", "--yes")
+
+
+def test_more_licenses_than_the_maximum_are_refused(refusal: Refuse) -> None:
+    message = refusal("good.csv", "--yes", "--max-licenses", "2", "--no-look")
+
+    assert "3 licenses" in message
+    assert "allows 2" in message
+
+
+def test_without_a_token_nothing_starts(refusal: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CRYPTLEX_ACCESS_TOKEN")
+
+    assert "CRYPTLEX_ACCESS_TOKEN" in refusal("good.csv", *yes())
+
+
+def test_results_that_exist_are_never_written_over(refusal: Refuse) -> None:
+    Path("good.results.csv").write_text("precious")
+
+    assert "good.results.csv" in refusal("good.csv", *yes())
+    assert Path("good.results.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize("output", ["missing/out.csv", ".", "/proc/out.csv"])
+def test_results_that_cannot_be_written_are_refused(refusal: Refuse, output: str) -> None:
+    message = refusal("good.csv", "-o", output, *yes())
+
+    assert output in message
+
+
+@pytest.mark.parametrize(
+    ("command", "named"), [("run", "INPUT"), ("verify", "INPUT"), ("restore", "RESULTS")]
+)
+def test_a_command_without_its_file_says_that_it_is_missing(
+    command: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_command([command])
+
+    said = capsys.readouterr().err
+    assert code == 2
+    assert f"Usage: bulk-revoke {command} [OPTIONS] {named}\n" in said
+    assert said.endswith(f"Error: Missing argument '{named}'.\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--concurrency", "0"), ("--timeout", "0"), ("--max-attempts", "0"), ("--max-failures", "x"),
+     ("--max-licenses", "0"), ("--quiet", "--verbose"), ("--bogus",), ("--ca-file", "missing.pem"),
+     ("--token-file", "missing"), ("--log-file", "missing/log")],
+)  # fmt: skip
+def test_an_option_that_makes_no_sense_is_refused(
+    refusal: Refuse, arguments: tuple[str, ...]
+) -> None:
+    assert arguments[0] in refusal("good.csv", *yes(), *arguments)
+
+
+def test_where_nobody_can_answer_the_question_the_run_is_refused(
+    refusal: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_terminal(*_: object, **__: object) -> None:
+        raise OSError(6, "No such device or address")
+
+    monkeypatch.setattr("batch.host.terminal.open", no_terminal, raising=False)
+
+    assert "--yes" in refusal("good.csv")
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"), [("rnu", "run"), ("Verify", "verify"), ("restor", "restore"), ("xyz", None)]
+)
+def test_a_mistyped_command_is_refused_with_the_nearest_right_one(
+    typed: str, near: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_command([typed, "good.csv"])
+
+    said = capsys.readouterr().err
+    assert code == 2
+    assert f"Error: No such command '{typed}'." in said
+    meant = f"did you mean {near}?" if near else "commands are run, verify, restore, sandbox."
+    assert said.endswith(f"\nhint: {meant}\n")
+
+
+def test_an_environment_variable_sets_an_option_but_never_yes(
+    refusal: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULK_REVOKE_RUN_MAX_LICENSES", "2")
+    monkeypatch.setenv("BULK_REVOKE_RUN_RATE", "garbage")
+
+    assert "garbage" in refusal("good.csv")
+    monkeypatch.setenv("BULK_REVOKE_RUN_YES", "1")
+    assert "BULK_REVOKE_RUN_YES: sets no option" in refusal("good.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("EXLUDE", "did you mean BULK_REVOKE_RUN_EXCLUDE?"),
+        ("MAX_LICENSE", "did you mean BULK_REVOKE_RUN_MAX_LICENSES?"),
+        ("CONFIG", "--config comes from BULK_REVOKE_CONFIG"),
+        ("OVERWRITE", "--overwrite has to be typed"),
+        ("ZZZZ", "--help says which ones do"),
+    ],
+)
+def test_a_variable_that_sets_nothing_is_refused_with_the_right_one(
+    refusal: Refuse, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str
+) -> None:
+    monkeypatch.setenv(f"BULK_REVOKE_RUN_{name}", "2")
+
+    said = refusal("good.csv")
+
+    assert f"error: BULK_REVOKE_RUN_{name}: sets no option" in said
+    assert remedy in said
+
+
+def test_a_rehearsal_needs_no_token_and_no_answer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CRYPTLEX_ACCESS_TOKEN")
+
+    code = run_command(["run", "good.csv", "--sandbox", "--rate", "none", "--json"])
+
+    captured = capsys.readouterr()
+    assert code == 0
+    assert json.loads(captured.out)["counts"] == {"revoked": 3}
+    with Path("good.rehearsal.csv").open(newline="") as file:
+        assert [row["outcome"] for row in csv.DictReader(file)] == ["revoked"] * 3
+
+
+def test_quiet_says_nothing_about_a_success(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_command(["run", "good.csv", "--sandbox", "--rate", "none", "--quiet"])
+
+    assert code == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_was_skipped_is_not_done(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("some.csv").write_text(cells("license_id", IDS[0], "nonsense", IDS[1]))
+
+    code = run_command(["run", "some.csv", "--sandbox", "--rate", "none", "--skip-invalid"])
+
+    assert code == 1
+    assert "invalid 1" in capsys.readouterr().err
+
+
+def test_carried_columns_stand_behind_the_others() -> None:
+    Path("some.csv").write_text(cells("license_id,ticket,who", f"{IDS[0]},=1+1,me"))
+
+    run_command(["run", "some.csv", "--sandbox", "--rate", "none", "--carry", "ticket", "-q"])
+
+    lines = Path("some.rehearsal.csv").read_text().splitlines()
+    assert lines[0].endswith(",duplicate_of,ticket")
+    assert lines[1].endswith(",'=1+1")
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("unforeseen"), EOFError("a file ended")])
+def test_a_bug_is_called_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, bug: Exception
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise bug
+
+    monkeypatch.setattr("batch.job.runner.make_plan", broken)
+
+    assert run_command(["run", "good.csv", "--sandbox"]) == 3
+    assert "a bug in bulk-revoke" in capsys.readouterr().err
+
+
+def test_results_have_the_rights_that_the_user_gives_to_new_files() -> None:
+    before = os.umask(0o077)
+    try:
+        run_command(["run", "good.csv", "--sandbox", "--rate", "none", "--quiet"])
+    finally:
+        os.umask(before)
+
+    for name in ("good.rehearsal.csv", "good.rehearsal.csv.run.json"):
+        assert stat.S_IMODE(Path(name).stat().st_mode) == 0o600
+
+
+def test_a_rehearsals_results_are_no_input_for_the_real_thing(refusal: Refuse) -> None:
+    run_command(["run", "good.csv", "--sandbox", "--rate", "none", "--quiet"])
+
+    assert "rehearsal" in refusal("good.rehearsal.csv", *yes())
+
+
+@pytest.mark.parametrize("name", ["out.xlsx", "out.csv.gz", "out.ODS"])
+def test_results_are_not_called_what_they_are_not(refusal: Refuse, name: str) -> None:
+    assert name in refusal("good.csv", "-o", name, *yes())
+
+
+def test_a_log_never_goes_into_the_input(refusal: Refuse) -> None:
+    before = Path("good.csv").read_bytes()
+
+    assert "--log-file" in refusal("good.csv", "--log-file", "./good.csv", *yes())
+    assert Path("good.csv").read_bytes() == before
+
+
+def test_the_token_is_in_no_refusal(refusal: Refuse) -> None:
+    Path("mixed-up.csv").write_text(f"license_id\n{TOKEN}\n")
+
+    refusal("mixed-up.csv", *yes())
+
+
+def test_an_earlier_results_file_is_read_whatever_it_carries(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    header = ",".join([*COLUMNS, "License ID"])
+    Path("earlier.csv").write_text(f"{header}\n2,{IDS[0]},,failed,,,,,,1,,,{IDS[0]}\n")
+
+    code = run_command(
+        ["run", "earlier.csv", "--sandbox", "--rate", "none", "--column", "License ID"]
+    )
+
+    assert code == 0, capsys.readouterr().err

@@ -1,0 +1,678 @@
+"""What an input means: header, columns, IDs, rows, repeats, refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import openpyxl
+import pytest
+import xlsxwriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch.errors import InputError
+from batch.input.header import shown
+from batch.input.identifiers import first_ids
+from batch.input.listing import read_listing
+from batch.model import COLUMNS, NO_ID, UNFINISHED, Listing, Outcome, parse_id, parse_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+A, B, C = (f"aaaaaaaa-0000-4000-8000-00000000000{digit}" for digit in "123")
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+CASES = Path(__file__).parents[1] / "cases"
+WHITE = st.text(st.sampled_from(" \t\u00a0\u2007\u202f\u3000"), max_size=3)
+
+
+class Options(TypedDict, total=False):
+    column: str
+    carry: Sequence[str]
+    skip_invalid: bool
+    outcomes: Collection[str]
+    by: str
+
+
+def listing(text: str, **options: Unpack[Options]) -> Listing:
+    return read_listing("-", stdin=io.BytesIO(text.encode()), **options)
+
+
+def refusal(text: str, **options: Unpack[Options]) -> InputError:
+    with pytest.raises(InputError) as caught:
+        listing(text, **options)
+    assert str(caught.value).startswith("standard input")
+    assert caught.value.hint
+    return caught.value
+
+
+def ids(found: Listing) -> list[str]:
+    return [found.license_id(entry) for entry in range(len(found))]
+
+
+# Header and columns
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["license_id", "License ID", "LICENCE-ID", "licenseId", "Id", " ID ", "License\u00a0ID"],
+)
+def test_a_header_that_reads_like_an_id_column_is_taken(header: str) -> None:
+    found = listing(f"customer,{header}\nAcme,{A}\n")
+
+    assert ids(found) == [A]
+    assert list(found.rows) == [2]
+    assert f'column "{header.strip()}" (header in row 1)' in found.title.replace(
+        "<U+00A0>", "\u00a0"
+    )
+
+
+def test_license_id_wins_over_licence_id_and_that_over_id() -> None:
+    assert ids(listing(f"id,licence id,license id\n{A},{B},{C}\n")) == [C]
+    assert ids(listing(f"id,licence id\n{A},{B}\n")) == [B]
+
+
+def test_a_column_is_named_as_written_then_by_its_number() -> None:
+    text = f"2,id\n{A},{B}\n"
+
+    assert ids(listing(text, column="2")) == [A]
+    assert ids(listing(text, column="id")) == [B]
+    assert ids(listing(f"x,y\n{A},{B}\n", column="2")) == [B]
+    assert 'no column "ID"' in str(refusal(text, column="ID"))
+
+
+@pytest.mark.parametrize("column", ["0", "3", "-1", "x", "", "²"])
+def test_a_column_that_is_not_there_is_refused_naming_those_that_are(column: str) -> None:
+    error = refusal(f"id,customer\n{A},Acme\n", column=column)
+
+    assert f'no column "{column}"' in str(error)
+    assert "Columns seen: id, customer." in str(error)
+    assert "--column" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("header", "options"), [("License ID,license_id", {}), ("x,x", {"column": "x"})]
+)
+def test_two_headers_that_fit_equally_well_are_refused(header: str, options: Options) -> None:
+    error = refusal(f"{header}\n{A},{B}\n", **options)
+
+    assert "2 columns may hold the license IDs" in str(error)
+    assert "(column 1)" in str(error)
+    assert "--column 1" in error.hint
+
+
+def test_no_id_column_is_refused_naming_the_columns() -> None:
+    error = refusal(f"customer,key,\nAcme,{A},\n")
+
+    assert "no license ID column" in str(error)
+    assert "Columns seen: customer, key, (no name)." in str(error)
+
+
+@pytest.mark.parametrize("title", ["July", "Licenses of July 2026", "July,,", f"{A}"])
+def test_a_title_above_the_header_is_refused_naming_the_columns(title: str) -> None:
+    message = str(refusal(f"{title}\n\nLicense ID,customer,seats\n{A},Acme,1\n"))
+
+    assert "the header is in row 3" in message
+    assert "Columns seen in row 3: License ID, customer, seats." in message
+
+
+def test_of_very_many_columns_the_first_are_named() -> None:
+    message = str(refusal(",".join(f"c{number}" for number in range(100))))
+
+    assert "c38, c39, …." in message
+
+
+def test_a_title_above_the_column_that_was_named_is_refused() -> None:
+    message = str(refusal(f"July,2\n\nserial,customer\n{A},Acme\n", column="serial"))
+
+    assert "the header is in row 3" in message
+
+
+def test_a_cell_below_that_equals_the_column_number_is_no_header() -> None:
+    assert ids(listing(f"serial,n\n{A},1\n", column="1")) == [A]
+
+
+def test_a_single_column_needs_no_header() -> None:
+    assert ids(listing(f"{A}\n{B}\n")) == [A, B]
+    assert ids(listing(f"whatever\n{A}\n")) == [A]
+    assert ids(listing(f",{A},\n,{B},\n")) == [A, B]
+    assert "(no header)" in listing(f"{A}\n").title
+
+
+def test_a_first_row_with_a_digit_in_the_id_column_is_data() -> None:
+    assert list(listing(f"{A},Acme\n{B},Zorg\n", column="1").rows) == [1, 2]
+    assert list(listing(f"serial,Acme\n{B},Zorg\n", column="1").rows) == [2]
+
+
+def test_an_id_without_a_digit_is_no_header() -> None:
+    letters = "abcdefab-cdef-abcd-efab-cdefabcdefab"
+
+    assert ids(listing(f"{letters}\n{A}\n")) == [letters, A]
+
+
+def test_data_without_a_header_in_several_columns_is_refused_naming_the_number() -> None:
+    error = refusal(f"Acme,{A}\nZorg,{B}\n")
+
+    assert "has no header: row 1 holds data" in str(error)
+    assert "--column 2" in error.hint
+
+
+# Carried columns
+
+
+def test_carried_columns_come_in_the_order_they_were_asked_for() -> None:
+    found = listing(f"id,a,b\n{A},1, x \n{B.upper()} ,2,y\n", carry=["b", "a"])
+
+    assert found.carry == ("b", "a")
+    assert found.carried == [(" x ", "1"), ("y", "2")]
+
+
+def test_without_a_header_columns_are_carried_by_number() -> None:
+    assert listing(f"{A},x\n{B},y\n", column="1", carry=["2"]).carried == [("x",), ("y",)]
+    assert "has no header" in str(refusal(f"{A},x\n", column="1", carry=["3"]))
+    assert "has no header" in str(refusal(f"{A},x\n", column="1", carry=["name"]))
+
+
+def test_a_carried_column_that_is_missing_or_ambiguous_is_refused() -> None:
+    missing = refusal(f"id,a,a\n{A},1,2\n", carry=["b"])
+    twice = refusal(f"id,a,a\n{A},1,2\n", carry=["a"])
+
+    assert 'no column "b" to carry.\n  Columns seen: id, a, a.' in str(missing)
+    assert '2 columns "a" to carry' in str(twice)
+
+
+# IDs
+
+
+@given(st.uuids(), WHITE, WHITE, st.booleans())
+def test_an_id_counts_in_any_case_and_with_white_space_around_it(
+    license_id: uuid.UUID, before: str, after: str, upper: bool
+) -> None:
+    text = str(license_id).upper() if upper else str(license_id)
+
+    assert parse_id(before + text + after) == license_id.bytes
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "",
+        "x",
+        A[:-1],
+        A + "0",
+        A.replace("-", ""),
+        "{" + A + "}",
+        "urn:uuid:" + A,
+        A.replace("a", "g"),
+        A + "\u200b",
+        "\ufeff" + A,
+        A.replace("-", "\u2010"),
+        A.replace("1", "\u0661"),
+        f"{A}\n{B}",
+        f"{A} {B}",
+        A[:8] + A[9:] + "-",
+        "-" * 36,
+    ],
+)
+def test_nothing_else_is_an_id(cell: str) -> None:
+    assert parse_id(cell) is None
+    assert parse_ids([A, cell, B]) is None
+
+
+@given(st.lists(st.uuids(), max_size=20))
+def test_a_whole_column_reads_like_its_cells_one_by_one(column: list[uuid.UUID]) -> None:
+    assert parse_ids([str(cell) for cell in column]) == b"".join(cell.bytes for cell in column)
+
+
+@given(st.lists(st.sampled_from([A, B.upper(), "x" * 36, f" {C}", A[:-1], f"{A}\n", ""])))
+def test_the_fast_road_never_takes_what_the_slow_one_does_not(column: list[str]) -> None:
+    fast = parse_ids(column)
+
+    if fast is not None:
+        assert fast == b"".join(parse_id(cell) or b"?" for cell in column)
+
+
+def test_the_nil_uuid_is_an_id_and_no_repeat_of_an_invalid_cell() -> None:
+    nil = str(uuid.UUID(int=0))
+    found = listing(f"id\nx\n{nil}\n{nil}\ny\n", skip_invalid=True)
+
+    assert ids(found)[1] == nil
+    assert list(found.first) == [0, 1, 1, 3]
+
+
+def test_a_number_cell_of_a_workbook_is_no_id(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["id"], [1e35], ["1e5"], [A]):
+        book.worksheets[0].append(row)
+    book.save(tmp_path / "l.xlsx")
+
+    found = read_listing(str(tmp_path / "l.xlsx"), skip_invalid=True)
+
+    assert found.invalid == {0: "1e+35", 1: "1e5"}
+
+
+# Rows
+
+
+@pytest.mark.parametrize("extra", ["", ",", ",,  ,"])
+def test_row_numbers_are_those_of_a_spreadsheet(extra: str) -> None:
+    found = listing(f'\n\nid,note{extra}\n{A},"a\nb"{extra}\n\n , \n{B},c{extra}\n')
+
+    assert list(found.rows) == [4, 7]
+    assert found.blank == 4
+
+
+def test_blank_rows_are_counted_and_an_empty_id_in_a_row_with_content_is_invalid() -> None:
+    found = listing(f"id,note\n{A},\n,\n,x\n   ,\t\n{B},\n", skip_invalid=True)
+
+    assert found.blank == 2
+    assert found.invalid == {1: ""}
+    assert list(found.rows) == [2, 4, 6]
+
+
+def test_a_row_with_more_cells_than_the_header_is_refused() -> None:
+    error = refusal(f"id,customer\n{A},Acme\n{B},Zorg, Inc\n")
+
+    assert "row 3: 3 cells, but the header (row 1) has 2" in str(error)
+    assert "The first one too many:  Inc" in str(error)
+    assert "quotes" in error.hint
+
+
+def test_a_wide_row_far_down_is_refused() -> None:
+    text = "id,customer\n" + f"{A},Acme\n" * 40_000 + f"{B},Zorg, Inc\n"
+
+    assert "row 40002: 3 cells" in str(refusal(text))
+
+
+def test_a_wide_row_in_a_file_of_a_single_column_is_refused() -> None:
+    assert "row 2: 2 cells, but the first row" in str(refusal(f"{A}\n{B},x\n"))
+    assert "row 31: 3 cells" in str(refusal(f",{A},\n" * 30 + f",{A},x\n"))
+
+
+def test_cells_too_many_that_are_empty_are_nothing() -> None:
+    assert ids(listing(f"id,customer\n{A},Acme,, ,\n" + f"{B},x\n" * 30 + f"{C},x,,\n"))[0] == A
+
+
+def test_a_note_beside_the_table_of_a_workbook_is_nothing(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["id"], [A], [B, None, "call first"]):
+        book.worksheets[0].append(row)
+    book.save(tmp_path / "l.xlsx")
+
+    assert ids(read_listing(str(tmp_path / "l.xlsx"))) == [A, B]
+
+
+# Repeats
+
+
+def test_a_repeated_id_names_its_first_entry() -> None:
+    found = listing(f"id\n{A}\n{B}\n{A.upper()}\n {B}\n{A}\n{C}\n")
+
+    assert list(found.first) == [0, 1, 0, 1, 0, 5]
+    assert [found.repeats(entry) for entry in range(6)] == [False, False, True, True, True, False]
+
+
+@settings(deadline=None)  # the first example imports numpy
+@given(st.lists(st.integers(0, 3)), st.sets(st.integers(0, 20)))
+def test_the_first_entry_is_that_of_a_plain_search(numbers: list[int], invalid: set[int]) -> None:
+    invalid = {entry for entry in invalid if entry < len(numbers)}
+    # Two halves, so that some IDs share one and not the other.
+    keys = [bytes(7) + bytes([number >> 1]) + bytes(7) + bytes([number & 1]) for number in numbers]
+    cells = [NO_ID if entry in invalid else key for entry, key in enumerate(keys)]
+
+    seen: dict[bytes, int] = {}
+    expected = [
+        entry if entry in invalid else seen.setdefault(key, entry) for entry, key in enumerate(keys)
+    ]
+
+    assert list(first_ids(b"".join(cells), invalid)) == expected
+
+
+# Refusals
+
+
+def test_invalid_cells_are_refused_naming_ten_and_counting_all() -> None:
+    cells = ["x", f"{A}\u200b", '"a\nb"', f"\u202e{B}", "1,5", *["y"] * 20]
+    text = f"id\n{C}\n" + "".join(f"{cell}\n" for cell in cells).replace("1,5", '"1,5"')
+
+    error = refusal(text)
+
+    assert "25 rows without a license ID (of 26)" in str(error)
+    assert "  row 3  x\n" in str(error)
+    assert f"  row 4  {A}<U+200B>\n" in str(error)
+    assert "  row 5  a<U+000A>b\n" in str(error)
+    assert f"  row 6  <U+202E>{B}\n" in str(error)
+    assert "  row 12  y\n" in str(error)
+    assert "row 13" not in str(error)
+    assert "and 15 more" in str(error)
+    assert "--skip-invalid" in error.hint
+
+
+def test_invalid_cells_are_kept_where_they_are_to_be_skipped() -> None:
+    found = listing(f"id,note\n{A},\nx ,\n{B},\n", skip_invalid=True)
+
+    assert found.invalid == {1: "x "}
+    assert len(found) == 3
+    assert found.ids[16:32] == NO_ID
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("a b", "a b"),
+        ("a\u00a0b\tc", "a<U+00A0>b<U+0009>c"),
+        ("\u200b\ufeff\u2028\U000e0041", "<U+200B><U+FEFF><U+2028><U+E0041>"),
+        ("é€😀", "é€😀"),
+        ("x" * 300, "x" * 300),
+        ("x" * 301, "x" * 300 + "…"),
+    ],
+)
+def test_a_message_shows_what_cannot_be_seen(cell: str, text: str) -> None:
+    assert shown(cell) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("", {}, "is empty"),
+        ("\n \n,,\n", {}, "is empty"),
+        ("id,customer\n", {}, "not a single license ID"),
+        ("id\nx\n", {"skip_invalid": True}, "not a single license ID"),
+        ("id\nx\n", {}, "1 row without a license ID"),
+    ],
+)
+def test_an_input_without_a_single_id_is_refused(text: str, options: Options, said: str) -> None:
+    assert said in str(refusal(text, **options))
+
+
+def test_hidden_rows_are_refused_by_count_and_number_unless_included() -> None:
+    path = str(FIXTURES / "libreoffice.xlsx")
+
+    with pytest.raises(InputError) as caught:
+        read_listing(path)
+
+    assert 'sheet "July": 1 row with content is hidden or filtered: 8.' in str(caught.value)
+    assert "--include-hidden" in caught.value.hint
+    found = read_listing(path, sheet="July", include_hidden=True)
+    assert list(found.rows) == [3, 4, 5, 8, 9]
+    assert found.blank == 3
+
+
+def test_many_hidden_rows_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["id"])
+    for number in range(2, 22):
+        sheet.append([A])
+        sheet.row_dimensions[number].hidden = True
+    book.save(tmp_path / "l.xlsx")
+
+    with pytest.raises(InputError, match=r"20 rows .* are hidden or filtered: 2, 3, .*, 11, …\."):
+        read_listing(str(tmp_path / "l.xlsx"))
+
+
+# Results of an earlier run
+
+
+def results(*outcomes: str) -> str:
+    rows = (
+        f"{number},{uuid.UUID(int=number)},,{outcome},,,,,,,,,'=carried"
+        for number, outcome in enumerate(outcomes, 10)
+    )
+    return "\n".join([",".join((*COLUMNS, "ticket")), *rows, ""])
+
+
+def test_of_an_earlier_run_only_unfinished_rows_are_taken() -> None:
+    found = listing(
+        results("revoked", "failed", "unknown", "revoked", "not_attempted", "not_found"),
+        carry=["ticket"],
+    )
+
+    assert ids(found) == [str(uuid.UUID(int=number)) for number in (11, 12, 14)]
+    assert list(found.rows) == [3, 4, 6]
+    assert found.left_out == {"revoked": 2, "not_found": 1}
+    assert found.carried == [("=carried",)] * 3
+
+
+def test_the_outcomes_to_take_can_be_chosen() -> None:
+    found = listing(results("revoked", "failed"), outcomes={Outcome.REVOKED})
+
+    assert ids(found) == [str(uuid.UUID(int=10))]
+    assert found.left_out == {"failed": 1}
+
+
+def test_an_unfinished_journal_is_refused() -> None:
+    error = refusal(results("revoked", "planned", "failed"))
+
+    assert "row 3: this is the journal of a run that was not brought to its end" in str(error)
+    assert "--resume" in error.hint
+
+
+def test_results_with_nothing_left_to_do_are_refused() -> None:
+    message = str(refusal(results("revoked", "revoked", "not_found")))
+
+    assert "no row of this results file is to be taken: revoked 2 · not_found 1" in message
+
+
+MARKED = ("license_id", "outcome", "was_revoked")
+
+
+@pytest.mark.parametrize(
+    "header", ["row,license_id,outcome", "id,was_revoked", "id,Was Revoked", "id,was_suspended"]
+)
+def test_a_table_that_only_resembles_results_is_refused(header: str) -> None:
+    error = refusal(f"{header}\n{A},{A},excluded\n")
+
+    assert "looks like results of bulk-revoke, but does not have all of" in str(error)
+    assert "another header" in error.hint
+
+
+@pytest.mark.parametrize("outcome", ["already_revoked", "not_attempted", "would_revoke"])
+@pytest.mark.parametrize("before", [0, 5000])
+def test_a_list_with_an_outcome_of_a_run_and_without_its_header_is_refused(
+    outcome: str, before: int
+) -> None:
+    rows = [f"{A},x\n"] * before + [f"{B},{outcome}\n"]
+
+    error = refusal("id,why\n" + "".join(rows))
+
+    assert f"row {before + 2}: {outcome} is an outcome of bulk-revoke" in str(error)
+
+
+@pytest.mark.parametrize("change", [str, str.upper, lambda name: f" {name.replace('_', ' ')} "])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_results_are_known_by_three_columns_whatever_stands_beside_them(
+    change: Callable[[str], str], order: tuple[int, ...]
+) -> None:
+    header = ["Note", *(change(MARKED[at]) for at in order), "Outcome of the call"]
+    rows = [
+        ["n", *((license_id, outcome, "false")[at] for at in order), "x"]
+        for license_id, outcome in ((A, "excluded"), (B, " Failed"), (C, "revoked"))
+    ]
+
+    found = listing("\n".join(map(",".join, [header, *rows])))
+
+    assert ids(found) == [B]
+    assert found.left_out == {"excluded": 1, "revoked": 1}
+
+
+def test_a_column_that_may_be_the_outcome_as_well_is_refused() -> None:
+    header = ",".join(MARKED)
+
+    twice = refusal(f"OUTCOME,{header.upper()}\n")
+
+    assert "2 columns may be the outcome of these results" in str(twice)
+    assert ids(listing(f"OUTCOME,{header}\nrevoked,{A},failed,\n")) == [A]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("would_revoke", "would_revoke is an outcome of a dry run"),
+        ("restored", "restored is an outcome of bulk-revoke restore"),
+        ("", 'no outcome of a run, so it is not known whether the row is meant: ""'),
+        ("fialed", 'no outcome of a run, so it is not known whether the row is meant: "fialed"'),
+    ],
+)
+def test_a_row_that_no_run_has_left_to_do_is_refused(outcome: str, said: str) -> None:
+    error = refusal(results("failed", outcome, "failed"))
+
+    assert f"row 3: {said}" in str(error)
+    assert error.hint
+
+
+def test_results_without_the_column_that_names_the_licenses_are_refused() -> None:
+    error = refusal(f"{','.join(MARKED)}\n{A},failed,false\n", by="key")
+
+    assert "results without their column license_key" in str(error)
+
+
+def test_unfinished_is_what_a_run_takes_up_again() -> None:
+    assert {"failed", "unknown", "not_attempted"} == UNFINISHED
+
+
+# Sheets beside the one that is read
+
+
+def sheets(path: Path, **cells: list[list[str]]) -> str:
+    """A workbook; a sheet whose name ends in _ is hidden."""
+    with xlsxwriter.Workbook(path) as book:
+        for name, rows in cells.items():
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(rows):
+                sheet.write_row(number, 0, row)
+            if name.endswith("_"):
+                sheet.hide()
+    return str(path)
+
+
+def test_another_visible_sheet_with_ids_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = sheets(
+        tmp_path / "l.xlsx",
+        EU=[["id"], [A]],
+        Notes=[["call Acme first"]],
+        US=[["", ""], ["", "x"], ["", f" {B.upper()} "]],
+        Old_=[["id"], [C]],
+    )
+
+    with pytest.raises(InputError) as caught:
+        read_listing(path)
+
+    assert 'beside sheet "EU", sheet "US" holds license IDs too' in str(caught.value)
+    assert "--sheet" in caught.value.hint
+    assert ids(read_listing(path, sheet="EU")) == [A]
+    assert ids(read_listing(path, sheet="4")) == [C]
+
+
+def test_by_key_another_visible_sheet_with_the_same_header_is_refused(tmp_path: Path) -> None:
+    path = sheets(
+        tmp_path / "l.xlsx",
+        EU=[["Customer", "License Key"], ["x", "K-1"]],
+        Other=[["Customer", "Product Key"], ["x", "K-3"]],
+        US=[["July"], ["license_key", "Customer"], ["K-2", "x"]],
+    )
+
+    with pytest.raises(InputError, match='beside sheet "EU", sheet "US" holds license keys too'):
+        read_listing(path, by="key")
+
+    assert read_listing(path, by="key", sheet="EU").keys == ["K-1"]
+
+
+def test_a_list_by_key_without_a_header_goes_on_nowhere(tmp_path: Path) -> None:
+    path = sheets(tmp_path / "l.xlsx", EU=[["K-1"], ["K-2"]], US=[["K-3"]])
+
+    assert read_listing(path, by="key").keys == ["K-1", "K-2"]
+
+
+def test_a_sheet_beside_the_list_that_cannot_be_read_is_refused_with_a_way_out(
+    tmp_path: Path,
+) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["id"])
+    book.worksheets[0].append([A])
+    book.create_sheet("Sums").append(["=1+1"])
+    book.save(tmp_path / "l.xlsx")
+
+    with pytest.raises(InputError) as caught:
+        read_listing(str(tmp_path / "l.xlsx"))
+
+    assert 'sheet "Sums", row 1: a formula without its result' in str(caught.value)
+    assert "--sheet" in caught.value.hint
+    assert ids(read_listing(str(tmp_path / "l.xlsx"), sheet="1")) == [A]
+
+
+def test_the_example_of_a_sheet_for_each_region_is_refused_naming_the_others() -> None:
+    with pytest.raises(InputError) as caught:
+        read_listing(str(CASES / "sheets-per-region.xlsx"))
+
+    names = [sheet.title for sheet in openpyxl.load_workbook(CASES / "sheets-per-region.xlsx")]
+    assert all(f'"{name}"' in str(caught.value) for name in names)
+
+
+def test_the_example_of_results_with_a_note_column_leaves_out_what_the_results_leave_out() -> None:
+    edited, written = (
+        read_listing(str(CASES / f"results-{name}.csv"))
+        for name in ("with-a-note-column", "as-written")
+    )
+
+    assert ids(edited) == ids(written)
+    assert edited.left_out == written.left_out
+    assert edited.left_out["excluded"] > 0
+
+
+# The file as a whole
+
+
+@pytest.mark.parametrize("name", ["l.csv", "L.TXT"])
+def test_a_listing_names_its_file_and_the_hash_of_its_bytes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(f"größe;id\r\n1;{A}\r\n".encode("cp1252"))
+
+    found = read_listing(str(path))
+
+    assert found.title == f'{path}, column "id" (header in row 1)'
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert "cp1252" in found.warnings[0]
+
+
+def test_the_samples_are_read() -> None:
+    samples = Path(__file__).parents[2] / "samples"
+
+    text = read_listing(str(samples / "licenses.csv"), carry=["ticket"])
+    book = read_listing(str(samples / "licenses.xlsx"), carry=["ticket"])
+    messy = read_listing(str(samples / "messy.csv"), skip_invalid=True)
+
+    assert len(text) == 150
+    assert (text.ids, text.rows, text.carried) == (book.ids, book.rows, book.carried)
+    assert len(messy.invalid) == 1
+    assert messy.blank
+    assert any(messy.repeats(entry) for entry in range(len(messy)))
+
+
+def test_importing_it_is_light() -> None:
+    code = (
+        "import sys, batch.input.listing; "
+        "print(*{'pandas', 'numpy', 'python_calamine', 'openpyxl'} & sys.modules.keys())"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == ""
+
+
+def test_a_workbook_is_read_without_pandas() -> None:
+    path = FIXTURES / "gnumeric.ods"
+    code = (
+        "import sys; from batch.input.listing import read_listing; "
+        f"read_listing({str(path)!r}, sheet='1', include_hidden=True);"
+        "print('pandas' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "False"

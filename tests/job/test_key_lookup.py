@@ -1,0 +1,589 @@
+"""Licenses that are listed by key: what is asked, which answer is whose, and what is believed."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch.api.client import filter_query
+from batch.errors import StoppedError
+from batch.input.identifiers import LONGEST_KEY, first_keys, parse_key
+from batch.job.key_lookup import LONGEST_QUERY, KeyLookup, batches, cannot_ask
+from batch.job.snapshot import Snapshot, State
+from batch.model import ID_BYTES, License, Listing, Outcome, RowResult
+from batch.sandbox import Account, Sandbox, SandboxLicense, api
+from batch.sandbox.api import OPERATORS, select
+from tests.support.builders import calm
+from tests.support.job_harness import Watch, kinds, looking, some_ids
+from tests.support.virtual_time import now
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+PAGE = 100
+
+
+def keyed(*keys: str) -> Listing:
+    """A listing with one row for each key."""
+    return Listing(
+        title="keys.csv",
+        rows=array("I", range(2, 2 + len(keys))),
+        ids=bytes(ID_BYTES * len(keys)),
+        first=first_keys(list(keys), {}),
+        keys=list(keys),
+    )
+
+
+def account(*keys: str) -> Account:
+    """An account with one license for each key, repeated ones included."""
+    there, spare = Account.holding_keys(keys), iter(Account.generate(len(keys), seed=7))
+    for at, key in enumerate(keys):
+        if key in keys[:at]:
+            there.add(replace(next(spare), key=key))
+    return there
+
+
+def found(snapshot: Snapshot, entry: int) -> str:
+    return str(UUID(bytes=bytes(snapshot.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])))
+
+
+def assert_right(watch: Watch) -> None:
+    """Every key stands for its own license, as the account holds it; nothing is changed."""
+    snapshot, there = watch.look.snapshot, watch.sandbox.account
+    for entry in watch.listing.distinct():
+        theirs = there.with_keys([watch.listing.keys[entry]])
+        if snapshot.states[entry] in {State.ACTIVE, State.REVOKED}:
+            assert [license_.id for license_ in theirs] == [found(snapshot, entry)]
+            assert snapshot.revoked(entry) is theirs[0].revoked
+            assert snapshot.product(entry) == theirs[0].product.id
+            assert entry not in snapshot.problems
+        else:
+            assert not any(snapshot.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
+        if snapshot.states[entry] == State.MISSING:
+            assert not theirs
+            assert snapshot.problems[entry].error_code == "key_not_found"
+    assert set(kinds(watch.sandbox)) <= {"LIST"}
+
+
+# What fits into one request
+
+short = st.text("aB1-", min_size=1, max_size=8)
+any_key = st.text(min_size=1, max_size=LONGEST_KEY).map(parse_key).filter(bool)
+
+
+@calm
+@given(
+    st.lists(short | any_key | st.sampled_from(["a,b", "x,", ",", "é" * 600])), st.integers(1, 12)
+)
+def test_every_key_is_asked_for_once_in_requests_that_a_url_holds(
+    keys: list[str], most: int
+) -> None:
+    askable = [entry for entry, key in enumerate(keys) if not cannot_ask(key)]
+
+    requests = list(batches(keys, askable, most))
+
+    assert sorted(entry for request in requests for entry in request) == askable
+    for request in requests:
+        assert 1 <= len(request) <= most
+        lookup = KeyLookup([keys[entry] for entry in request])
+        assert len(filter_query(lookup.filters())) <= LONGEST_QUERY + len("&key%5Bin%5D=")
+        assert len(request) == 1 or not any("," in keys[entry] for entry in request)
+
+
+@calm
+@given(st.lists(short, min_size=2))
+def test_no_request_is_begun_before_the_one_before_it_is_full(keys: list[str]) -> None:
+    requests = list(batches(keys, range(len(keys)), 3))
+
+    assert all(len(request) == 3 for request, _ in pairwise(requests))
+
+
+def test_a_request_is_full_when_the_url_is() -> None:
+    keys = ["é" * 100] * 21
+
+    requests = list(batches(keys, range(len(keys)), PAGE))
+
+    assert [len(request) for request in requests] == [9, 9, 3]
+    assert 10 * (len(quote(keys[0])) + 1) > LONGEST_QUERY
+
+
+def test_a_request_may_be_filled_to_the_last_byte() -> None:
+    keys = ["x" * 59] * (LONGEST_QUERY // 60)
+
+    assert len(list(batches(keys, range(len(keys)), 1000))) == 1
+    assert len(list(batches([*keys[1:], "x" * 60], range(len(keys)), 1000))) == 2
+
+
+def test_a_key_may_take_all_of_the_url_that_there_is() -> None:
+    longest = "x" * LONGEST_QUERY
+
+    assert cannot_ask(longest) == ""
+    assert list(batches([longest, "a"], range(2), PAGE)) == [[0], [1]]
+    assert "bytes" in cannot_ask(longest + "x")
+    assert "bytes" in cannot_ask("é" * (LONGEST_QUERY // 6 + 1))
+
+
+@pytest.mark.parametrize("key", [",", ",,,", ", ,", ",\u3000,"])
+def test_a_key_of_nothing_but_commas_would_match_every_license(key: str) -> None:
+    assert "commas" in cannot_ask(key)
+
+
+# Which answer is whose
+
+
+def license_for(key: str, license_id: str = some_ids(1)[0]) -> License:
+    return License(license_id, False, key=key)
+
+
+def test_only_a_license_with_the_very_key_is_found() -> None:
+    lookup = KeyLookup(["abc", "DEF", "ghi"])
+
+    lookup.add([license_for("abc"), license_for("def")])
+
+    assert lookup.found("abc") == license_for("abc")
+    assert lookup.found("DEF") == RowResult(
+        Outcome.FAILED,
+        error_code="key_ambiguous",
+        error="a license has this key but for upper and lower case",
+    )
+    assert lookup.found("ghi") == RowResult(
+        Outcome.NOT_FOUND,
+        error_code="key_not_found",
+        error="no license in this account has this key",
+    )
+
+
+@pytest.mark.parametrize("there", ["abc", "ABC", "aBc"])
+def test_a_key_that_differs_in_case_is_ambiguous_whatever_else_is_asked_for(there: str) -> None:
+    lookup = KeyLookup(["abc", "ABC"])
+
+    lookup.add([license_for(there)])
+
+    for key in ("abc", "ABC"):
+        answer = lookup.found(key)
+        if key == there:
+            assert answer == license_for(key)
+        else:
+            assert isinstance(answer, RowResult)
+            assert (answer.outcome, answer.error_code) == (Outcome.FAILED, "key_ambiguous")
+
+
+def test_a_key_that_licenses_share_names_them() -> None:
+    one, two = sorted(some_ids(2))
+    lookup = KeyLookup(["k"])
+
+    lookup.add([license_for("k", two), license_for("k", one)])
+
+    assert lookup.found("k") == RowResult(
+        Outcome.FAILED,
+        error_code="key_ambiguous",
+        error=f"2 licenses have this key: {one}, {two}",
+    )
+
+
+def test_a_license_that_comes_twice_is_one_and_its_last_state_counts() -> None:
+    lookup = KeyLookup(["k"])
+
+    assert lookup.add([license_for("k")])
+    assert not lookup.add([replace(license_for("k"), revoked=True)])
+
+    assert lookup.found("k") == replace(license_for("k"), revoked=True)
+
+
+@pytest.mark.parametrize("key", ["", "ab", "abcd", "a,b", "ab\u0301c"])
+def test_a_license_that_nobody_asked_for_is_no_answer(key: str) -> None:
+    lookup = KeyLookup(["abc"])
+
+    with pytest.raises(
+        StoppedError, match=f"license {some_ids(1)[0]}, which was not asked for"
+    ) as e:
+        lookup.add([license_for("abc", some_ids(2)[1]), license_for(key)])
+
+    assert "by their IDs" in e.value.hint
+
+
+# Against a server
+
+
+async def test_three_thousand_keys_take_thirty_one_requests() -> None:
+    there = Account.generate(4000)
+    keys = [license_.key for license_ in there][:3000]
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+        snapshot = await watch.run()
+
+    assert kinds(sandbox) == {"LIST": 31}
+    assert not snapshot.problems
+    assert not snapshot.states.count(State.UNSEEN)
+    assert watch.expected == [31]
+    assert watch.steps == 31
+    assert_right(watch)
+
+
+STRANGE = ["a b", "50%", "%41", "1+1", "a&limit=1", "a=b", "#1", "a/b?c", "é", "日本", "🗝", "a;b",
+           'a"b', "[in]", "'", "\\", "key[in]=", "a%2Cb", "…", "x y", "-"]  # fmt: skip
+COMMAS = ["a,b", "a,", ",a", "1,000,000"]
+
+
+@pytest.mark.parametrize("pagination", [True, False])
+async def test_every_key_finds_its_license_whatever_it_is_made_of(pagination: bool) -> None:
+    there = account("a", "b", "1", "000", "A", "50", *STRANGE, *COMMAS)
+    async with (
+        Sandbox(there, pagination=pagination) as sandbox,
+        looking(sandbox, keyed(*STRANGE, *COMMAS)) as watch,
+    ):
+        snapshot = await watch.run()
+
+    assert kinds(sandbox) == {"LIST": 1 + len(COMMAS)}
+    assert not snapshot.problems
+    assert not snapshot.states.count(State.UNSEEN)
+    assert_right(watch)
+
+
+async def test_a_key_with_a_comma_is_asked_for_alone_and_as_one() -> None:
+    there = account("a", "b", "c", "d")
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed("c", "a,b", "d")) as watch:
+        snapshot = await watch.run()
+
+    assert kinds(sandbox) == {"LIST": 2}
+    assert list(snapshot.problems) == [1]
+    assert snapshot.problems[1].error_code == "key_not_found"
+    assert_right(watch)
+
+
+async def test_a_key_that_no_request_can_ask_for_fails_and_sends_nothing() -> None:
+    there = account("a", "b")
+    keys = [",", ", ,", "日" * LONGEST_KEY, "🗝" * LONGEST_KEY]
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+        snapshot = await watch.run()
+
+    assert sandbox.requests == 0
+    assert list(snapshot.states) == [State.UNREAD] * 4
+    assert {status.outcome for status in snapshot.problems.values()} == {Outcome.FAILED}
+    assert "commas" in snapshot.problems[1].error
+    assert "bytes" in snapshot.problems[3].error
+    assert watch.expected == [0]
+
+
+async def test_no_keys_send_nothing() -> None:
+    async with Sandbox(account("a")) as sandbox, looking(sandbox, keyed("a")) as watch:
+        snapshot = await watch.look.run([])
+
+    assert sandbox.requests == 0
+    assert snapshot.looked
+
+
+async def test_a_repeated_key_is_asked_for_once() -> None:
+    there = account("a", "b")
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed("a", "b", "a", "a")) as watch:
+        snapshot = await watch.run()
+
+    assert kinds(sandbox) == {"LIST": 1}
+    assert list(snapshot.states[2:]) == [State.UNSEEN] * 2
+    assert_right(watch)
+
+
+async def test_a_key_that_differs_in_case_alone_finds_nothing() -> None:
+    there = account("Key-1", "key-2")
+    async with (
+        Sandbox(there) as sandbox,
+        looking(sandbox, keyed("key-1", "KEY-2", "key-2", "other")) as watch,
+    ):
+        snapshot = await watch.run()
+
+    assert (snapshot.states[0], snapshot.states[3]) == (State.MISSING, State.MISSING)
+    assert found(snapshot, 2) == there.with_keys(["key-2"])[0].id
+    assert snapshot.problems[1].error_code == "key_ambiguous"
+
+
+class Loose(Account):
+    """An account whose server compares keys as many databases do: without regard to case."""
+
+    def with_keys(self, keys: Iterable[str]) -> list[SandboxLicense]:
+        wanted = {key.casefold() for key in keys}
+        return [license_ for license_ in self if license_.key.casefold() in wanted]
+
+
+@pytest.fixture
+def _case_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPERATORS, "eq", lambda actual, value: actual.lower() == value.lower())
+    monkeypatch.setitem(
+        OPERATORS, "in", lambda actual, value: actual.lower() in value.lower().split(",")
+    )
+
+
+@pytest.mark.usefixtures("_case_does_not_matter")
+@pytest.mark.parametrize("apart", [False, True], ids=["one request", "one request each"])
+async def test_where_the_server_does_not_compare_exactly_the_look_does(apart: bool) -> None:
+    there = Loose([*account("AbC", "x", "X", "d,E")])
+    keys = ["abc", "ABC", "AbC", "x", "X", "D,E"]
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+        if apart:
+            for entry in range(len(keys)):
+                await watch.look.run([entry])
+        else:
+            await watch.run()
+        snapshot = watch.look.snapshot
+
+    assert sorted(snapshot.problems) == [0, 1, 5]
+    assert {snapshot.states[entry] for entry in snapshot.problems} == {State.UNREAD}
+    assert {status.error_code for status in snapshot.problems.values()} == {"key_ambiguous"}
+    assert {status.outcome for status in snapshot.problems.values()} == {Outcome.FAILED}
+    for entry in (2, 3, 4):
+        assert found(snapshot, entry) == next(each.id for each in there if each.key == keys[entry])
+
+
+async def test_a_key_that_licenses_share_is_nobodys() -> None:
+    there = account("a", "b", "b", "b", "c")
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed("a", "b", "c")) as watch:
+        snapshot = await watch.run()
+
+    assert list(snapshot.problems) == [1]
+    assert snapshot.states[1] == State.UNREAD
+    assert snapshot.problems[1].error_code == "key_ambiguous"
+    assert snapshot.problems[1].error.startswith("3 licenses have this key: ")
+    assert kinds(sandbox) == {"LIST": 1}
+    assert_right(watch)
+
+
+@pytest.mark.parametrize("pagination", [True, False])
+async def test_all_pages_of_an_answer_are_read(pagination: bool) -> None:
+    there = account(*["a"] * 60, "b", *["c"] * 70, "d", *["e"] * 99)
+    async with (
+        Sandbox(there, pagination=pagination) as sandbox,
+        looking(sandbox, keyed("a", "b", "c", "d", "e", "f")) as watch,
+    ):
+        snapshot = await watch.run()
+
+    assert sorted(snapshot.problems) == [0, 2, 4, 5]
+    assert [snapshot.problems[entry].error.split(":")[0] for entry in (0, 2, 4)] == [
+        "60 licenses have this key", "70 licenses have this key", "99 licenses have this key",
+    ]  # fmt: skip
+    assert snapshot.states[5] == State.MISSING
+    # Three pages for all; halved until an answer is one page, or one key: twice 2 + 1 + 1.
+    assert kinds(sandbox) == {"LIST": 3 + 8}
+    assert_right(watch)
+
+
+async def test_one_key_that_two_licenses_share_costs_its_request_twice_and_a_page() -> None:
+    keys = [f"key-{number}" for number in range(99)]
+    there = account(*keys, keys[50])
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+        snapshot = await watch.run()
+
+    assert list(snapshot.problems) == [50]
+    assert kinds(sandbox) == {"LIST": 2 + 2}
+    assert_right(watch)
+
+
+async def test_a_key_that_hundreds_share_takes_all_of_their_pages() -> None:
+    there = account(*["a"] * 250)
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed("a")) as watch:
+        snapshot = await watch.run()
+
+    assert kinds(sandbox) == {"LIST": 3}
+    assert snapshot.problems[0].error.startswith("250 licenses have this key")
+
+
+class Shifting(Account):
+    """An account that loses its first license each time that keys are looked up."""
+
+    def with_keys(self, keys: Iterable[str]) -> list[SandboxLicense]:
+        found = super().with_keys(keys)
+        if len(self) > 5:
+            gone = self._order.pop(0)
+            self._by_key[gone.key].remove(gone)
+            del self.licenses[gone.id]
+        return found
+
+
+@pytest.mark.parametrize("keys", ["ab", "abc"])
+async def test_a_license_that_slips_from_one_page_to_the_one_before_is_not_missed(
+    keys: str,
+) -> None:
+    there = Shifting(sorted(account(*["a"] * 99, *keys), key=lambda license_: license_.key))
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+        snapshot = await watch.run()
+
+    assert list(snapshot.problems) == [0]
+    for entry, key in enumerate(keys[1:], 1):
+        assert found(snapshot, entry) == next(each.id for each in there if each.key == key)
+
+
+def everything(
+    account: Account, query: Collection[tuple[str, str]], now: int
+) -> tuple[list[SandboxLicense], dict[str, str]]:
+    """What a server lists that does not know the filter."""
+    return select(account, [(name, value) for name, value in query if "key" not in name], now)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_a_server_that_ignores_the_filter_stops_the_run(
+    monkeypatch: pytest.MonkeyPatch, concurrency: int
+) -> None:
+    monkeypatch.setattr(api, "select", everything)
+    there = Account.generate(2000)
+    keys = [license_.key for license_ in there][:1000]
+    async with (
+        Sandbox(there, latency=(0.1, 0.1)) as sandbox,
+        looking(sandbox, keyed(*keys), concurrency=concurrency) as watch,
+    ):
+        snapshot = await watch.run()
+
+    assert isinstance(watch.client.stopped, StoppedError)
+    assert "not asked for" in str(watch.client.stopped)
+    assert kinds(sandbox) == {"LIST": concurrency}
+    assert not snapshot.problems
+    assert not any(snapshot.ids)
+
+
+async def test_a_server_that_ignores_the_page_stops_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        api, "select", lambda there, query, now: select(there, [*query, ("page", "1")], now)
+    )
+    there = account(*["a"] * 150)
+    async with Sandbox(there) as sandbox, looking(sandbox, keyed("a", "b")) as watch:
+        snapshot = await watch.run()
+
+    assert watch.client.stopped is not None
+    assert "repeats" in str(watch.client.stopped)
+    assert kinds(sandbox) == {"LIST": 2}
+    assert set(snapshot.states) == {State.UNSEEN}
+
+
+@pytest.mark.parametrize(
+    ("kind", "requests", "code"),
+    [(500, 5, "INTERNAL_SERVER_ERROR"), ("not_json", 5, "bad_body"), (400, 1, "BAD_REQUEST"),
+     (404, 1, "NOT_FOUND"), (405, 1, "METHOD_NOT_ALLOWED")],
+)  # fmt: skip
+async def test_keys_that_cannot_be_looked_up_fail(
+    kind: str | int, requests: int, code: str
+) -> None:
+    async with Sandbox(account("a", "b")) as sandbox, looking(sandbox, keyed("a", "b")) as watch:
+        sandbox.fail_all(kind, on="LIST")
+        snapshot = await watch.run()
+
+    assert kinds(sandbox) == {"LIST": requests}
+    assert (watch.client.stopped is not None) is (kind == "not_json")  # that shows no API
+    assert snapshot.off is None
+    assert list(snapshot.states) == [State.UNREAD] * 2
+    for entry in (0, 1):
+        assert snapshot.problems[entry].outcome is Outcome.FAILED
+        assert snapshot.problems[entry].error_code == code
+        assert snapshot.problems[entry].error.startswith("its key cannot be looked up: HTTP ")
+
+
+async def test_keys_that_cannot_be_looked_up_hold_up_no_others() -> None:
+    keys = [f"{number:03}" for number in range(250)]
+    async with (
+        Sandbox(account(*keys)) as sandbox,
+        looking(sandbox, keyed(*keys), concurrency=1) as watch,
+    ):
+        sandbox.fail_all(422, times=1, on="LIST")
+        snapshot = await watch.run()
+
+    assert kinds(sandbox) == {"LIST": 3}
+    assert snapshot.states.count(State.UNREAD) == 99
+    assert_right(watch)
+
+
+async def test_a_token_that_may_not_read_turns_the_look_off() -> None:
+    keys = [f"{number:04}" for number in range(2000)]
+    async with (
+        Sandbox(account(*keys), tokens={"w": frozenset({"license:write"})}) as sandbox,
+        looking(sandbox, keyed(*keys), token="w", concurrency=2) as watch,
+    ):
+        snapshot = await watch.run()
+
+    assert kinds(sandbox) == {"LIST": 2}
+    assert str(snapshot.off) == "HTTP 403: Access token lacks the scope license:read."
+    assert watch.client.stopped is None
+
+
+async def test_a_403_after_another_answer_is_about_some_keys_alone() -> None:
+    keys = [f"{number:03}" for number in range(250)]
+    async with (
+        Sandbox(account(*keys), latency=(0.1, 0.1)) as sandbox,
+        looking(sandbox, keyed(*keys), concurrency=1) as watch,
+    ):
+        asyncio.get_running_loop().call_later(0.12, lambda: sandbox.fail_all(403, times=1))
+        snapshot = await watch.run()
+
+    assert snapshot.off is None
+    assert snapshot.states.count(State.UNREAD) == 99
+    assert_right(watch)
+
+
+async def test_a_token_that_is_refused_stops_the_look() -> None:
+    keys = [f"{number:04}" for number in range(2000)]
+    async with (
+        Sandbox(account(*keys)) as sandbox,
+        looking(sandbox, keyed(*keys), token="wrong", concurrency=2) as watch,
+    ):
+        snapshot = await watch.run()
+
+    assert watch.client.stopped is not None
+    assert "token" in str(watch.client.stopped)
+    assert kinds(sandbox) == {"LIST": 2}
+    assert set(snapshot.states) == {State.UNSEEN}
+
+
+async def test_an_outage_is_waited_for() -> None:
+    keys = [f"{number:04}" for number in range(2000)]
+    async with Sandbox(account(*keys)) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+        sandbox.outage(503)
+        asyncio.get_running_loop().call_later(90, sandbox.heal)
+        snapshot = await watch.run()
+
+        assert now() >= 1090
+        assert not snapshot.problems
+        assert_right(watch)
+
+
+async def test_a_stop_leaves_the_rest_unseen() -> None:
+    keys = [f"{number:04}" for number in range(2000)]
+    async with (
+        Sandbox(account(*keys), latency=(0.1, 0.1)) as sandbox,
+        looking(sandbox, keyed(*keys), concurrency=2) as watch,
+    ):
+        asyncio.get_running_loop().call_later(0.25, watch.client.stop, StoppedError("enough"))
+        snapshot = await watch.run()
+
+        assert now() <= 1000.31
+    assert snapshot.states.count(State.UNSEEN) == 2000 - 6 * 99
+    assert not snapshot.problems
+    assert_right(watch)
+
+
+SURVIVED = ["500", "503", "429", "503_retry_after", "html_502", "html_200", "reset_before",
+            "hang_before", "truncated", "slow_drip", "endless", "huge", "bad_gzip", "not_json",
+            "empty_200", "204", "list", "revoked_as_text"]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_all_faults_at_random_leave_nothing_false_and_nothing_out(seed: int) -> None:
+    there = Account.generate(1500, seed=seed)
+    keys = [license_.key for license_ in there][::2]
+    keys += ["nobody's", "a,b", ","]
+    async with (
+        Sandbox(there, faults=0.3, fault_kinds=SURVIVED, seed=seed, drip=1.0) as sandbox,
+        looking(sandbox, keyed(*keys), concurrency=1 + seed, seed=seed) as watch,
+    ):
+        snapshot = await watch.run()
+
+    assert watch.client.stopped is None
+    assert not snapshot.states.count(State.UNSEEN)
+    assert {status.outcome for status in snapshot.problems.values()} <= {
+        Outcome.FAILED, Outcome.NOT_FOUND,
+    }  # fmt: skip
+    assert_right(watch)

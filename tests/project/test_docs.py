@@ -1,0 +1,206 @@
+"""README, docs/reference.md, `--help` and the code say the same."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from batch import __version__
+from batch.api import base_url
+from batch.cli import COMMANDS, cli, options, run_command
+from batch.model import COLUMNS, REVOKE, Outcome
+from batch.reporting.summary import Summary, done_outcomes
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def section(text: str, title: str) -> str:
+    """What stands below a heading, up to the next one of the same level."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None, title
+    return found[1]
+
+
+def first_cells(text: str) -> list[str]:
+    """The first cell of each row of the tables in a text, heads and rules left out."""
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    return [re.split(r"(?<!\\)\|", row)[1].strip() for row in rows]
+
+
+def command(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
+
+
+def flags(name: str) -> set[str]:
+    """Every spelling of every option of a command that its help shows."""
+    return {
+        flag
+        for parameter in command(name).params
+        if isinstance(parameter, click.Option) and not parameter.hidden
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+    }
+
+
+def test_the_reference_lists_the_commands_that_exist() -> None:
+    listed = [
+        re.findall(r"bulk-revoke (\w+)", cell)[0]
+        for cell in first_cells(section(REFERENCE, "Commands"))
+    ]
+
+    assert listed == list(COMMANDS)
+    assert all(f"bulk-revoke {name}" in README for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_lists_the_options_that_exist(name: str) -> None:
+    code = re.findall(r"`(-[^`]*)`", section(REFERENCE, f"Options of `{name}`"))
+    listed = {flag for text in code for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)}
+
+    assert listed == flags(name)
+
+
+@pytest.mark.parametrize("name", ["run", "sandbox"])
+def test_the_reference_gives_the_defaults_that_apply(name: str) -> None:
+    options = {
+        parameter.opts[-1]: parameter.default
+        for parameter in command(name).params
+        if isinstance(parameter, click.Option) and parameter.show_default is True
+    }
+    rows = section(REFERENCE, f"Options of `{name}`").splitlines()
+    for flag, default in options.items():
+        [row] = [row for row in rows if re.search(rf"{flag}[ `]", row.split(" | ")[0])]
+        text = f"{default:g}" if isinstance(default, float) else str(default)
+        assert f"`{text}`" in row.split(" | ")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"), [("run", "INPUT"), ("verify", "INPUT"), ("restore", "RESULTS")]
+)
+def test_help_names_the_results_file_as_the_reference_does(
+    name: str, argument: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suffix = re.findall(r"`<stem>(\.\w+\.csv)`", section(REFERENCE, f"Options of `{name}`"))[0]
+
+    run_command([name, "--help"])
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"[default: name of {argument} with {suffix}, in the working directory]" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_that_readme_shows_exist(name: str) -> None:
+    for line in re.findall(rf"bulk-revoke {name} ([^`\n]*)", README):
+        used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", line))
+        assert used <= flags(name) | {"--help"}
+
+
+def test_the_default_installation_is_the_same_in_both_places() -> None:
+    assert options.SAAS == base_url.SAAS
+
+
+def test_columns_are_those_of_the_code() -> None:
+    listed = first_cells(section(REFERENCE, "The results file"))[: len(COLUMNS)]
+
+    assert [cell.strip("`") for cell in listed] == list(COLUMNS)
+    assert all(f"`{column}`" in README for column in COLUMNS)
+
+
+def test_outcomes_are_those_of_the_code_and_are_called_done_as_there() -> None:
+    rows = re.findall(
+        r"^\| (`\w+`(?:, `\w+`)*) \|.*\| (yes|no|with `--missing-ok`) \|$", REFERENCE, re.MULTILINE
+    )
+    listed = {name: done for names, done in rows for name in re.findall(r"\w+", names)}
+
+    assert set(listed) == set(Outcome)
+    for name, done in listed.items():
+        assert (Outcome(name) in done_outcomes(REVOKE, missing_ok=False)) is (done == "yes")
+        assert (Outcome(name) in done_outcomes(REVOKE, missing_ok=True)) is (done != "no")
+
+
+def test_exit_codes_are_the_same_everywhere() -> None:
+    listed = {
+        code
+        for cell in first_cells(section(REFERENCE, "Exit codes"))
+        for code in re.findall(r"\d+", cell)
+    }
+    epilog = command("run").epilog
+    assert epilog is not None
+
+    assert listed == {"0", "1", "2", "3", "4", "129", "130", "143"}
+    assert set(re.findall(r"\d+", epilog)) == listed
+    assert set(re.findall(r"`(\d+)`", section(README, "Exit codes"))) == listed
+
+
+def test_the_fields_of_the_summary_are_those_of_the_code() -> None:
+    listed = re.findall(r"`(\w+)`", section(REFERENCE, "`--json`"))
+
+    assert listed == [field.name for field in fields(Summary)]
+
+
+def test_the_table_of_dependencies_gives_the_lower_bounds_that_apply() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["fast"], *extras["notify"]]
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| ([^|]+) \|", section(page, "Dependencies"), re.MULTILINE)
+
+    listed = {bound for cell in cells for bound in re.findall(r"[\w-]+ ≥ [\d.]+", cell.lower())}
+
+    assert listed == {re.sub(r"^([\w-]+)>=([\d.]+),.*", r"\1 ≥ \2", each) for each in needed}
+
+
+def test_the_changelog_speaks_of_this_version() -> None:
+    assert re.search(rf"^## {re.escape(__version__)}\b", CHANGELOG, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda it: it.name)
+def test_tests_that_the_docs_name_exist(page: Path) -> None:
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), name
+
+
+def masked(line: str) -> str:
+    """A line without what differs from run to run."""
+    line = re.sub(r"run [0-9a-f]{8}, \d\d:\d\d-\d\d:\d\d UTC", "run …, … UTC", line)
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "…", line)
+
+
+def test_the_demo_of_the_readme_is_what_the_demo_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = section(README.replace("```console\n$ make demo", "## demo", 1), "demo")
+    shown = session.split("```")[0].splitlines()[1:]
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    (tmp_path / "build" / "demo").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    results = Path("build/demo/licenses.results.csv")
+
+    code = run_command(
+        ["run", "samples/licenses.csv", "--sandbox", "--rate", "none", "--output", str(results)]
+    )
+
+    printed = [*capsys.readouterr().err.splitlines(), "", *results.read_text().splitlines()[:6]]
+    differ = ("rate:", "100%|", "looking:")
+    assert code == 0
+    assert [masked(line) for line in printed if not line.startswith(differ)] == [
+        masked(line) for line in shown if not line.startswith(differ)
+    ]
