@@ -1,9 +1,9 @@
 """Requests without a limit: licenses per second, processor time and memory, against other clients.
 
 The tool runs as a whole, with its bar on a terminal, its retries ready, every answer checked, every
-row recorded, and its lock; the gate is off (``--rate none``) and there is no look. Its rate is that
-of its own ``seconds``: from the first request to the last. Others measure themselves in the same
-way; what starts a process for each license is measured from outside.
+row recorded, and its lock; the rate limiter is off (``--rate none``) and there is no look. Its rate
+is that of its own ``seconds``: from the first request to the last. Others measure themselves in the
+same way; what starts a process for each license is measured from outside.
 """
 
 from __future__ import annotations

@@ -184,8 +184,8 @@ REVOKED = (ID, True)
 # The client, and what it is given
 
 
-class CountingGate(RateLimiter):
-    """A gate without a limit that counts the slots that were given back."""
+class CountingRateLimiter(RateLimiter):
+    """A rate limiter without a limit that counts the slots that were released."""
 
     released = 0
 
@@ -203,7 +203,7 @@ async def client(
     ca_file: Path | None = None,
 ) -> AsyncIterator[CryptlexClient]:
     """A client that, in the end, has given back every slot that it took."""
-    rate_limiter = CountingGate(None, 5.0, virtual_clock())
+    rate_limiter = CountingRateLimiter(None, 5.0, virtual_clock())
     async with CryptlexClient(
         base_url,
         TOKEN,
@@ -575,14 +575,22 @@ async def test_a_ca_file_that_holds_no_authority_is_a_configuration_error(
         file.write_bytes(content)
 
     with pytest.raises(ConfigError, match=r"authority\.pem"):
-        CryptlexClient("https://127.0.0.1/v3", TOKEN, CountingGate(None, 5.0, virtual_clock()),
-                       ca_file=str(file))  # fmt: skip
+        CryptlexClient(
+            "https://127.0.0.1/v3",
+            TOKEN,
+            CountingRateLimiter(None, 5.0, virtual_clock()),
+            ca_file=str(file),
+        )
 
 
 async def test_a_folder_is_no_ca_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        CryptlexClient("https://127.0.0.1/v3", TOKEN, CountingGate(None, 5.0, virtual_clock()),
-                       ca_file=str(tmp_path))  # fmt: skip
+        CryptlexClient(
+            "https://127.0.0.1/v3",
+            TOKEN,
+            CountingRateLimiter(None, 5.0, virtual_clock()),
+            ca_file=str(tmp_path),
+        )
 
 
 async def test_a_server_that_speaks_no_tls_gets_no_token() -> None:
@@ -764,7 +772,7 @@ async def test_a_proxy_that_speaks_no_http_is_refused(
     monkeypatch.setenv("ALL_PROXY", f"{scheme}://user:secret@127.0.0.1:1080")
 
     with pytest.raises(ConfigError) as caught:
-        CryptlexClient(f"https://{HOST}/v3", TOKEN, CountingGate(None, 5.0, virtual_clock()))
+        CryptlexClient(f"https://{HOST}/v3", TOKEN, CountingRateLimiter(None, 5.0, virtual_clock()))
 
     assert "secret" not in told(caught.value)
 
@@ -1115,7 +1123,7 @@ async def test_a_filter_that_is_empty_never_leaves(name: str, values: list[str])
             with pytest.raises(ValueError, match=r"match every license|takes one"):
                 await api.list(filters)
 
-        assert isinstance(api._rate_limiter, CountingGate)
+        assert isinstance(api._rate_limiter, CountingRateLimiter)
         assert (len(server.requests), api._rate_limiter.requests) == (0, 0)
 
 
@@ -1226,7 +1234,7 @@ async def test_whatever_the_answer_to_a_list_is_it_is_one_request_and_one_slot(
             await api.list({})
         await sandbox.settle()
 
-        assert isinstance(api._rate_limiter, CountingGate)
+        assert isinstance(api._rate_limiter, CountingRateLimiter)
         assert (api._rate_limiter.requests, api._rate_limiter.released, sandbox.requests) == (
             1,
             1,
@@ -1239,10 +1247,10 @@ async def test_whatever_the_answer_to_a_list_is_it_is_one_request_and_one_slot(
 
 
 @pytest.mark.parametrize("kind", [None, *sorted(FAULTS), 400, 401, 403, 404, 429, 500, 503])
-async def test_a_slot_is_given_back_whatever_the_answer_is(kind: str | int | None) -> None:
+async def test_a_slot_is_released_whatever_the_answer_is(kind: str | int | None) -> None:
     async with holding([ID], drip=1.0) as sandbox, client(sandbox.base_url) as api:
         rate_limiter = api._rate_limiter
-        assert isinstance(rate_limiter, CountingGate)
+        assert isinstance(rate_limiter, CountingRateLimiter)
         if kind is not None:
             sandbox.fail(ID, kind, times=None, on="*")
         for request in (api.set_revoked(ID, True), api.get(ID)):
@@ -1253,10 +1261,10 @@ async def test_a_slot_is_given_back_whatever_the_answer_is(kind: str | int | Non
         assert len(sandbox.log) == 2
 
 
-async def test_a_slot_is_given_back_by_who_is_cancelled_in_flight() -> None:
+async def test_a_slot_is_released_when_its_request_is_cancelled_in_flight() -> None:
     async with RawServer(silence, OK) as server, client(server.base_url) as api:
         rate_limiter = api._rate_limiter
-        assert isinstance(rate_limiter, CountingGate)
+        assert isinstance(rate_limiter, CountingRateLimiter)
         request = asyncio.create_task(api.set_revoked(ID, True))
         await asyncio.sleep(1)
         assert (rate_limiter.requests, rate_limiter.released) == (1, 0)
@@ -1283,7 +1291,7 @@ async def test_who_is_cancelled_before_a_slot_is_free_sends_nothing() -> None:
         assert (api._rate_limiter.requests, api.patches, server.connections) == (0, 0, 0)
 
 
-async def test_the_time_for_an_answer_starts_when_the_gate_opens() -> None:
+async def test_the_time_for_an_answer_starts_when_the_rate_limiter_lets_it_go() -> None:
     async with RawServer(silence) as server, client(server.base_url) as api:
         api._rate_limiter.pause(60)
         started = now()

@@ -52,7 +52,7 @@ def test_a_run_starts_with_twenty_retries() -> None:
     assert [budget.spend() for _ in range(22)] == [True] * 20 + [False] * 2
 
 
-def test_what_an_outage_cost_is_given_back() -> None:
+def test_what_an_outage_cost_is_refunded() -> None:
     budget = Budget(tenths=35)
     budget.spend()
 

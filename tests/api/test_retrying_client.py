@@ -32,7 +32,7 @@ BUSY = ThrottledError("HTTP 429", status=429, code="http_429", retry_after=2)
 MAINTENANCE = ThrottledError("HTTP 503", status=503, code="http_503", retry_after=7)
 
 
-def a_sender() -> RetryingClient:
+def retrying_client() -> RetryingClient:
     clock = virtual_clock()
     rate_limiter = RateLimiter(None, 5.0, clock, jitter=lambda: 0.5)
     api = CryptlexClient("http://127.0.0.1:9/v3", "none", rate_limiter)
@@ -47,16 +47,16 @@ def a_sender() -> RetryingClient:
 
 
 class Server:
-    """Answers requests of a sender in their order, the last answer to all that follow."""
+    """Answers requests of a client in their order, the last answer to all that follow."""
 
     def __init__(self, client: RetryingClient, *answers: str | Exception) -> None:
         self.sent: list[float] = []
-        self._sender = client
+        self._client = client
         self._answers = answers
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def __call__(self) -> str:
-        sent = await self._sender.rate_limiter.acquire()
+        sent = await self._client.rate_limiter.acquire()
         try:
             self.sent.append(sent)
             self.meanwhile()
@@ -67,11 +67,11 @@ class Server:
                 raise answer
             return answer
         finally:
-            self._sender.rate_limiter.release()
+            self._client.rate_limiter.release()
 
 
 async def test_a_read_that_fails_is_asked_again_after_a_wait_that_doubles() -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, SICK, SICK, SICK, "found")
 
     assert await client.read(server, 5) == "found"
@@ -81,7 +81,7 @@ async def test_a_read_that_fails_is_asked_again_after_a_wait_that_doubles() -> N
 
 @pytest.mark.parametrize("most", [1, 3, 5])
 async def test_a_read_that_always_fails_by_itself_is_asked_so_often(most: int) -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, SICK)
 
     with pytest.raises(TransientError) as e:
@@ -92,7 +92,7 @@ async def test_a_read_that_always_fails_by_itself_is_asked_so_often(most: int) -
 
 
 async def test_while_the_server_may_be_down_a_read_goes_on_until_it_is_known() -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, *[DOWN] * 20, "found")
 
     assert await client.read(server, 1) == "found"
@@ -101,7 +101,7 @@ async def test_while_the_server_may_be_down_a_read_goes_on_until_it_is_known() -
 
 
 async def test_fifteen_minutes_without_an_answer_end_a_read() -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, DOWN)
 
     with pytest.raises(StoppedError, match="15 minutes"):
@@ -112,7 +112,7 @@ async def test_fifteen_minutes_without_an_answer_end_a_read() -> None:
 
 @pytest.mark.parametrize("once", [False, True])
 async def test_being_asked_to_wait_counts_for_nothing(once: bool) -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, BUSY, MAINTENANCE, BUSY, "found")
 
     found = await (client.read_once(server, Attempts()) if once else client.read(server, 1))
@@ -122,7 +122,7 @@ async def test_being_asked_to_wait_counts_for_nothing(once: bool) -> None:
 
 
 async def test_an_answer_about_something_else_is_asked_for_again_so_many_times() -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, UnconfirmedError("no", status=204, code="Y"))
 
     with pytest.raises(UnconfirmedError):
@@ -133,7 +133,7 @@ async def test_an_answer_about_something_else_is_asked_for_again_so_many_times()
 
 @pytest.mark.parametrize("error", [SICK, DOWN])
 async def test_a_read_that_is_tried_once_is_not_asked_again(error: ApiError) -> None:
-    client, reads = a_sender(), Attempts()
+    client, reads = retrying_client(), Attempts()
     server = Server(client, error)
 
     with pytest.raises(TransientError):
@@ -152,7 +152,7 @@ async def test_a_read_that_is_tried_once_is_not_asked_again(error: ApiError) -> 
 async def test_an_answer_that_will_not_change_is_not_asked_for_again(
     error: Exception, once: bool
 ) -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, error)
 
     with pytest.raises(type(error)) as e:
@@ -164,7 +164,7 @@ async def test_an_answer_that_will_not_change_is_not_asked_for_again(
 
 @pytest.mark.parametrize("once", [False, True])
 async def test_after_a_stop_nothing_is_read_but_what_is_unsettled(once: bool) -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, "found")
     client.stop(StoppedError("enough"))
 
@@ -178,7 +178,7 @@ async def test_after_a_stop_nothing_is_read_but_what_is_unsettled(once: bool) ->
 
 @pytest.mark.parametrize("error", [SICK, DOWN, BUSY])
 async def test_a_stop_while_a_read_is_in_flight_is_the_last_of_it(error: ApiError) -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, error)
     server.meanwhile = lambda: client.stop(StoppedError("enough"))
 
@@ -190,7 +190,7 @@ async def test_a_stop_while_a_read_is_in_flight_is_the_last_of_it(error: ApiErro
 
 
 async def test_a_stop_ends_the_wait_before_the_next_attempt_at_once() -> None:
-    client = a_sender()
+    client = retrying_client()
     server = Server(client, SICK)
     asyncio.get_running_loop().call_later(0.25, client.stop, StoppedError("enough"))
 
@@ -202,7 +202,7 @@ async def test_a_stop_ends_the_wait_before_the_next_attempt_at_once() -> None:
 
 
 async def test_a_stop_lets_a_read_that_waited_before_finish_its_request() -> None:
-    client = a_sender()
+    client = retrying_client()
     failing = Server(client, SICK)
 
     async def request() -> str:
@@ -218,7 +218,7 @@ async def test_a_stop_lets_a_read_that_waited_before_finish_its_request() -> Non
 
 
 async def test_the_first_reason_to_stop_is_the_one_that_counts() -> None:
-    client = a_sender()
+    client = retrying_client()
     first = StoppedError("first")
 
     client.stop(first)

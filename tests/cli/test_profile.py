@@ -478,11 +478,11 @@ def test_the_command_that_goes_on_repeats_what_the_environment_has_set(
 
     with served(Account.holding([LICENSE, *kept])) as api:
         monkeypatch.setenv("BULK_REVOKE_RUN_BASE_URL", api.base_url)
-        first = api.again(["run", source, "--rate", "none", "--limit", "1", *YES])
+        first = api.execute(["run", source, "--rate", "none", "--limit", "1", *YES])
         hint = shlex.split(first.summary["hint"])
         for name in ("EXCLUDE", "MAX_ATTEMPTS", "MISSING_OK", "SKIP_INVALID", "BASE_URL"):
             monkeypatch.delenv(f"BULK_REVOKE_RUN_{name}")
-        second = api.again(hint[1:])
+        second = api.execute(hint[1:])
 
         assert (first.code, second.code) == (0, 0)
         assert api.revoked() == {LICENSE, kept[1]}

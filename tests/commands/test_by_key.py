@@ -109,7 +109,7 @@ def test_a_run_by_key_is_gone_on_with(api: Served) -> None:
     list_keys(*KEYS, "plain", "missing")
 
     pilot = api.run(*RUN, "--limit", "3")
-    ended = api.again(shlex.split(pilot.summary["hint"])[1:])
+    ended = api.execute(shlex.split(pilot.summary["hint"])[1:])
 
     assert pilot.code == 1  # one of the keys is not found
     assert pilot.summary["patches"] == 3

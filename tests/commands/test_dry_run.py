@@ -49,7 +49,7 @@ def test_a_dry_run_names_the_command_that_does_what_it_says(api: Served) -> None
     write("list.csv", IDS)
 
     tried = api.run("run", "list.csv", "--dry-run", "--limit", "4")
-    done = api.again(shlex.split(tried.summary["hint"])[1:])
+    done = api.execute(shlex.split(tried.summary["hint"])[1:])
 
     assert f"next:    {tried.summary['hint']}" in tried.err
     assert "again:" not in tried.err

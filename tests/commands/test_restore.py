@@ -164,7 +164,7 @@ def test_a_restore_goes_on_where_its_limit_has_stopped_it(api: Served) -> None:
 
     first = api.run(*RESTORE, "--limit", "3")
     between = api.revoked()
-    second = api.again(shlex.split(first.summary["hint"])[1:])
+    second = api.execute(shlex.split(first.summary["hint"])[1:])
 
     assert (first.code, second.code) == (0, 0)
     assert first.counts == {"restored": 3, "not_attempted": 4}
@@ -181,7 +181,7 @@ def test_a_restore_that_was_stopped_is_finished_by_the_command_that_it_names(api
     api.fail(IDS[5], 401)
 
     stopped = api.run(*RESTORE, "--concurrency", "1")
-    finished = api.again(shlex.split(stopped.summary["hint"])[1:])
+    finished = api.execute(shlex.split(stopped.summary["hint"])[1:])
 
     assert stopped.code == 3
     assert finished.code == 0
@@ -241,7 +241,7 @@ def test_the_results_that_starting_again_has_put_aside_can_be_restored(api: Serv
 
 def test_everything_that_several_sessions_turned_is_restored(api: Served) -> None:
     first = api.run(*RUN, "--limit", "2")
-    api.again(shlex.split(first.summary["hint"])[1:])
+    api.execute(shlex.split(first.summary["hint"])[1:])
     assert len(manifest(RESULTS)["sessions"]) == 2
 
     ended = api.run(*RESTORE)
@@ -265,7 +265,7 @@ def test_a_rehearsal_is_restored_in_a_rehearsal(api: Served) -> None:
     rehearsed = api.run(*RUN, "--sandbox").summary["results"]
 
     pilot = api.run("restore", rehearsed, "--sandbox", "--limit", "4")
-    ended = api.again(shlex.split(pilot.summary["hint"])[1:])
+    ended = api.execute(shlex.split(pilot.summary["hint"])[1:])
 
     assert pilot.counts == {"restored": 4, "not_attempted": 6}
     assert ended.counts == {"restored": 10}

@@ -1,4 +1,4 @@
-"""A run is gone on with: what is done is not sent again, and the ledger stays one."""
+"""A run is resumed: what is done is not sent again, and there is one results file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_pilot_sends_so_many_and_leaves_the_rest_for_later(api: Served) -> Non
 def test_the_command_that_a_pilot_names_sends_the_rest_and_nothing_twice(api: Served) -> None:
     pilot = api.run(*RUN, "--limit", "5", "--carry", "license_id", "--reason", "ticket 42")
 
-    ended = api.again(shlex.split(pilot.summary["hint"])[1:])
+    ended = api.execute(shlex.split(pilot.summary["hint"])[1:])
 
     assert ended.code == 0
     assert ended.counts == {"revoked": 13}
@@ -252,7 +252,7 @@ def test_where_going_on_is_refused_the_run_stays_as_it_was(api: Served) -> None:
 
     assert (Path(RESULTS).read_bytes(), Path(f"{RESULTS}.run.json").read_bytes()) == before
     api.heal()
-    assert api.again(shlex.split(pilot.summary["hint"])[1:]).counts == {"revoked": 13}
+    assert api.execute(shlex.split(pilot.summary["hint"])[1:]).counts == {"revoked": 13}
 
 
 def test_every_option_that_matters_is_in_the_command_that_goes_on(api: Served) -> None:
@@ -263,7 +263,7 @@ def test_every_option_that_matters_is_in_the_command_that_goes_on(api: Served) -
     )  # fmt: skip
 
     words = shlex.split(pilot.summary["hint"])
-    ended = api.again(words[1:])
+    ended = api.execute(words[1:])
 
     assert words[:3] == ["bulk-revoke", "run", "list.csv"]
     assert words[-3:] == ["--resume", "-o", "here.csv"]

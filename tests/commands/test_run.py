@@ -171,7 +171,7 @@ def test_the_token_is_refused_in_the_middle_and_the_command_that_is_named_goes_o
     api.fail(IDS[4], 401)
 
     stopped = api.run(*RUN, "--concurrency", "1")
-    finished = api.again(shlex.split(stopped.summary["hint"])[1:])
+    finished = api.execute(shlex.split(stopped.summary["hint"])[1:])
 
     assert stopped.code == 3
     assert stopped.counts == {"revoked": 4, "failed": 1, "not_attempted": 7}
@@ -330,7 +330,7 @@ def test_a_rehearsal_goes_the_same_way_and_sends_nothing(api: Served) -> None:
     write("no.csv", IDS[:2])
     pilot = api.ask(*RUN, "--sandbox", "--limit", "3", "--exclude", "no.csv")
 
-    ended = api.again(shlex.split(pilot.summary["hint"])[1:])
+    ended = api.execute(shlex.split(pilot.summary["hint"])[1:])
 
     assert (pilot.code, ended.code) == (0, 0)
     assert pilot.counts == {"revoked": 3, "excluded": 2, "not_attempted": 7}

@@ -212,5 +212,5 @@ async def test_a_stop_while_the_api_is_asked_to_show_itself_calls_no_license_mis
         run.executor.client.stop(StoppedError("enough"))
         row_results = await running
 
-    assert [status.outcome for status in row_results.values()] == ["failed"]
+    assert [result.outcome for result in row_results.values()] == ["failed"]
     assert "before it was known who says this" in row_results[STRANGERS[0]].error

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="locks, links and modes are POSIX's")
 
 API = "api.cryptlex.com"
-HOLDER = Owner("7f3a", "verify", "alice", 4242, "2025-07-01T02:15:00.000Z")
+OWNER = Owner("7f3a", "verify", "alice", 4242, "2025-07-01T02:15:00.000Z")
 NOBODY = 65534
 TIMEOUT = 30.0
 
@@ -66,7 +66,7 @@ def tell(text):
 path, wait, user = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if user:
     os.setuid(user)
-holder = Owner("7f3a", "run", "alice", os.getpid(), "2025-07-01T02:15:00.000Z")
+owner = Owner("7f3a", "run", "alice", os.getpid(), "2025-07-01T02:15:00.000Z")
 patience = {
     "wait": None if wait == "none" else float(wait),
     "timeout": 30.0,
@@ -96,7 +96,7 @@ def hold(lock):
 tell("is ready")
 sys.stdin.readline()
 try:
-    with held(path, holder, **patience) as lock:
+    with held(path, owner, **patience) as lock:
         hold(lock)
 except BulkRevokeError as refused:
     tell(type(refused).__name__)
@@ -110,8 +110,8 @@ from pathlib import Path
 from batch.host.lock import Owner, held
 
 def hold():
-    holder = Owner("7f3a", "run", "alice", os.getpid(), "")
-    return held(Path(sys.argv[1]), holder, wait=None, timeout=30, say=print, what="")
+    owner = Owner("7f3a", "run", "alice", os.getpid(), "")
+    return held(Path(sys.argv[1]), owner, wait=None, timeout=30, say=print, what="")
 
 with hold():
     child = os.fork()
@@ -201,7 +201,7 @@ def hold(
     path: Path,
     clock: Callable[[], float] = boot_clock,
     *,
-    owner: Owner = HOLDER,
+    owner: Owner = OWNER,
     wait: float | None = None,
     timeout: float = TIMEOUT,
     say: Callable[[str], None] = lambda _: None,
@@ -226,8 +226,8 @@ def refusal(path: Path) -> BulkRevokeError:
     return caught.value
 
 
-def rest(path: Path, clock: Callable[[], float], period: float = 5.0) -> float:
-    """What the next holder has to wait."""
+def cooldown(path: Path, clock: Callable[[], float], period: float = 5.0) -> float:
+    """What the next owner has to wait."""
     with hold(path, clock) as lock:
         return lock.cooldown(period)
 
@@ -526,7 +526,7 @@ def test_of_three_that_come_at_once_none_disturbs_another(path: Path) -> None:
 
 
 def test_the_first_of_all_need_not_wait(path: Path) -> None:
-    assert rest(path, Watch()) == 0
+    assert cooldown(path, Watch()) == 0
 
 
 @pytest.mark.parametrize(("quiet", "period", "seconds"), [(5, 5, 5), (5, 60, 60), (60, 5, 60)])
@@ -538,7 +538,7 @@ def test_after_a_good_end_the_longer_of_both_periods_passes(
         lock.heartbeat(quiet)
         lock.leave(quiet)
 
-    assert rest(path, watch, period) == seconds
+    assert cooldown(path, watch, period) == seconds
 
 
 def test_time_that_has_passed_since_is_not_waited_for_again(path: Path) -> None:
@@ -566,7 +566,7 @@ def test_after_one_that_did_not_end_well_a_time_out_passes_as_well(
         lock.heartbeat(quiet)
         watch.now += 0.5
 
-    assert rest(path, watch, period) == TIMEOUT + STALE + seconds - 0.5
+    assert cooldown(path, watch, period) == TIMEOUT + STALE + seconds - 0.5
 
 
 def test_what_a_killed_process_may_have_sent_is_waited_for(path: Path) -> None:
@@ -591,7 +591,7 @@ def test_the_time_out_is_that_of_the_one_before(path: Path) -> None:
     with hold(path, watch, timeout=100) as lock:
         lock.heartbeat(5)
 
-    assert rest(path, watch) == 100 + STALE + 5
+    assert cooldown(path, watch) == 100 + STALE + 5
 
 
 def test_one_that_has_sent_nothing_leaves_what_it_found(path: Path) -> None:
@@ -602,7 +602,7 @@ def test_one_that_has_sent_nothing_leaves_what_it_found(path: Path) -> None:
     with hold(path, watch):
         pass
 
-    assert rest(path, watch) == 50
+    assert cooldown(path, watch) == 50
 
 
 def test_one_that_was_killed_before_it_sent_anything_leaves_nothing(path: Path) -> None:
@@ -610,7 +610,7 @@ def test_one_that_was_killed_before_it_sent_anything_leaves_nothing(path: Path) 
     with hold(path, watch):
         pass
 
-    assert rest(path, watch, 60) == 0
+    assert cooldown(path, watch, 60) == 0
 
 
 def test_one_that_did_not_wait_leaves_what_is_left_of_it(path: Path) -> None:
@@ -622,8 +622,8 @@ def test_one_that_did_not_wait_leaves_what_is_left_of_it(path: Path) -> None:
         unlimited.heartbeat(0)
         unlimited.leave(0)
 
-    assert rest(path, watch, 5) == TIMEOUT + STALE + 60 - 1
-    assert rest(path, watch, 100) == TIMEOUT + STALE + 100 - 1
+    assert cooldown(path, watch, 5) == TIMEOUT + STALE + 60 - 1
+    assert cooldown(path, watch, 100) == TIMEOUT + STALE + 100 - 1
 
 
 def test_a_longer_time_out_than_can_be_asked_for_is_not_taken_for_nonsense(path: Path) -> None:
@@ -631,7 +631,7 @@ def test_a_longer_time_out_than_can_be_asked_for_is_not_taken_for_nonsense(path:
     with hold(path, watch, timeout=5000) as lock:
         lock.heartbeat(5)
 
-    assert rest(path, watch) == LONGEST
+    assert cooldown(path, watch) == LONGEST
 
 
 def test_setting_the_time_back_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -640,7 +640,7 @@ def test_setting_the_time_back_changes_nothing(path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(time, "time", lambda: 0.0)
     monkeypatch.setattr(time, "time_ns", lambda: 0)
 
-    assert 30 < rest(path, boot_clock, 60) <= 60
+    assert 30 < cooldown(path, boot_clock, 60) <= 60
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="sleep is not counted here")
@@ -681,7 +681,7 @@ def test_where_boots_have_no_id_times_are_taken_as_they_are(
         lock.leave(60)
 
     assert record(path)["boot"] == ""
-    assert rest(path, watch) == 60
+    assert cooldown(path, watch) == 60
 
 
 # What others may have written
@@ -713,7 +713,7 @@ def test_after_nonsense_a_period_and_a_time_out_pass(content: bytes, path: Path)
         watch.now += 1
         assert lock.cooldown(5) == 5 + TIMEOUT - 1
     watch.now += 1
-    assert rest(path, watch) == 5 + TIMEOUT - 2
+    assert cooldown(path, watch) == 5 + TIMEOUT - 2
 
 
 def test_nonsense_that_goes_too_deep_is_nonsense_as_well(path: Path) -> None:
@@ -721,7 +721,7 @@ def test_nonsense_that_goes_too_deep_is_nonsense_as_well(path: Path) -> None:
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(300)
     try:
-        assert rest(path, Watch()) == 5 + TIMEOUT
+        assert cooldown(path, Watch()) == 5 + TIMEOUT
     finally:
         sys.setrecursionlimit(before)
 
@@ -736,7 +736,7 @@ def test_what_is_no_time_is_nonsense(name: str, value: str, path: Path) -> None:
     text = json.dumps(record(path) | {name: "here"})
     path.write_text(text.replace('"here"', value))
 
-    assert rest(path, Watch()) == 5 + TIMEOUT
+    assert cooldown(path, Watch()) == 5 + TIMEOUT
 
 
 @pytest.mark.parametrize("change", [{"boot": 5}, {"boot": None}, {"arrived": 1_000_901.0}])
@@ -747,7 +747,7 @@ def test_a_boot_that_is_no_text_or_a_moment_still_to_come_is_nonsense(
         pass
     path.write_text(json.dumps(record(path) | change))
 
-    assert rest(path, Watch()) == 5 + TIMEOUT
+    assert cooldown(path, Watch()) == 5 + TIMEOUT
 
 
 @pytest.mark.parametrize("name", ["boot", "arrived", "quiet"])
@@ -758,7 +758,7 @@ def test_a_record_with_a_hole_is_nonsense(name: str, path: Path) -> None:
     del found[name]
     path.write_text(json.dumps(found))
 
-    assert rest(path, Watch()) == 5 + TIMEOUT
+    assert cooldown(path, Watch()) == 5 + TIMEOUT
 
 
 @pytest.mark.parametrize("value", ["1e300", "901.0", "Infinity"])
@@ -769,9 +769,9 @@ def test_nobody_is_held_back_for_longer_than_a_quarter_of_an_hour(value: str, pa
     text = json.dumps(record(path) | {"quiet": "here"})
     path.write_text(text.replace('"here"', value))
 
-    assert rest(path, watch) == LONGEST
+    assert cooldown(path, watch) == LONGEST
     watch.now += 60
-    assert rest(path, watch) == LONGEST - 60
+    assert cooldown(path, watch) == LONGEST - 60
 
 
 VALUES = st.one_of(
@@ -794,7 +794,7 @@ VALUES = st.one_of(
     period=st.floats(0, 10_000),
     passed=st.floats(0, 2000),
 )
-def test_a_rest_is_never_negative_nor_endless_nor_shorter_than_promised(
+def test_a_cooldown_is_never_negative_nor_endless_nor_shorter_than_promised(
     arrived: object, quiet: object, boot: str | None, period: float, passed: float
 ) -> None:
     boots = {"this": batch.host.lock._boot_id(), "another": "another", None: None}
@@ -837,7 +837,7 @@ def test_no_request_leaves_within_a_period_after_one_of_the_run_before(
                 lock.leave(quiet)
         watch.now += passed
 
-        seconds = rest(path, watch, period)
+        seconds = cooldown(path, watch, period)
 
     assert 0 <= seconds <= LONGEST
     assert watch.now + seconds >= min(arrived + max(quiet, period), watch.now + LONGEST) - 1e-6
@@ -905,7 +905,7 @@ def test_a_name_that_is_too_long_for_the_file_costs_nothing_but_itself(path: Pat
         assert path.stat().st_size == 512
         assert str(refusal(path)).endswith("it does not say which")
 
-    assert rest(path, watch) == 60
+    assert cooldown(path, watch) == 60
 
 
 def test_everybody_can_use_the_file_whatever_the_umask(path: Path) -> None:
@@ -950,7 +950,7 @@ def test_one_user_uses_the_file_that_another_one_made(owner: int, user: int, sha
     with Process(path, user=user) as second:
         assert second.wants() == "holds"
 
-    assert 30 < rest(path, boot_clock) <= 60
+    assert 30 < cooldown(path, boot_clock) <= 60
     assert path.stat().st_uid == owner
 
 
@@ -1087,7 +1087,7 @@ def test_a_heartbeat_that_cannot_be_written_is_an_error_and_the_one_before_stand
                 lock.heartbeat(5)
             lock.leave(5)
 
-    assert rest(path, watch) == TIMEOUT + STALE + 5 - 1
+    assert cooldown(path, watch) == TIMEOUT + STALE + 5 - 1
 
 
 # Races

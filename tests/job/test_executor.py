@@ -24,7 +24,7 @@ ID = ONE[0]
 async def settle_one(
     kind: str | int, *, times: int | None = 1, on: str = "PATCH"
 ) -> tuple[RowResult, int, bool]:
-    """One license that meets a fault: its status, the PATCHes it took, and its state there."""
+    """One license that meets a fault: its result, the PATCHes it took, and its state there."""
     async with holding(ONE, drip=1.0) as sandbox, bench(sandbox, ONE) as work:
         sandbox.fail(ID, kind, times=times, on=on)
         row_results = await work.run()
@@ -47,10 +47,10 @@ async def test_a_license_is_revoked_by_one_request() -> None:
      "not_json", "empty_200", "list", "revoked_as_text", "late"],
 )  # fmt: skip
 async def test_what_is_no_usable_answer_is_tried_again(kind: str | int) -> None:
-    status, patches, revoked = await settle_one(kind)
+    result, patches, revoked = await settle_one(kind)
 
-    assert status.outcome is Outcome.REVOKED
-    assert patches == status.attempts == 2
+    assert result.outcome is Outcome.REVOKED
+    assert patches == result.attempts == 2
     assert revoked
 
 
@@ -88,12 +88,12 @@ async def test_an_unknown_license_is_not_found() -> None:
 async def test_a_success_that_does_not_confirm_is_read_back_and_not_sent_again(
     kind: str, revoked: bool
 ) -> None:
-    status, patches, state = await settle_one(kind, times=None)
+    result, patches, state = await settle_one(kind, times=None)
 
-    assert patches == status.attempts == 1
+    assert patches == result.attempts == 1
     assert state is revoked
-    assert status.outcome is (Outcome.REVOKED if revoked else Outcome.FAILED)
-    assert status.revoked is revoked
+    assert result.outcome is (Outcome.REVOKED if revoked else Outcome.FAILED)
+    assert result.revoked is revoked
 
 
 @pytest.mark.parametrize(
@@ -103,20 +103,20 @@ async def test_a_success_that_does_not_confirm_is_read_back_and_not_sent_again(
      ("html_502", "http_502")],
 )  # fmt: skip
 async def test_a_license_that_stays_unrevoked_says_why(kind: str | int, code: str) -> None:
-    status, _, revoked = await settle_one(kind, times=None)
+    result, _, revoked = await settle_one(kind, times=None)
 
     assert not revoked
-    assert (status.outcome, status.revoked, status.error_code) == (Outcome.FAILED, False, code)
-    assert "read back: not revoked" in status.error
+    assert (result.outcome, result.revoked, result.error_code) == (Outcome.FAILED, False, code)
+    assert "read back: not revoked" in result.error
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "truncated", "not_json", "504_after"])
 async def test_the_last_attempt_is_read_back_before_it_is_called_anything(kind: str) -> None:
-    status, patches, revoked = await settle_one(kind, times=None)
+    result, patches, revoked = await settle_one(kind, times=None)
 
     assert revoked
     assert patches == 5
-    assert status.outcome is Outcome.REVOKED
+    assert result.outcome is Outcome.REVOKED
 
 
 async def test_what_cannot_be_read_back_is_unknown() -> None:
@@ -163,7 +163,7 @@ async def test_a_busy_answer_to_one_license_holds_back_every_other() -> None:
         arrivals = [entry.time - started for entry in sandbox.log]
         assert arrivals[0] == 0
         assert min(arrivals[1:]) >= 7.5
-        assert {status.outcome for status in row_results.values()} == {Outcome.REVOKED}
+        assert {result.outcome for result in row_results.values()} == {Outcome.REVOKED}
 
 
 @pytest.mark.parametrize(("kind", "retry_after"), [(429, 2), ("503_retry_after", 2), (503, 3)])
@@ -209,7 +209,7 @@ async def test_what_every_request_would_meet_stops_the_run(kind: str | int) -> N
         assert work.executor.client.stopped is not None
         assert work.executor.client.stopped.hint
         assert len(sandbox.log) <= 4
-        assert {status.outcome for status in row_results.values()} == {Outcome.FAILED}
+        assert {result.outcome for result in row_results.values()} == {Outcome.FAILED}
         assert not any(sandbox.revoked[license_id] for license_id in ids)
 
 
@@ -223,8 +223,8 @@ async def test_a_token_that_is_withdrawn_settles_what_is_in_flight_and_stops() -
         row_results = await work.run()
 
         assert work.executor.client.stopped is not None
-        for license_id, status in row_results.items():
-            assert sandbox.revoked[license_id] is (status.outcome is Outcome.REVOKED)
+        for license_id, result in row_results.items():
+            assert sandbox.revoked[license_id] is (result.outcome is Outcome.REVOKED)
         assert 40 < len(row_results) < 60
 
 
@@ -250,7 +250,7 @@ async def test_a_license_that_may_not_be_touched_fails_alone_until_it_is_five_in
             sandbox.fail(license_id, 403, times=None)
         row_results = await work.run()
 
-        assert [status.outcome for status in row_results.values()] == (
+        assert [result.outcome for result in row_results.values()] == (
             ["revoked"] + ["failed"] * 4 + ["revoked"] + ["failed"] * 5
         )
         assert work.executor.client.stopped is not None
@@ -268,7 +268,7 @@ async def test_an_outage_of_a_minute_costs_no_license_an_attempt() -> None:
             loop.call_later(80, sandbox.heal)
             row_results = await work.run()
 
-            assert Counter(status.outcome for status in row_results.values()) == {"revoked": 600}
+            assert Counter(result.outcome for result in row_results.values()) == {"revoked": 600}
             assert work.executor.client.stopped is None
             assert all(sandbox.revoked[license_id] for license_id in ids)
 
@@ -284,7 +284,7 @@ async def test_an_outage_is_seen_as_one_however_few_are_in_flight(
         asyncio.get_running_loop().call_later(120, sandbox.heal)
         row_results = await work.run()
 
-    assert Counter(status.outcome for status in row_results.values()) == {"revoked": 20}
+    assert Counter(result.outcome for result in row_results.values()) == {"revoked": 20}
 
 
 async def test_while_the_server_is_down_one_request_at_a_time_probes_it() -> None:
@@ -314,8 +314,8 @@ async def test_fifteen_minutes_without_a_success_stop_the_run() -> None:
         assert set(row_results) == {
             entry.target for entry in sandbox.log if entry.method == "PATCH"
         }
-        assert {status.outcome for status in row_results.values()} == {Outcome.UNKNOWN}
-        assert {status.error_code for status in row_results.values()} == {"breaker"}
+        assert {result.outcome for result in row_results.values()} == {Outcome.UNKNOWN}
+        assert {result.error_code for result in row_results.values()} == {"breaker"}
 
 
 async def test_a_server_that_was_never_reached_leaves_every_row_unattempted() -> None:
@@ -337,7 +337,7 @@ async def test_a_sick_server_is_not_hit_five_times_for_every_license() -> None:
 
         requests = Counter(entry.method for entry in sandbox.log)
         assert requests["PATCH"] <= 300 + 20 + 0.1 * len(sandbox.log)
-        assert Counter(status.outcome for status in row_results.values()) == {
+        assert Counter(result.outcome for result in row_results.values()) == {
             "revoked": 150,
             "failed": 150,
         }
@@ -351,9 +351,9 @@ async def test_with_the_retries_of_the_run_used_up_a_license_without_an_answer_i
         row_results = await work.run()
 
         sick = [row_results[license_id] for license_id in ids[::2]]
-        assert {status.outcome for status in sick} == {Outcome.UNKNOWN}
+        assert {result.outcome for result in sick} == {Outcome.UNKNOWN}
         assert {row_results[license_id].outcome for license_id in ids[1::2]} == {Outcome.REVOKED}
-        assert min(status.attempts for status in sick) == 1
+        assert min(result.attempts for result in sick) == 1
 
 
 async def test_too_many_failures_stop_the_run() -> None:
@@ -395,7 +395,7 @@ async def test_the_share_that_may_fail_is_one_of_all_that_is_planned() -> None:
         row_results = await work.run()
 
     assert work.executor.client.stopped is None
-    assert Counter(status.outcome for status in row_results.values()) == {
+    assert Counter(result.outcome for result in row_results.values()) == {
         "failed": 15,
         "revoked": 85,
     }
@@ -413,7 +413,7 @@ async def test_what_is_unknown_counts_as_a_failure() -> None:
         row_results = await work.run()
 
     assert work.executor.client.stopped is not None
-    assert [status.outcome for status in row_results.values()] == [
+    assert [result.outcome for result in row_results.values()] == [
         "revoked", "revoked", "unknown", "revoked", "unknown"
     ]  # fmt: skip
 
@@ -431,7 +431,7 @@ async def test_a_stop_sends_nothing_more_and_settles_what_is_in_flight() -> None
 
         assert now() - started < 6
         assert len(row_results) == len(sandbox.log) == 41
-        assert {status.outcome for status in row_results.values()} == {Outcome.REVOKED}
+        assert {result.outcome for result in row_results.values()} == {Outcome.REVOKED}
 
 
 async def test_a_stop_reads_back_what_got_no_answer() -> None:
@@ -704,10 +704,10 @@ async def test_all_faults_at_random_leave_results_that_say_what_the_server_holds
 
         assert work.executor.client.stopped is None
         assert set(row_results) == set(ids)
-        for license_id, status in row_results.items():
-            if status.outcome is not Outcome.UNKNOWN:
-                assert sandbox.revoked[license_id] is (status.outcome is Outcome.REVOKED)
-        outcomes = Counter(status.outcome for status in row_results.values())
+        for license_id, result in row_results.items():
+            if result.outcome is not Outcome.UNKNOWN:
+                assert sandbox.revoked[license_id] is (result.outcome is Outcome.REVOKED)
+        outcomes = Counter(result.outcome for result in row_results.values())
         assert outcomes[Outcome.REVOKED] > 1800
         assert outcomes[Outcome.UNKNOWN] < 100
 

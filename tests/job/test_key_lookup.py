@@ -267,7 +267,7 @@ async def test_a_key_that_no_request_can_ask_for_fails_and_sends_nothing() -> No
 
     assert sandbox.requests == 0
     assert list(snapshot.states) == [State.UNREAD] * 4
-    assert {status.outcome for status in snapshot.problems.values()} == {Outcome.FAILED}
+    assert {result.outcome for result in snapshot.problems.values()} == {Outcome.FAILED}
     assert "commas" in snapshot.problems[1].error
     assert "bytes" in snapshot.problems[3].error
     assert watch.expected == [0]
@@ -335,8 +335,8 @@ async def test_where_the_server_does_not_compare_exactly_the_look_does(apart: bo
 
     assert sorted(snapshot.problems) == [0, 1, 5]
     assert {snapshot.states[entry] for entry in snapshot.problems} == {State.UNREAD}
-    assert {status.error_code for status in snapshot.problems.values()} == {"key_ambiguous"}
-    assert {status.outcome for status in snapshot.problems.values()} == {Outcome.FAILED}
+    assert {result.error_code for result in snapshot.problems.values()} == {"key_ambiguous"}
+    assert {result.outcome for result in snapshot.problems.values()} == {Outcome.FAILED}
     for entry in (2, 3, 4):
         assert found(snapshot, entry) == next(each.id for each in there if each.key == keys[entry])
 
@@ -583,7 +583,7 @@ async def test_all_faults_at_random_leave_nothing_false_and_nothing_out(seed: in
 
     assert watch.client.stopped is None
     assert not snapshot.states.count(State.UNSEEN)
-    assert {status.outcome for status in snapshot.problems.values()} <= {
+    assert {result.outcome for result in snapshot.problems.values()} <= {
         Outcome.FAILED, Outcome.NOT_FOUND,
     }  # fmt: skip
     assert_right(watch)

@@ -236,7 +236,7 @@ async def test_nothing_is_inferred_from_absence() -> None:
     assert_right(watch)
 
 
-async def test_everything_goes_through_the_gate() -> None:
+async def test_everything_goes_through_the_rate_limiter() -> None:
     there = account(7000)
     async with (
         Sandbox(there, rate=(50, 5.0), latency=(0.0, 0.2)) as sandbox,

@@ -30,7 +30,7 @@ def plan_for(listed: Listing, *, action: Action = REVOKE, **guards: int | None) 
 
 
 def outcomes(plan: Plan) -> list[str]:
-    return [str(status.outcome) if status else "" for status in plan.row_results]
+    return [str(result.outcome) if result else "" for result in plan.row_results]
 
 
 def recorded_as(listed: Listing, *rows: tuple[Outcome, bool | None, int]) -> Recorded:
@@ -67,15 +67,15 @@ def test_every_valid_license_is_sent_exactly_once_in_input_order(cells: list[str
 
 @calm
 @given(CELLS)
-def test_every_row_has_a_status_before_the_first_request(cells: list[str]) -> None:
+def test_every_row_has_a_result_before_the_first_request(cells: list[str]) -> None:
     row_results = plan_for(listing(*cells)).row_results
 
-    found = [status for status in row_results if status is not None]
-    assert [status.outcome for status in found] == [
+    found = [result for result in row_results if result is not None]
+    assert [result.outcome for result in found] == [
         Outcome.PLANNED if cell.count("-") == 4 else Outcome.INVALID for cell in cells
     ]
-    assert all(bool(status.error) is (status.outcome is Outcome.INVALID) for status in found)
-    assert {(status.revoked, status.attempts) for status in found} <= {(None, 0)}
+    assert all(bool(result.error) is (result.outcome is Outcome.INVALID) for result in found)
+    assert {(result.revoked, result.attempts) for result in found} <= {(None, 0)}
 
 
 @pytest.mark.parametrize("most", [2, 3, None])
@@ -207,7 +207,7 @@ def test_a_limit_sends_the_first_licenses_and_leaves_the_rest_for_later(
     assert plan.left == left
     assert outcomes(plan).count("not_attempted") == left
     assert outcomes(plan)[3] == "already_revoked"
-    later = {status.error for status in plan.row_results if status and status.error}
+    later = {result.error for result in plan.row_results if result and result.error}
     assert later == ({"left for later by --limit"} if left else set())
 
 

@@ -23,27 +23,27 @@ def test_what_was_confirmed_is_as_the_action_wanted_it(sent: int) -> None:
 
 @pytest.mark.parametrize(("sent", "times"), [(1, "1 attempt"), (2, "2 attempts")])
 def test_what_could_not_be_read_says_how_often_it_was_tried(sent: int, times: str) -> None:
-    status = row_result.unread(attempts(sent), ApiError("no answer in time", code="timeout"))
+    result = row_result.unread(attempts(sent), ApiError("no answer in time", code="timeout"))
 
-    assert status.outcome is Outcome.UNKNOWN
-    assert status.error == f"{times}: HTTP 500: Oops; reading it back: no answer in time"
-    assert (status.http_status, status.error_code, status.attempts) == (500, "OOPS", sent)
+    assert result.outcome is Outcome.UNKNOWN
+    assert result.error == f"{times}: HTTP 500: Oops; reading it back: no answer in time"
+    assert (result.http_status, result.error_code, result.attempts) == (500, "OOPS", sent)
 
 
 def test_what_never_left_is_failed_and_not_unknown() -> None:
-    status = row_result.unread(attempts(1, unsettled=False), ApiError("no connection"))
+    result = row_result.unread(attempts(1, unsettled=False), ApiError("no connection"))
 
-    assert status.outcome is Outcome.FAILED
+    assert result.outcome is Outcome.FAILED
 
 
 def test_a_server_that_is_down_is_named_as_the_reason() -> None:
-    status = row_result.unread(attempts(1), ApiError("the server is down", code="breaker"))
+    result = row_result.unread(attempts(1), ApiError("the server is down", code="breaker"))
 
-    assert status.error_code == "breaker"
+    assert result.error_code == "breaker"
 
 
 def test_a_license_that_was_seen_unchanged_says_what_it_was_answered() -> None:
-    status = row_result.unchanged(attempts(5), License(id="x", revoked=False), REVOKE)
+    result = row_result.unchanged(attempts(5), License(id="x", revoked=False), REVOKE)
 
-    assert (status.outcome, status.revoked) == (Outcome.FAILED, False)
-    assert status.error == "HTTP 500: Oops; read back: not revoked"
+    assert (result.outcome, result.revoked) == (Outcome.FAILED, False)
+    assert result.error == "HTTP 500: Oops; read back: not revoked"

@@ -40,8 +40,8 @@ def path(tmp_path: Path) -> Path:
 def ended(path: Path, listed: Listing, *settled: tuple[int, RowResult]) -> None:
     """A session that came to an orderly end."""
     with closing(started(path, listed, look(listed))) as journal:
-        for entry, status in settled:
-            journal.record((entry, status))
+        for entry, result in settled:
+            journal.record((entry, result))
         journal.finish()
 
 
@@ -353,10 +353,10 @@ def check_end(
     after = Model(path)
     assert [int(row) for row in column(path, "row")] == list(listed.rows)
     for entry, row in enumerate(listed.rows):
-        status = settled.get(listed.first[entry])
+        result = settled.get(listed.first[entry])
         outcome, attempts = planned.outcomes[row], planned.attempts[row]
-        if status is not None:
-            outcome, attempts = status.outcome, attempts + status.attempts
+        if result is not None:
+            outcome, attempts = result.outcome, attempts + result.attempts
         elif outcome == "planned":
             first = listed.rows[listed.first[entry]]
             outcome = before.outcomes[first] if before else "planned"

@@ -1,6 +1,9 @@
+"""Targets: what an input or an earlier run lists, and whether that is still what stands there."""
+
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,18 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import InputError, ResultsError
-from batch.job.targets import read_revoked
-from batch.model import COLUMNS, Outcome, RowResult
+from batch.job.targets import is_stale, read_revoked, read_targets
+from batch.model import COLUMNS, REVOKE, Outcome, RowResult
 from batch.results.csv_file import BOOLEANS, Recorded
 from batch.results.manifest import file_sha256, manifest_path
+from batch.settings import Settings
 from tests.support.builders import calm, listing
 from tests.support.job_harness import some_ids
 from tests.support.results_files import HEADER, keyed, look, resumed, started
-from tests.support.results_files import manifest as paper_of
+from tests.support.results_files import manifest as manifest_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from batch.model import Listing
 
 A, B, C, D, E, F = some_ids(6)
@@ -35,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 def manifest(path: Path, **more: object) -> None:
     """The manifest of a run with these results."""
-    paper_of(str(path), **more).write(manifest_path(path))
+    manifest_of(str(path), **more).write(manifest_path(path))
 
 
 def rows(path: Path, *lines: tuple[str, Outcome, bool | None]) -> None:
@@ -145,8 +147,8 @@ def test_a_license_of_several_rows_is_taken_with_the_first_that_may_be_taken(pat
 def ended(path: Path, listed: Listing, *settled: tuple[int, RowResult], ids: bool = False) -> None:
     found = {0: A, 1: B} if ids else None
     with closing(started(path, listed, look(listed, ids=found))) as journal:
-        for entry, status in settled:
-            journal.record((entry, status))
+        for entry, result in settled:
+            journal.record((entry, result))
         journal.finish()
     manifest(path, results={"path": str(path), "sha256": file_sha256(path)})
 
@@ -350,3 +352,39 @@ def test_what_is_no_results_file_is_refused(path: Path) -> None:
 
     with pytest.raises(ResultsError, match="is no results file"):
         read_revoked(path, include_unknown=False)
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    path = tmp_path / "list.csv"
+    path.write_text(f"license_id\n{A}\n{B}\n{C}\n")
+    return path
+
+
+def set_to(listed: Path, **more: object) -> Settings:
+    return Settings(input=str(listed), output=Path("results.csv"), **more)  # type: ignore[arg-type]
+
+
+def test_an_input_that_was_not_touched_is_read_once(listed: Path) -> None:
+    targets = read_targets(REVOKE, set_to(listed), api="sandbox")
+
+    assert not is_stale(targets, set_to(listed))
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_input_that_has_changed_meanwhile_is_read_again(listed: Path, gone: bool) -> None:
+    targets = read_targets(REVOKE, set_to(listed), api="sandbox")
+    listed.write_text(f"license_id\n{A}\n")
+    if gone:
+        listed.unlink()
+
+    assert is_stale(targets, set_to(listed))
+
+
+def test_files_to_exclude_are_read_again_after_a_wait(listed: Path) -> None:
+    waiting = set_to(listed, exclude=(str(listed),), wait=60.0)
+    targets = read_targets(REVOKE, waiting, api="sandbox")
+
+    assert targets.excluded == {0: (0,), 1: (0,), 2: (0,)}
+    assert is_stale(targets, waiting)
+    assert not is_stale(targets, set_to(listed, exclude=(str(listed),)))

@@ -1,4 +1,4 @@
-"""Who is told how a command ends, and who is not."""
+"""Observers: who is notified how a command ends, and who is not."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ADDRESS = "json://user:hush-hush@127.0.0.1:9/"
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Ending]:
+def notified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Ending]:
     """What was sent to the addresses; nothing leaves the process."""
     home = tmp_path / "home"
     home.mkdir()
     settle_in(home, tmp_path, monkeypatch)
     write("licenses.csv", IDS)
-    Path("told").write_text(f"{ADDRESS}\n", encoding="utf-8")
-    Path("told").chmod(0o600)
+    Path("urls").write_text(f"{ADDRESS}\n", encoding="utf-8")
+    Path("urls").chmod(0o600)
     sent: list[Ending] = []
 
     def send(_: Notifications, ending: Ending, *, seconds: float = 30) -> str:
@@ -47,51 +47,53 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Ending]:
 
 
 @pytest.fixture
-def api(told: list[Ending]) -> Iterator[Served]:
-    assert told == []
+def api(notified: list[Ending]) -> Iterator[Served]:
+    assert notified == []
     with served(Account.holding(IDS)) as served_:
         yield served_
 
 
-def codes(told: list[Ending]) -> list[int]:
-    return [each.exit_code for each in told]
+def codes(notified: list[Ending]) -> list[int]:
+    return [each.exit_code for each in notified]
 
 
 @pytest.mark.parametrize("watched", [False, True])
-def test_who_is_refused_at_a_terminal_sees_it_and_nobody_else_is_told(
-    told: list[Ending], watched: bool, monkeypatch: pytest.MonkeyPatch
+def test_who_is_refused_at_a_terminal_sees_it_and_nobody_else_is_notified(
+    notified: list[Ending], watched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batch.reporting.observers.is_watched", lambda: watched)
-    options = ["--notify-file", "told", "--metrics-file", "nightly.prom"]
+    options = ["--notify-file", "urls", "--metrics-file", "nightly.prom"]
 
     assert run_command(["run", "missing.csv", *options]) == 2
-    assert codes(told) == ([] if watched else [2])
+    assert codes(notified) == ([] if watched else [2])
     assert Path("nightly.prom").exists() is not watched
 
 
-def test_a_run_that_came_to_its_end_is_told_from_a_terminal_as_well(
-    told: list[Ending], api: Served, monkeypatch: pytest.MonkeyPatch
+def test_the_end_of_a_run_is_notified_from_a_terminal_as_well(
+    notified: list[Ending], api: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batch.reporting.observers.is_watched", lambda: True)
 
-    assert api.run("run", "licenses.csv", "--notify-file", "told").code == 0
-    assert codes(told) == [0]
+    assert api.run("run", "licenses.csv", "--notify-file", "urls").code == 0
+    assert codes(notified) == [0]
 
 
 @pytest.mark.parametrize("command", ["verify", "restore"])
-def test_every_command_is_told_by_its_name(told: list[Ending], api: Served, command: str) -> None:
+def test_every_command_notifies_under_its_name(
+    notified: list[Ending], api: Served, command: str
+) -> None:
     source = api.run("run", "licenses.csv").summary["results"]
 
-    assert api.run(command, source, "--notify-file", "told").code == 0
-    assert [each.command for each in told] == [command]
+    assert api.run(command, source, "--notify-file", "urls").code == 0
+    assert [each.command for each in notified] == [command]
 
 
-def test_what_is_told_is_what_is_said(told: list[Ending], api: Served) -> None:
+def test_what_observers_get_is_what_is_said(notified: list[Ending], api: Served) -> None:
     api.fail(IDS[1], 409, on="PATCH")
 
-    ended = api.run("run", "licenses.csv", "--notify-file", "told")
+    ended = api.run("run", "licenses.csv", "--notify-file", "urls")
 
-    [ending] = told
+    [ending] = notified
     said = ended.err.replace(": Conflict.", "")  # what a server says may hold a key
     assert said != ended.err
     assert f"{ending.title}\n{ending.text}\n" in said
@@ -103,7 +105,7 @@ def test_what_is_told_is_what_is_said(told: list[Ending], api: Served) -> None:
 
 @pytest.mark.parametrize("jump", [-3600, 3600])
 def test_a_clock_that_is_set_meanwhile_changes_no_duration(
-    told: list[Ending], api: Served, jump: int, monkeypatch: pytest.MonkeyPatch
+    notified: list[Ending], api: Served, jump: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, clock = time.monotonic(), time.time
     monkeypatch.setattr(time, "time", lambda: clock() + (jump if api.sandbox.log else 0))
@@ -113,32 +115,32 @@ def test_a_clock_that_is_set_meanwhile_changes_no_duration(
     taken = time.monotonic() - began
     metrics = Path("../nightly.prom").read_text(encoding="utf-8")
     found = re.search(r"(?m)^bulk_revoke_last_run_duration_seconds\{.*\} (\S+)$", metrics)
-    assert told == []
+    assert notified == []
     assert found is not None
     assert 0 < ended.summary["seconds"] <= float(found[1]) <= taken
 
 
 @pytest.mark.parametrize("trial", ["--dry-run", "--sandbox"])
-def test_a_trial_tells_only_who_is_named_beside_it(
-    told: list[Ending], api: Served, trial: str
+def test_a_trial_notifies_only_who_is_named_beside_it(
+    notified: list[Ending], api: Served, trial: str
 ) -> None:
     Path("profile.toml").write_text(f'[run]\nnotify = ["{ADDRESS}"]\n', encoding="utf-8")
 
     api.ask("run", "licenses.csv", trial, "--config", "profile.toml", "-o", "a.csv")
-    assert told == []
-    api.ask("run", "licenses.csv", trial, "--notify-file", "told", "-o", "b.csv")
-    assert codes(told) == [0]
+    assert notified == []
+    api.ask("run", "licenses.csv", trial, "--notify-file", "urls", "-o", "b.csv")
+    assert codes(notified) == [0]
 
 
-def test_a_comparison_of_files_is_no_run_whose_end_is_told(
-    told: list[Ending], api: Served, monkeypatch: pytest.MonkeyPatch
+def test_a_comparison_of_files_is_no_run_whose_end_is_notified(
+    notified: list[Ending], api: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = api.run("run", "licenses.csv").summary["results"]
     Path("profile.toml").write_text(f'[verify]\nnotify = ["{ADDRESS}"]\n', encoding="utf-8")
     monkeypatch.setenv("BULK_REVOKE_CONFIG", "profile.toml")
 
     assert run_command(["verify", "--manifest", results]) == 0
-    assert told == []
+    assert notified == []
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_a_comparison_of_files_is_no_run_whose_end_is_told(
         ("--config", "x.prom"),
     ],
 )
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("notified")
 def test_metrics_never_take_the_place_of_a_file_that_is_something_else(
     more: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,16 +169,16 @@ def test_metrics_never_take_the_place_of_a_file_that_is_something_else(
 
 
 @pytest.mark.parametrize(("code", "seen"), [(2, True), (3, False)])
-def test_what_stops_a_run_is_told_although_somebody_is_at_the_terminal(
-    told: list[Ending], api: Served, code: int, seen: bool, monkeypatch: pytest.MonkeyPatch
+def test_what_stops_a_run_is_notified_although_somebody_is_at_the_terminal(
+    notified: list[Ending], api: Served, code: int, seen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batch.reporting.observers.is_watched", lambda: True)
     if code == 3:
         api.fail_all(401)
     source = "licenses.csv" if code == 3 else "missing.csv"
 
-    assert api.run("run", source, "--notify-file", "told").code == code
-    assert codes(told) == ([] if seen else [code])
+    assert api.run("run", source, "--notify-file", "urls").code == code
+    assert codes(notified) == ([] if seen else [code])
 
 
 @pytest.mark.parametrize(
@@ -187,14 +189,14 @@ def test_what_stops_a_run_is_told_although_somebody_is_at_the_terminal(
         ("AAAA,BBBB", (), 2),
     ],
 )
-def test_no_cell_goes_to_those_who_are_told(
-    told: list[Ending], api: Served, cell: str, more: tuple[str, ...], code: int
+def test_no_cell_goes_to_observers(
+    notified: list[Ending], api: Served, cell: str, more: tuple[str, ...], code: int
 ) -> None:
     write("licenses.csv", [*IDS, cell])
 
-    ended = api.run("run", "licenses.csv", "--notify-file", "told", *more)
+    ended = api.run("run", "licenses.csv", "--notify-file", "urls", *more)
 
-    [ending] = told
+    [ending] = notified
     assert ended.code == code
     assert "BBBB" in ended.err
     assert "BBBB" not in ending.title + ending.text
@@ -211,8 +213,8 @@ def test_metrics_never_take_the_place_of_results_whose_name_is_made_now(api: Ser
     assert Path(today).read_text(encoding="utf-8") == "precious"
 
 
-def test_a_comparison_that_is_misused_is_told_to_nobody_as_well(
-    told: list[Ending], api: Served
+def test_a_comparison_that_is_misused_notifies_nobody_as_well(
+    notified: list[Ending], api: Served
 ) -> None:
     results = api.run("run", "licenses.csv").summary["results"]
     Path("profile.toml").write_text(
@@ -221,12 +223,12 @@ def test_a_comparison_that_is_misused_is_told_to_nobody_as_well(
     more = ["--config", "profile.toml", "--missing-ok"]
 
     assert run_command(["verify", "--manifest", results, *more]) == 2
-    assert told == []
+    assert notified == []
     assert not Path("nightly.prom").exists()
 
 
 def test_a_bug_says_no_secret(
-    told: list[Ending],
+    notified: list[Ending],
     api: Served,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -235,10 +237,10 @@ def test_a_bug_says_no_secret(
         raise RuntimeError(f"{ADDRESS} and {TOKEN}")
 
     monkeypatch.setattr("batch.job.runner.read_targets", stumble)
-    options = ["--notify-file", "told", "--base-url", api.base_url, "--yes", "--max-licenses", "5"]
+    options = ["--notify-file", "urls", "--base-url", api.base_url, "--yes", "--max-licenses", "5"]
 
     assert run_command(["run", "licenses.csv", *options]) == 3
-    [ending] = told
+    [ending] = notified
     said = capsys.readouterr().err + ending.title + ending.text
     assert "a bug in bulk-revoke" in said
     assert "hush" not in said
@@ -247,11 +249,11 @@ def test_a_bug_says_no_secret(
 
 @pytest.mark.parametrize("content", ["", "# nobody\n", "gopher://x\n"])
 def test_addresses_that_cannot_be_used_are_a_refusal_that_shows_none_of_them(
-    told: list[Ending], content: str, capsys: pytest.CaptureFixture[str]
+    notified: list[Ending], content: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("told").write_text(content, encoding="utf-8")
+    Path("urls").write_text(content, encoding="utf-8")
 
-    assert run_command(["run", "licenses.csv", "--sandbox", "--notify-file", "told"]) == 2
-    assert "error: told" in (said := capsys.readouterr().err)
+    assert run_command(["run", "licenses.csv", "--sandbox", "--notify-file", "urls"]) == 2
+    assert "error: urls" in (said := capsys.readouterr().err)
     assert "gopher" not in said
-    assert told == []
+    assert notified == []

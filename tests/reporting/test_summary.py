@@ -95,7 +95,7 @@ def test_a_run_that_left_nothing_to_do_names_no_next_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("summary", "verdict"),
+    ("summary", "headline"),
     [
         (ended(revoked=3), "all 3 licenses are revoked"),
         (ended(revoked=1, already_revoked=2), "all 3 licenses are revoked"),
@@ -109,10 +109,10 @@ def test_a_run_that_left_nothing_to_do_names_no_next_command() -> None:
         (ended(1_234_567, revoked=1_234_567), "all 1,234,567 licenses are revoked"),
     ],
 )
-def test_the_verdict_counts_licenses_where_rows_and_licenses_are_the_same(
-    summary: Summary, verdict: str
+def test_the_headline_counts_licenses_where_rows_and_licenses_are_the_same(
+    summary: Summary, headline: str
 ) -> None:
-    assert shown(summary)[0].startswith(f"bulk-revoke: {verdict} (exit ")
+    assert shown(summary)[0].startswith(f"bulk-revoke: {headline} (exit ")
 
 
 def test_a_license_that_does_not_exist_is_never_called_revoked() -> None:
@@ -156,7 +156,7 @@ def test_a_run_that_stopped_early_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "verdict", "out"),
+    ("counts", "headline", "out"),
     [
         ({"revoked": 2}, "1 of 3 licenses is NOT revoked", 2),
         ({}, "3 of 3 licenses are NOT revoked", 0),
@@ -164,11 +164,11 @@ def test_a_run_that_stopped_early_says_why() -> None:
     ],
 )
 def test_a_ledger_that_does_not_balance_is_never_called_a_success(
-    counts: dict[str, int], verdict: str, out: int
+    counts: dict[str, int], headline: str, out: int
 ) -> None:
     lines = shown(ended(code=3, **counts))
 
-    assert verdict in lines[0]
+    assert headline in lines[0]
     assert lines[1] == f"  the ledger does not balance: 3 rows in, {out} out"
 
 
@@ -271,7 +271,7 @@ def test_a_dry_run_fails_only_for_what_could_not_be_read(outcome: Outcome, code:
 
 
 @pytest.mark.parametrize(
-    ("action", "summary", "left", "verdict"),
+    ("action", "summary", "left", "headline"),
     [
         (VERIFY, ended(verified=3), 0, "all 3 licenses are revoked"),
         (VERIFY, ended(code=1, verified=1, not_revoked=2), 0, "2 of 3 licenses are NOT revoked"),
@@ -289,12 +289,12 @@ def test_a_dry_run_fails_only_for_what_could_not_be_read(outcome: Outcome, code:
          "dry run: 3 of 3 licenses would be restored"),
     ],
 )  # fmt: skip
-def test_the_verdict_is_in_the_words_of_the_command(
-    action: Action, summary: Summary, left: int, verdict: str
+def test_the_headline_is_in_the_words_of_the_command(
+    action: Action, summary: Summary, left: int, headline: str
 ) -> None:
     first = shown(summary, action=action, left=left)[0]
 
-    assert first.startswith(f"bulk-revoke: {verdict} (exit ")
+    assert first.startswith(f"bulk-revoke: {headline} (exit ")
 
 
 def test_a_run_that_found_all_done_does_not_say_how_it_is_today() -> None:

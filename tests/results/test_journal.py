@@ -188,8 +188,8 @@ def test_rows_in_are_rows_out_and_every_outcome_is_counted(
 
     with closing(Journal(path, listed, plan.was)) as journal:
         journal.create(plan.row_results)
-        for entry, status in zip(order, settled, strict=False):
-            journal.record((entry, status))
+        for entry, result in zip(order, settled, strict=False):
+            journal.record((entry, result))
         journal.finish()
 
     rows = table(path)

@@ -20,7 +20,7 @@ from batch.results.manifest import (
     read_manifest,
     run_id_of,
 )
-from tests.support.results_files import manifest as paper_of
+from tests.support.results_files import manifest as manifest_of
 
 
 def manifest(**more: object) -> Manifest:
@@ -29,7 +29,7 @@ def manifest(**more: object) -> Manifest:
         "options": {"rate": "45/5s", "carry": ["Customer"], "sheet": None},
         "input": {"path": "licenses.csv", "sha256": "0" * 64, "rows": 3, "licenses": 2},
     }
-    return paper_of("licenses.results.csv", **fields | more)
+    return manifest_of("licenses.results.csv", **fields | more)
 
 
 @pytest.fixture
@@ -41,11 +41,11 @@ def fail(*_: object, **__: object) -> None:
     raise OSError(5, "I/O error")
 
 
-def test_the_paper_stands_beside_the_results() -> None:
+def test_the_manifest_stands_beside_the_results() -> None:
     assert manifest_path(Path("/srv/runs/a.csv")) == Path("/srv/runs/a.csv.run.json")
 
 
-def test_the_paper_says_who_ran_what_where_and_how(path: Path) -> None:
+def test_the_manifest_says_who_ran_what_where_and_how(path: Path) -> None:
     session = SessionRecord(
         started_at="2026-11-24T12:00:00.000Z",
         finished_at="2026-11-24T12:01:00.000Z",

@@ -29,7 +29,7 @@ from batch.settings import Settings
 from tests.support.builders import listing
 from tests.support.job_harness import some_ids
 from tests.support.results_files import column, look, started
-from tests.support.results_files import manifest as paper_of
+from tests.support.results_files import manifest as manifest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def manifest(**more: object) -> Manifest:
-    return paper_of("results.csv", **more)
+    return manifest_of("results.csv", **more)
 
 
 def at(path: Path, **more: object) -> Settings:
@@ -330,13 +330,13 @@ def test_secrets_are_taken_out_of_what_is_written(path: Path) -> None:
 
 def test_overwriting_keeps_the_old_results_under_the_moment_they_were_begun(path: Path) -> None:
     run(path)
-    old, old_paper = path.read_bytes(), manifest_path(path).read_bytes()
+    old, old_manifest = path.read_bytes(), manifest_path(path).read_bytes()
 
     begin(at(path, overwrite=True), listing(C)).close()
 
     kept = path.with_name("results.csv.bak-20261124T120000Z")
     assert kept.read_bytes() == old
-    assert manifest_path(kept).read_bytes() == old_paper
+    assert manifest_path(kept).read_bytes() == old_manifest
     assert column(path, "license_id") == [C]
     assert len(names(path)) == 4
 

@@ -128,9 +128,9 @@ class Served:
     def ask(self, command: str, source: str | Path, *more: str | Path) -> Ended:
         """The same, but nobody has said yes."""
         here = ("--base-url", self.base_url, "--rate", "none")
-        return self.again([command, *map(str, (source, *here, *more))])
+        return self.execute([command, *map(str, (source, *here, *more))])
 
-    def again(self, arguments: Sequence[str]) -> Ended:
+    def execute(self, arguments: Sequence[str]) -> Ended:
         """Run exactly these arguments, and ``--json``."""
         files, patches = _files(), self.patches()
         out, err = io.StringIO(), io.StringIO()

@@ -1,4 +1,4 @@
-"""A job, or a look, against a sandbox: wired as a run wires it, with its findings in memory."""
+"""An executor, or a look, against a sandbox: wired as a run wires it, its findings in memory."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def state_of(license_: License) -> tuple[str, bool]:
 
 @dataclass
 class Bench:
-    """A job and the sandbox it works on.
+    """An executor and the sandbox it works on.
 
-    ``statuses`` maps a license ID to the status that was recorded for it.
+    ``row_results`` maps a license ID to the result that was recorded for it.
     """
 
     sandbox: Sandbox
@@ -107,9 +107,9 @@ async def bench(
     row_results: dict[str, RowResult] = {}
 
     def record(noted: Sequence[tuple[int, RowResult]]) -> None:
-        for entry, status in noted:
+        for entry, result in noted:
             assert ids[entry] not in row_results, "a license is settled once"
-            row_results[ids[entry]] = status
+            row_results[ids[entry]] = result
 
     executor = Executor(
         action=REVOKE,

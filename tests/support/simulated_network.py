@@ -1,4 +1,4 @@
-"""Requests through a gate over a network that exists only in the simulation."""
+"""Requests through a rate limiter over a network that exists only in the simulation."""
 
 from __future__ import annotations
 
