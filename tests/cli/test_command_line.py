@@ -178,10 +178,6 @@ def test_plain_http_to_another_host_is_refused(refusal: Refuse) -> None:
     assert "in the clear" in message
 
 
-def test_yes_without_a_maximum_is_refused(refusal: Refuse) -> None:
-    assert "--max-licenses" in refusal("good.csv", "--yes")
-
-
 def test_more_licenses_than_the_maximum_are_refused(refusal: Refuse) -> None:
     message = refusal("good.csv", "--yes", "--max-licenses", "2", "--no-look")
 
@@ -193,13 +189,6 @@ def test_without_a_token_nothing_starts(refusal: Refuse, monkeypatch: pytest.Mon
     monkeypatch.delenv("CRYPTLEX_ACCESS_TOKEN")
 
     assert "CRYPTLEX_ACCESS_TOKEN" in refusal("good.csv", *yes())
-
-
-def test_results_that_exist_are_never_written_over(refusal: Refuse) -> None:
-    Path("good.results.csv").write_text("precious")
-
-    assert "good.results.csv" in refusal("good.csv", *yes())
-    assert Path("good.results.csv").read_text() == "precious"
 
 
 @pytest.mark.parametrize("output", ["missing/out.csv", ".", "/proc/out.csv"])
@@ -225,25 +214,14 @@ def test_a_command_without_its_file_says_that_it_is_missing(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--concurrency", "0"), ("--timeout", "0"), ("--max-attempts", "0"), ("--max-failures", "x"),
-     ("--max-licenses", "0"), ("--quiet", "--verbose"), ("--bogus",), ("--ca-file", "missing.pem"),
+    [("--concurrency", "0"), ("--timeout", "0"), ("--max-attempts", "0"),
+     ("--max-licenses", "0"), ("--bogus",), ("--ca-file", "missing.pem"),
      ("--token-file", "missing"), ("--log-file", "missing/log")],
 )  # fmt: skip
 def test_an_option_that_makes_no_sense_is_refused(
     refusal: Refuse, arguments: tuple[str, ...]
 ) -> None:
     assert arguments[0] in refusal("good.csv", *yes(), *arguments)
-
-
-def test_where_nobody_can_answer_the_question_the_run_is_refused(
-    refusal: Refuse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_terminal(*_: object, **__: object) -> None:
-        raise OSError(6, "No such device or address")
-
-    monkeypatch.setattr("batch.host.terminal.open", no_terminal, raising=False)
-
-    assert "--yes" in refusal("good.csv")
 
 
 @pytest.mark.parametrize(
@@ -357,22 +335,9 @@ def test_results_have_the_rights_that_the_user_gives_to_new_files() -> None:
         assert stat.S_IMODE(Path(name).stat().st_mode) == 0o600
 
 
-def test_a_rehearsals_results_are_no_input_for_the_real_thing(refusal: Refuse) -> None:
-    run_command(["run", "good.csv", "--sandbox", "--rate", "none", "--quiet"])
-
-    assert "rehearsal" in refusal("good.rehearsal.csv", *yes())
-
-
 @pytest.mark.parametrize("name", ["out.xlsx", "out.csv.gz", "out.ODS"])
 def test_results_are_not_called_what_they_are_not(refusal: Refuse, name: str) -> None:
     assert name in refusal("good.csv", "-o", name, *yes())
-
-
-def test_a_log_never_goes_into_the_input(refusal: Refuse) -> None:
-    before = Path("good.csv").read_bytes()
-
-    assert "--log-file" in refusal("good.csv", "--log-file", "./good.csv", *yes())
-    assert Path("good.csv").read_bytes() == before
 
 
 def test_the_token_is_in_no_refusal(refusal: Refuse) -> None:

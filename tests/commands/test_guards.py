@@ -122,7 +122,6 @@ A_RUN = has_run(*RUN)
 A_PILOT = has_run(*RUN, "--limit", "2")
 
 UNASKED = {
-    "a file to exclude is missing": Case((*RUN, "--exclude", "no.csv"), "no.csv"),
     "a file to exclude is empty": Case(
         (*RUN, "--exclude", "no.csv"), "no.csv is empty", file("no.csv")
     ),
@@ -269,7 +268,9 @@ UNASKED = {
     "the token may not even read": Case(
         ("verify", "list.csv"), "license:read", jwt(scope=["product:read"])
     ),
-    "to say nothing and everything": Case((*RUN, "-q", "-v"), "exclude each other", hint=False),
+    "to say nothing and everything": Case(
+        (*RUN, "-q", "-v"), "--quiet and --verbose exclude each other", hint=False
+    ),
     "to go on and start again": Case(
         (*RUN, "--resume", "--overwrite"), "exclude each other", hint=False
     ),
@@ -293,7 +294,9 @@ UNASKED = {
     "to go on in the results that are to be restored": Case(
         ("restore", RESULTS, "--resume", "-o", RESULTS), "is a file that is read", A_RUN
     ),
-    "to write a log into the input": Case((*RUN, "--log-file", "list.csv"), "--log-file list.csv"),
+    "to write a log into the input": Case(
+        (*RUN, "--log-file", "./list.csv"), "--log-file ./list.csv"
+    ),
     "to write a log into the results": Case(
         (*RUN, "--log-file", f"./{RESULTS}"), "where the results go"
     ),

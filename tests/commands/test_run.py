@@ -362,7 +362,7 @@ def test_without_a_yes_and_without_a_terminal_nothing_starts(
     ended = api.ask(*command)
 
     assert ended.code == 2
-    assert "hint: " in ended.err
+    assert "hint: where nobody can answer, say --yes" in ended.err
     assert api.reads() == []
 
 
@@ -371,6 +371,7 @@ def test_a_yes_that_knows_no_maximum_is_none(api: Served) -> None:
 
     assert ended.code == 2
     assert "hint: say with --max-licenses" in ended.err
+    assert api.reads() == []
 
 
 def test_a_restore_is_asked_about_as_well(api: Served) -> None:

@@ -287,31 +287,6 @@ def test_a_plan_of_many_rows_is_written_whole(path: Path, start: Open) -> None:
     assert outcomes[4999] == "revoked"
 
 
-@pytest.mark.parametrize("kind", ["file", "symlink", "dangling symlink", "directory"])
-def test_what_appears_between_the_look_and_the_start_is_never_overwritten(
-    path: Path, kind: str
-) -> None:
-    target = path.parent / "target"
-    match kind:
-        case "file":
-            path.write_text("precious")
-        case "symlink":
-            target.write_text("precious")
-            path.symlink_to(target)
-        case "dangling symlink":
-            path.symlink_to(target)
-        case "directory":
-            path.mkdir()
-
-    with pytest.raises(FileExistsError):
-        started(path, listing(A))
-
-    if kind in {"file", "symlink"}:
-        assert path.read_text() == "precious"
-    if kind == "dangling symlink":
-        assert not target.exists()
-
-
 def test_a_journal_that_somebody_has_cut_off_is_noticed_and_not_brought_to_an_end(
     path: Path, start: Open
 ) -> None:

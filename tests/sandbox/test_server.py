@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import socket
 from contextlib import suppress
-from pathlib import Path
 
 import aiohttp
 import pytest
 
-import batch.sandbox
 from batch.sandbox import TOKEN, Account, Entry, Log, Sandbox
 from batch.sandbox.faults import HUGE
 from tests.sandbox.test_api import Answer, ask
@@ -254,19 +251,3 @@ async def test_a_request_that_never_ends_its_body_does_not_hold_up_the_end() -> 
     writer.close()
     assert asyncio.get_running_loop().time() - started < 1
     assert sandbox.requests == 0
-
-
-def test_the_sandbox_imports_nothing_else_of_the_package() -> None:
-    folder = Path(batch.sandbox.__file__).parent
-    imported = set()
-    for module in folder.glob("*.py"):
-        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {name.name for name in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0
-                imported.add(node.module or "")
-
-    own = {name for name in imported if name.partition(".")[0] == "batch"}
-    assert own
-    assert all(name.startswith("batch.sandbox") for name in own)
