@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.formatting import LONGEST, cell, plain, timestamp, uncell
+from batch.formatting import LONGEST, cell, duration, plain, timestamp, uncell
 from tests.support.builders import calm
 
 # Characters that need care, and a few others; `characters` has lone surrogates as well.
@@ -135,3 +135,25 @@ def test_a_line_of_cells_is_one_physical_line(texts: list[str]) -> None:
 
     assert written.splitlines() == [written[:-1]]
     assert next(csv.reader([written])) == [cell(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (1, "1 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (60, "1 min 00 s"),
+        (61, "1 min 01 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.9, "1 h 00 min"),
+        (3600, "1 h 00 min"),
+        (7199, "1 h 59 min"),
+        (86_400, "24 h 00 min"),
+        (36_000_000, "10,000 h 00 min"),
+    ],
+)
+def test_a_time_span_is_spelled_with_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

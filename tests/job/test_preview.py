@@ -623,28 +623,6 @@ def test_the_pace_is_shown_as_it_was_set(rate: str, line: str) -> None:
     assert f"rate:     {line}" in lines
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (0.4, "0 s"),
-        (1, "1 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (60, "1 min 00 s"),
-        (61, "1 min 01 s"),
-        (3599.4, "59 min 59 s"),
-        (3599.9, "1 h 00 min"),
-        (3600, "1 h 00 min"),
-        (7199, "1 h 59 min"),
-        (86_400, "24 h 00 min"),
-        (36_000_000, "10,000 h 00 min"),
-    ],
-)
-def test_a_time_span_is_spelled_with_its_two_largest_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
 def test_a_hundred_thousand_licenses_take_three_hours() -> None:
     assert duration(least_seconds(45, 5.0, 100_000)).startswith("3 h ")
     assert duration(least_seconds(None, 5.0, 100_000)) == "0 s"
