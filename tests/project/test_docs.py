@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+import batch
 from batch import __version__
 from batch.api import base_url
 from batch.cli import COMMANDS, cli, options, run_command
@@ -204,3 +205,85 @@ def test_the_demo_of_the_readme_is_what_the_demo_prints(
     assert [masked(line) for line in printed if not line.startswith(differ)] == [
         masked(line) for line in shown if not line.startswith(differ)
     ]
+
+
+PACKAGE = ROOT / "batch"
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+FOLDED = ("docs/architecture.md", "docs/decisions.md")
+"""Pages that are read in a terminal and in a diff as well."""
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def slugs(text: str) -> set[str]:
+    """What the headings of a page are called in links to them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", FOLDED)
+def test_lines_can_be_read_without_scrolling(page: str) -> None:
+    lines = text_of(page).splitlines()
+
+    assert [line for line in lines if len(line) >= 120 and not line.startswith("|")] == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+    ],
+)
+def test_links_lead_to_a_heading_that_exists(page: str) -> None:
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", text_of(page)):
+        there = (ROOT / page).parent / target if target else ROOT / page
+        assert heading in slugs(there.read_text(encoding="utf-8")), f"{target}#{heading}"
+
+
+def test_architecture_names_the_rooms_that_exist_in_the_order_of_their_imports() -> None:
+    cells = first_cells(section(ARCHITECTURE, "The rooms"))
+    rooms = [name for cell in cells for name in re.findall(r"`(\w+/?)`", cell)]
+    head = [line.split()[0] for line in (batch.__doc__ or "").splitlines() if line[:4] == " " * 4]
+
+    assert [name.rstrip("/") for name in rooms] == head
+    assert all((PACKAGE / name).is_dir() is name.endswith("/") for name in rooms)
+
+
+def test_architecture_names_every_module_of_every_room() -> None:
+    rows = re.findall(r"^\| `(\w+)/` \| (.*) \|$", section(ARCHITECTURE, "The rooms"), re.MULTILINE)
+    assert rows
+    for room, described in rows:
+        modules = {path.stem for path in (PACKAGE / room).glob("*.py")} - {"__init__"}
+        assert set(re.findall(r"`([a-z_]+)`", described)) == modules, room
+
+
+@pytest.mark.parametrize("page", FOLDED)
+def test_files_that_a_developer_is_sent_to_exist_with_the_names_in_them(page: str) -> None:
+    named = re.findall(r"`([\w./-]+\.(?:py|md|toml|yaml))(?::? ([\w.]+))?`", text_of(page))
+    for file, name in named:
+        places = [ROOT / file, PACKAGE / file, PACKAGE / "reporting" / file]
+        [found, *_] = [place for place in places if place.exists()] or [None]
+        assert found, file
+        code = found.read_text(encoding="utf-8")
+        for part in filter(None, name.split(".")):
+            assert re.search(rf"^\s*(async def |def |class )?{part}\b", code, re.MULTILINE), name
+
+
+def test_names_that_architecture_gives_stand_in_the_code() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    code += " ".join(path.stem for path in PACKAGE.rglob("*.py"))
+    page, _ = ARCHITECTURE.split("## Dependencies")
+    for name in re.findall(r"`([A-Za-z_]\w+(?:\.(?!py`)[a-z_]\w+)?)`", page):
+        assert all(re.search(rf"\b{part}\b", code) for part in name.split(".")), name
+
+
+@pytest.mark.parametrize("page", FOLDED)
+def test_make_targets_that_a_page_names_exist(page: str) -> None:
+    [targets] = re.findall(r"^\.PHONY: (.*)$", text_of("Makefile"), re.MULTILINE)
+    named = re.findall(r"(?:`|^)make ([a-z][a-z-]*)", text_of(page), re.MULTILINE)
+
+    assert set(named) <= set(targets.split())
+    assert page != "CONTRIBUTING.md" or set(named) == set(targets.split())
