@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 import batch
 from batch import __version__
@@ -209,7 +210,7 @@ def test_the_demo_of_the_readme_is_what_the_demo_prints(
 
 PACKAGE = ROOT / "batch"
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-FOLDED = ("docs/architecture.md", "docs/decisions.md")
+FOLDED = ("CONTRIBUTING.md", "docs/architecture.md", "docs/decisions.md")
 """Pages that are read in a terminal and in a diff as well."""
 
 
@@ -233,7 +234,7 @@ def test_lines_can_be_read_without_scrolling(page: str) -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        "README.md",
+        *("README.md", "CONTRIBUTING.md"),
         *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
     ],
 )
@@ -287,3 +288,25 @@ def test_make_targets_that_a_page_names_exist(page: str) -> None:
 
     assert set(named) <= set(targets.split())
     assert page != "CONTRIBUTING.md" or set(named) == set(targets.split())
+
+
+def test_contributing_is_one_screen_and_names_rooms_that_exist() -> None:
+    page = text_of("CONTRIBUTING.md")
+
+    assert len(page.splitlines()) <= 45
+    [room] = re.findall(r"pytest tests/(\w+)", page)
+    assert (PACKAGE / room).is_dir()
+    [test] = re.findall(r"pytest -k (\w+)", page)
+    assert f"def test_{test}" in Path(__file__).read_text(encoding="utf-8")
+
+
+def test_a_commit_is_checked_by_what_make_lint_runs_and_needs_no_network() -> None:
+    [repository] = yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"]
+    [hook] = repository["hooks"]
+
+    assert repository["repo"] == "local"
+    assert (hook["entry"], hook["language"], hook["pass_filenames"]) == (
+        "make lint",
+        "system",
+        False,
+    )
