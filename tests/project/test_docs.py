@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -14,9 +15,13 @@ import yaml
 import batch
 from batch import __version__
 from batch.api import base_url
+from batch.api.client import PAGE_SIZE
+from batch.api.rate_limiter import least_seconds
 from batch.cli import COMMANDS, cli, options, run_command
+from batch.formatting import duration
 from batch.model import COLUMNS, REVOKE, Outcome
 from batch.reporting.summary import Summary, done_outcomes
+from batch.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -210,12 +215,17 @@ def test_the_demo_of_the_readme_is_what_the_demo_prints(
 
 PACKAGE = ROOT / "batch"
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-FOLDED = ("CONTRIBUTING.md", "docs/architecture.md", "docs/decisions.md")
+FOLDED = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/decisions.md")
 """Pages that are read in a terminal and in a diff as well."""
 
 
 def text_of(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
+
+
+def shell_lines(page: str) -> str:
+    """A page with its folded command lines on one line each."""
+    return re.sub(r" \\\n +", " ", text_of(page))
 
 
 def slugs(text: str) -> set[str]:
@@ -261,7 +271,7 @@ def test_architecture_names_every_module_of_every_room() -> None:
         assert set(re.findall(r"`([a-z_]+)`", described)) == modules, room
 
 
-@pytest.mark.parametrize("page", FOLDED)
+@pytest.mark.parametrize("page", FOLDED[1:])
 def test_files_that_a_developer_is_sent_to_exist_with_the_names_in_them(page: str) -> None:
     named = re.findall(r"`([\w./-]+\.(?:py|md|toml|yaml))(?::? ([\w.]+))?`", text_of(page))
     for file, name in named:
@@ -310,3 +320,64 @@ def test_a_commit_is_checked_by_what_make_lint_runs_and_needs_no_network() -> No
         "system",
         False,
     )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_on_folded_lines_of_readme_exist(name: str) -> None:
+    for line in re.findall(rf"^ *bulk-revoke {name} (.*)", shell_lines("README.md"), re.MULTILINE):
+        assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", line)) <= flags(name)
+
+
+def test_the_first_run_of_readme_is_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = section(README, "A first run").split("```console\n")[1].split("```")[0]
+    made, typed, *shown = first.splitlines()
+    assert made == "$ head -n 4 samples/licenses.csv > first.csv"
+    lines = text_of("samples/licenses.csv").splitlines(keepends=True)[:4]
+    (tmp_path / "first.csv").write_text("".join(lines), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    code = run_command(typed.removeprefix("$ bulk-revoke ").split())
+
+    pattern = "".join(
+        "(?:.*\n)+" if line == "…" else f"{re.escape(masked(line))}\n" for line in shown
+    )
+    printed = "".join(f"{masked(line)}\n" for line in capsys.readouterr().err.splitlines())
+    assert code == 0
+    assert len(first.splitlines()) <= 10
+    assert re.fullmatch(pattern, printed)
+
+
+def test_the_block_of_a_nightly_job_is_the_one_that_the_command_says() -> None:
+    [block] = re.findall(
+        r"^   ```\n(   bulk-revoke: .*?)^   ```$",
+        section(README, "A first real run"),
+        re.DOTALL | re.MULTILINE,
+    )
+
+    assert textwrap.dedent(block) in text_of(
+        "docs/unattended.md"
+    )  # held there by what is really said
+
+
+def test_the_time_that_readme_gives_is_what_the_default_rate_takes() -> None:
+    told = section(README, "How long 3,000 licenses take")
+    default = Settings("list.csv", Path("results.csv")).rate
+
+    def least(requests: int) -> str:
+        return duration(least_seconds(default.limit, default.period, requests))
+
+    def number(text: str) -> int:
+        return int(text.replace(",", ""))
+
+    for account, requests, seconds in re.findall(
+        r"^\| ([\d,]+)[^|]* \| ([\d,]+) \| (.+) \|$", told, re.MULTILINE
+    ):
+        assert number(requests) == min(-(-number(account) // PAGE_SIZE), 3000)
+        assert seconds == least(3000 + number(requests))
+    sums = re.findall(r"([\d,]+)(?: licenses)? take ([\dhmins ]+[a-z])", told.split("|\n\n")[1])
+    assert len(sums) == 3
+    assert all(seconds == least(number(licenses)) for licenses, seconds in sums)
+    assert f"take {least(3000)} at the least" in told.replace("\n", " ")
+    assert f"at most {default.limit} requests" in told.replace("\n", " ")
