@@ -85,9 +85,10 @@ class Finish:
                 self.plan.action,
                 place=self.place,
                 done=done,
+                licenses=ledger.licenses,
                 rows=ledger.undone,
                 stopped=self._reason(stopped, to_all=to_all),
-                left=self.plan.left,
+                left=self.plan.licenses_left,
                 to_all=to_all,
             )
             + _IN_NO_ORDER * (not in_order)
@@ -181,7 +182,7 @@ class Finish:
             self.screen.insist(
                 f"warning: {results}: could not be put into its order: {cause.strerror}"
             )
-            return Ledger(journal.counts(), []), False
+            return Ledger(journal.counts(), journal.counts(repeats=False), []), False
         return ledger, True
 
     def _make_room(self, journal: Journal) -> None:

@@ -91,6 +91,12 @@ class Plan:
         return frozenset(entry for entry in self.affected if self.row_results[entry] is _IN_DOUBT)
 
     @property
+    def licenses_left(self) -> int:
+        """Licenses that ``--limit`` leaves for later."""
+        results, first = self.row_results, self.listing.first
+        return sum(each is LEFT and entry == first[entry] for entry, each in enumerate(results))
+
+    @property
     def to_send(self) -> array[int]:
         """Entries whose license is sent a PATCH; none where the action may not send."""
         return self.affected if self.action.sends else array("I")

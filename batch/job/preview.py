@@ -129,8 +129,13 @@ def taken(plan: Plan) -> str:
 
 
 def _input(listing: Listing) -> list[str]:
-    rows = _line("", f"{counted(len(listing), 'row')}{_aside(listing)}")
-    return [_line("input:", listing.title), rows, *_left_out(listing)]
+    """What was read: licenses, and rows only where these are others."""
+    licenses = counted(len(listing.distinct()), "license")
+    return [
+        _line("input:", listing.title),
+        _line("", f"{licenses}{_aside(listing)}"),
+        *_left_out(listing),
+    ]
 
 
 def _left_out(listing: Listing) -> list[str]:
@@ -159,6 +164,7 @@ def _protected(plan: Plan) -> list[str]:
 def _aside(listing: Listing) -> str:
     repeated = sum(map(ne, listing.first, range(len(listing))))
     invalid, blank = len(listing.invalid), listing.blank
+    rows = f"{counted(len(listing), 'row')}: " if repeated or invalid else ""
     parts = []
     if repeated:
         parts.append(f"{repeated:,} {'repeats' if repeated == 1 else 'repeat'} a license")
@@ -167,8 +173,8 @@ def _aside(listing: Listing) -> str:
         what = "key" if listing.keys else "ID"
         parts.append(f"{invalid:,} {verbs[0]} no license {what} and {verbs[1]} skipped")
     if blank:
-        parts.append(f"{blank:,} blank {'one' if blank == 1 else 'ones'} not counted")
-    return f" ({'; '.join(parts)})" if parts else ""
+        parts.append(f"{counted(blank, 'blank row')} not counted")
+    return f" ({rows}{'; '.join(parts)})" if parts else ""
 
 
 def _others(plan: Plan) -> Counter[str]:

@@ -124,6 +124,7 @@ def block(
     *,
     place: str,
     done: frozenset[Outcome],
+    licenses: Mapping[Outcome, int],
     rows: Iterable[Sequence[str]],
     stopped: str,
     left: int = 0,
@@ -131,36 +132,41 @@ def block(
 ) -> str:
     """The lines that end a run: what is done, what is not, where it is written, what comes next.
 
+    Licenses are counted, and rows beside them where these are more.
+
     Args:
         summary: How the run ended.
         action: What was wanted of each license.
         place: Name of the installation.
         done: Outcomes that count as done.
+        licenses: Licenses by outcome, and rows that hold none.
         rows: Lines of the results file that are not done, as their cells.
         stopped: Why the run ended early, or empty.
-        left: Rows that were left for later on purpose.
+        left: Licenses that were left for later on purpose.
         to_all: Whether it goes to third parties: without cells, and what servers have said.
     """
-    counted = sum(summary.counts.values())
-    settled = sum(count for name, count in summary.counts.items() if Outcome(name) in done)
-    missing = max(counted, summary.rows) - settled
+    tally = _Tally(summary, licenses, done)
     began, ended = (
         datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)
     )
-    verdict = _verdict(summary, action, missing, left)
     lines = [
         (
-            f"bulk-revoke: {verdict} (exit {summary.exit_code})   {place}, "
+            f"bulk-revoke: {_verdict(tally, action, left)} (exit {summary.exit_code})   {place}, "
             f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
         )
     ]
     if stopped:
         lines.append(f"  stopped: {stopped}")
-    if counted != summary.rows:
-        lines.append(f"  the ledger does not balance: {summary.rows:,} rows in, {counted:,} out")
-    counts = (f"{name.replace('_', ' ')} {count:,}" for name, count in summary.counts.items())
+    written = sum(summary.counts.values())
+    if written != summary.rows:
+        lines.append(f"  the ledger does not balance: {summary.rows:,} rows in, {written:,} out")
+    counts = (
+        f"{name.replace('_', ' ')} {_amount(licenses.get(Outcome(name), 0), count)}"
+        for name, count in summary.counts.items()
+    )
     lines.append("  " + " · ".join(counts))
-    lines += _table(rows, missing, left, to_all=to_all)
+    if tally.undone_rows and not (tally.missing == left and not tally.invalid):
+        lines += _table(rows, tally.undone_rows, to_all=to_all)
     lines.append(f"results: {summary.results}")
     if summary.hint:
         lines.append(f"{'next:    ' if action.is_dry_run else 'again:   '}{summary.hint}")
@@ -169,37 +175,100 @@ def block(
     return "\n".join(lines)
 
 
-def _verdict(summary: Summary, action: Action, missing: int, left: int) -> str:
-    total = summary.rows
-    things = "license" if total == summary.licenses else "row"
-    things += "" if total == 1 else "s"
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """What is done of a run, in licenses and in rows.
+
+    Attributes:
+        summary: How the run ended.
+        licenses: Licenses by outcome, and rows that hold none.
+        done: Outcomes that count as done.
+    """
+
+    summary: Summary
+    licenses: Mapping[Outcome, int]
+    done: frozenset[Outcome]
+
+    @property
+    def invalid(self) -> int:
+        """Rows that hold no license, where that is not as it should be."""
+        return 0 if Outcome.INVALID in self.done else self.summary.counts.get(Outcome.INVALID, 0)
+
+    @property
+    def missing(self) -> int:
+        """Licenses that are not done."""
+        there = {name: n for name, n in self.licenses.items() if name is not Outcome.INVALID}
+        settled = sum(count for name, count in there.items() if name in self.done)
+        return max(sum(there.values()), self.summary.licenses) - settled
+
+    @property
+    def undone_rows(self) -> int:
+        """Rows that are not done, those without a license included."""
+        counts = self.summary.counts
+        settled = sum(count for name, count in counts.items() if Outcome(name) in self.done)
+        return max(sum(counts.values()), self.summary.rows) - settled
+
+    def of_all(self, some: int, rows: int) -> str:
+        """So many of all licenses; in brackets the same in rows, where these are others."""
+        total = self.summary.licenses
+        listed = self.summary.rows - self.summary.counts.get(Outcome.INVALID, 0)
+        text = f"{some:,} of {total:,} license{'' if total == 1 else 's'}"
+        return text if (some, total) == (rows, listed) else f"{text} ({rows:,} of {listed:,} rows)"
+
+    def all(self) -> str:
+        """All licenses, and all rows where these are more."""
+        total = self.summary.licenses
+        listed = self.summary.rows - self.summary.counts.get(Outcome.INVALID, 0)
+        text = "the one license" if total == 1 else f"all {total:,} licenses"
+        return text if total == listed else f"{text} ({listed:,} rows)"
+
+
+def _amount(licenses: int, rows: int) -> str:
+    return f"{rows:,}" if rows == licenses else f"{licenses:,} ({rows:,} rows)"
+
+
+def _verdict(tally: _Tally, action: Action, left: int) -> str:
+    text = _what_became(tally, action, left)
+    if not tally.invalid:
+        return text
+    rows = "1 row holds" if tally.invalid == 1 else f"{tally.invalid:,} rows hold"
+    return f"{text}, {rows} no license"
+
+
+def _what_became(tally: _Tally, action: Action, left: int) -> str:
+    summary, licenses, missing = tally.summary, tally.licenses, tally.missing
+    total = summary.licenses
     if action.is_dry_run:
-        would = summary.counts.get(action.in_dry_run, 0)
+        would = action.in_dry_run
+        text = tally.of_all(licenses.get(would, 0), summary.counts.get(would, 0))
         unread = f", {missing - left:,} could not be read" if missing > left else ""
-        return f"dry run: {would:,} of {total:,} {things} would be {action.state}{unread}"
-    if missing and missing == left == summary.counts.get(Outcome.NOT_ATTEMPTED):
-        done = summary.counts.get(action.on_success, 0)
-        return f"{done:,} of {total:,} {things} are {action.state}, {left:,} left for later"
+        return f"dry run: {text} would be {action.state}{unread}"
+    if missing and missing == left == licenses.get(Outcome.NOT_ATTEMPTED):
+        done = action.on_success
+        text = tally.of_all(licenses.get(done, 0), summary.counts.get(done, 0))
+        return f"{text} are {action.state}, {left:,} left for later"
     if missing:
         verb = "is" if missing == 1 else "are"
-        return f"{missing:,} of {total:,} {things} {verb} NOT {action.state}"
+        text = tally.of_all(missing, tally.undone_rows - tally.invalid)
+        return f"{text} {verb} NOT {action.state}"
+    if lost := tally.undone_rows - tally.invalid:  # the ledger does not balance
+        verb = "is" if lost == 1 else "are"
+        return f"{lost:,} of {summary.rows:,} rows {verb} NOT {action.state}"
     if action.sends and not summary.requests:
-        return f"nothing left to do: all {total:,} {things} were done, and nothing was asked now"
-    so = {action.on_success, action.unchanged}
+        return f"nothing left to do: {tally.all()} were done, and nothing was asked now"
+    so = {action.on_success, action.unchanged, Outcome.INVALID}
     state = action.state if so.issuperset(summary.counts) else "done"
-    return f"the one {things} is {state}" if total == 1 else f"all {total:,} {things} are {state}"
+    return f"{tally.all()} {'is' if total == 1 else 'are'} {state}"
 
 
-def _table(rows: Iterable[Sequence[str]], missing: int, left: int, *, to_all: bool) -> list[str]:
-    if missing == left:
-        return []
+def _table(rows: Iterable[Sequence[str]], undone: int, *, to_all: bool) -> list[str]:
     shown = [
         (f"row {cells[0]}", *(_for_all(cells) if to_all else _for_who_ran(cells)))
         for cells in islice(rows, MOST_SHOWN)
     ]
     widths = [min(36, max(map(len, column))) for column in zip(*shown, strict=True)]
     lines = ["  " + "  ".join(map(str.ljust, texts, widths)).rstrip() for texts in shown]
-    more = missing - len(shown)
+    more = undone - len(shown)
     if shown and more > 0:
         lines.append(f"  … and {more:,} more row{'' if more == 1 else 's'}")
     return lines

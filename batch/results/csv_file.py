@@ -54,6 +54,7 @@ _ROW, _ID, _KEY, _OUTCOME = (
 )
 _WAS = COLUMNS.index("was_revoked")
 _ATTEMPTS = COLUMNS.index("attempts")
+_DUPLICATE_OF = COLUMNS.index("duplicate_of")
 _FEWEST = _ATTEMPTS + 1
 """Cells of a line; a spreadsheet drops empty ones at its end."""
 
@@ -328,10 +329,12 @@ class Ledger:
 
     Attributes:
         counts: Rows by outcome, in the order of `Outcome`; outcomes without rows are left out.
+        licenses: The same without the rows that repeat a license: licenses by outcome.
         undone: The first rows that are not done, as their cells.
     """
 
     counts: dict[Outcome, int]
+    licenses: dict[Outcome, int]
     undone: list[list[str]]
 
     @classmethod
@@ -343,13 +346,19 @@ class Ledger:
         Raises:
             OSError: It cannot be read.
         """
-        found: Counter[str] = Counter()
+        rows: Counter[str] = Counter()
+        repeats: Counter[str] = Counter()
         undone: list[list[str]] = []
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             for cells in islice(csv.reader(file), 1, None):
                 if len(cells) < len(COLUMNS):
                     continue
-                found[cells[3]] += 1
+                rows[cells[3]] += 1
+                repeats[cells[3]] += bool(cells[_DUPLICATE_OF])
                 if len(undone) < most and cells[3] not in done:
                     undone.append(cells)
-        return cls({outcome: found[outcome] for outcome in Outcome if found[outcome]}, undone)
+        return cls(_in_order(rows), _in_order(rows - repeats), undone)
+
+
+def _in_order(counts: Counter[str]) -> dict[Outcome, int]:
+    return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}

@@ -196,9 +196,17 @@ class Journal:
         except OSError:
             return False
 
-    def counts(self) -> dict[Outcome, int]:
-        """Rows by outcome, in the order of `Outcome`; outcomes without rows are left out."""
+    def counts(self, *, repeats: bool = True) -> dict[Outcome, int]:
+        """Rows by outcome, in the order of `Outcome`; outcomes without rows are left out.
+
+        Args:
+            repeats: Whether rows that repeat a license are counted; else it is licenses.
+        """
         found = Counter(self._outcomes)
+        if not repeats:
+            found -= Counter(
+                self._outcomes[each] for more in self._repeats.values() for each in more
+            )
         return {outcome: found[code] for code, outcome in enumerate(OUTCOMES) if found[code]}
 
     def finish(self) -> None:

@@ -42,7 +42,7 @@ def test_a_dry_run_writes_every_row_and_sends_nothing(api: Served) -> None:
     assert ended.column("was_revoked") == [*["true"] * 3, *["false"] * 10, ""]
     assert ended.column("revoked") == ended.column("was_revoked")
     assert set(ended.column("attempts")) == {""}
-    assert "dry run: 10 of 14 rows would be revoked" in ended.err
+    assert "dry run: 9 of 13 licenses (10 of 14 rows) would be revoked" in ended.err
 
 
 def test_a_dry_run_names_the_command_that_does_what_it_says(api: Served) -> None:

@@ -41,7 +41,7 @@ def test_a_pilot_sends_so_many_and_leaves_the_rest_for_later(api: Served) -> Non
     assert ended.counts == {"revoked": 5, "not_attempted": 8}
     assert ended.column("was_revoked") == ["false"] * 13
     assert set(ended.column("error")[5:]) == {"left for later by --limit"}
-    assert "5 of 13 rows are revoked, 8 left for later (exit 0)" in ended.err
+    assert "5 of 12 licenses (5 of 13 rows) are revoked, 7 left for later (exit 0)" in ended.err
     assert f"again:   {ended.summary['hint']}" in ended.err
 
 

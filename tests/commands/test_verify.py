@@ -57,7 +57,7 @@ def test_what_is_not_revoked_is_named(api: Served) -> None:
         "not_revoked", "not_revoked", *["verified"] * 8, "not_revoked", "not_found",
     ]  # fmt: skip
     assert ended.column("duplicate_of")[10] == "2"
-    assert "4 of 12 rows are NOT revoked" in ended.err
+    assert "3 of 11 licenses (4 of 12 rows) are NOT revoked" in ended.err
     assert f"row 2   {IDS[0]}  not_revoked" in ended.err
     assert api.patches() == []
 

@@ -94,7 +94,7 @@ def starts(lines: list[str]) -> list[str]:
 
 REVOKE_SHOWN = f"""\
 input:    licenses.csv, header "license_id"
-          1,299 rows (2 repeat a license; 1 holds no license ID and is skipped; 3 blank ones not counted)
+          1,296 licenses (1,299 rows: 2 repeat a license; 1 holds no license ID and is skipped; 3 blank rows not counted)
           left out, by their outcome in the earlier run: 1,200 revoked, 4 already_revoked
 revoke:   1,207 licenses at api.cryptlex.com
 others:   84 already revoked, 4 not found, 1 excluded
@@ -152,7 +152,7 @@ def test_a_person_sees_what_will_happen_where_how_fast_and_with_what_consequence
 
 RESTORE_SHOWN = f"""\
 input:    licenses.csv
-          5 rows
+          5 licenses
 restore:  2 licenses at api.cryptlex.com
 others:   1 already restored, 1 not found, 1 could not be read
 by product:                             licenses  current  expired
@@ -174,7 +174,7 @@ def test_before_a_restore_a_person_sees_that_it_is_no_undo() -> None:
 
 NOTHING_SHOWN = """\
 input:    licenses.csv
-          150 rows
+          150 licenses
 revoke:   nothing at api.cryptlex.com: all 150 already revoked
 results:  licenses.results.csv"""
 
@@ -247,7 +247,7 @@ def test_what_a_limit_leaves_is_counted_in_licenses() -> None:
     plan = make_plan(REVOKE, listed, looked(listed, *[NORMAL] * 3), guards=Guards(limit=1))
 
     assert shown(plan)[1:4] == [
-        "          5 rows (2 repeat a license)",
+        "          3 licenses (5 rows: 2 repeat a license)",
         "revoke:   1 license at api.cryptlex.com",
         "others:   2 left for later by --limit",
     ]
@@ -465,7 +465,7 @@ def test_a_license_that_is_listed_by_its_key_is_shown_by_its_id() -> None:
 
     assert text.count("row 2  00000000-0000-0000-0000-000000000007  ") == 2
     assert "KEY" not in text
-    assert "3 rows (1 holds no license key and is skipped)" in text
+    assert "2 licenses (3 rows: 1 holds no license key and is skipped)" in text
 
 
 def test_a_rehearsal_shows_the_look_and_warns_of_nothing() -> None:
@@ -556,7 +556,7 @@ def test_every_row_is_accounted_for_exactly_once(
 def test_the_numbers_of_products_and_types_add_up_to_the_licenses_that_are_sent(
     found: list[License | RowResult | None],
 ) -> None:
-    plan = planned(*found)
+    plan = planned(*found, REVOKED)
     known = [what for what in found if isinstance(what, License) and not what.revoked]
 
     lines = shown(plan)
@@ -577,7 +577,7 @@ def test_the_numbers_of_products_and_types_add_up_to_the_licenses_that_are_sent(
 def test_no_license_has_more_activations_than_those_that_are_named(
     found: list[License | RowResult | None],
 ) -> None:
-    plan = planned(*found)
+    plan = planned(*found, REVOKED)
     counts = sorted(
         (what.activations for what in found if isinstance(what, License) and not what.revoked),
         reverse=True,
@@ -592,13 +592,13 @@ def test_no_license_has_more_activations_than_those_that_are_named(
 @pytest.mark.parametrize(
     ("cells", "blank", "line"),
     [
-        ((A,), 0, "          1 row"),
-        ((A, B), 0, "          2 rows"),
-        ((A, A), 0, "          2 rows (1 repeats a license)"),
-        ((A, A, A), 0, "          3 rows (2 repeat a license)"),
-        ((A, "x"), 0, "          2 rows (1 holds no license ID and is skipped)"),
-        ((A, "x", "x"), 0, "          3 rows (2 hold no license ID and are skipped)"),
-        ((A,), 1, "          1 row (1 blank one not counted)"),
+        ((A,), 0, "          1 license"),
+        ((A, B), 0, "          2 licenses"),
+        ((A, A), 0, "          1 license (2 rows: 1 repeats a license)"),
+        ((A, A, A), 0, "          1 license (3 rows: 2 repeat a license)"),
+        ((A, "x"), 0, "          1 license (2 rows: 1 holds no license ID and is skipped)"),
+        ((A, "x", "x"), 0, "          1 license (3 rows: 2 hold no license ID and are skipped)"),
+        ((A,), 1, "          1 license (1 blank row not counted)"),
     ],
 )
 def test_rows_that_are_not_sent_are_accounted_for(

@@ -60,11 +60,19 @@ def shown(
     action: Action = REVOKE,
     missing_ok: bool = False,
     left: int = 0,
+    **repeats: int,
 ) -> list[str]:
-    """The lines of the block."""
-    done = done_outcomes(action, missing_ok=missing_ok)
+    """The lines of the block, of rows of which so many of an outcome repeat a license."""
+    counts = {Outcome(name): count for name, count in summary.counts.items()}
     text = block(
-        summary, action, place="api.cryptlex.com", done=done, rows=rows, stopped="", left=left
+        summary,
+        action,
+        place="api.cryptlex.com",
+        done=done_outcomes(action, missing_ok=missing_ok),
+        licenses={name: count - repeats.get(name, 0) for name, count in counts.items()},
+        rows=rows,
+        stopped="",
+        left=left,
     )
     return text.split("\n")
 
@@ -103,16 +111,56 @@ def test_a_run_that_left_nothing_to_do_names_no_next_command() -> None:
         (ended(1, code=1, failed=1), "1 of 1 license is NOT revoked"),
         (ended(revoked=2, failed=1), "1 of 3 licenses is NOT revoked"),
         (ended(revoked=1, failed=2), "2 of 3 licenses are NOT revoked"),
-        (ended(3, 2, revoked=3), "all 3 rows are revoked"),
-        (ended(3, 2, revoked=1, failed=2), "2 of 3 rows are NOT revoked"),
         (ended(revoked=2, excluded=1), "all 3 licenses are done"),
         (ended(1_234_567, revoked=1_234_567), "all 1,234,567 licenses are revoked"),
     ],
 )
-def test_the_headline_counts_licenses_where_rows_and_licenses_are_the_same(
-    summary: Summary, headline: str
-) -> None:
+def test_the_headline_counts_licenses(summary: Summary, headline: str) -> None:
     assert shown(summary)[0].startswith(f"bulk-revoke: {headline} (exit ")
+
+
+@pytest.mark.parametrize(
+    ("lines", "headline", "counts"),
+    [
+        (
+            shown(ended(6, 5, revoked=6), revoked=1),
+            "all 5 licenses (6 rows) are revoked",
+            "revoked 5 (6 rows)",
+        ),
+        (
+            shown(ended(3, 2, code=1, revoked=1, failed=2), failed=1),
+            "1 of 2 licenses (2 of 3 rows) is NOT revoked",
+            "revoked 1 · failed 1 (2 rows)",
+        ),
+        (
+            shown(ended(300, 299, revoked=6, not_attempted=294), revoked=1, left=294),
+            "5 of 299 licenses (6 of 300 rows) are revoked, 294 left for later",
+            "revoked 5 (6 rows) · not attempted 294",
+        ),
+        (shown(ended(2, 1, revoked=2), revoked=1), "the one license (2 rows) is revoked",
+         "revoked 1 (2 rows)"),
+        (
+            shown(ended(3, 2, code=1, revoked=2, invalid=1)),
+            "all 2 licenses are revoked, 1 row holds no license",
+            "revoked 2 · invalid 1",
+        ),
+        (
+            shown(ended(5, 2, code=1, revoked=2, failed=1, invalid=2), revoked=1),
+            "1 of 2 licenses (1 of 3 rows) is NOT revoked, 2 rows hold no license",
+            "revoked 1 (2 rows) · failed 1 · invalid 2",
+        ),
+        (
+            shown(ended(3, 2, code=3, revoked=2), revoked=0),
+            "1 of 3 rows is NOT revoked",
+            "the ledger does not balance: 3 rows in, 2 out",
+        ),
+    ],
+)  # fmt: skip
+def test_rows_stand_beside_the_licenses_where_they_are_others(
+    lines: list[str], headline: str, counts: str
+) -> None:
+    assert lines[0].startswith(f"bulk-revoke: {headline} (exit ")
+    assert lines[1] == f"  {counts}"
 
 
 def test_a_license_that_does_not_exist_is_never_called_revoked() -> None:
@@ -148,6 +196,7 @@ def test_a_run_that_stopped_early_says_why() -> None:
         place="sandbox",
         done=DONE,
         rows=[],
+        licenses={Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 2},
         stopped="the token is not accepted. is it complete?",
     )
 
