@@ -154,14 +154,14 @@ def test_the_fields_of_the_summary_are_those_of_the_code() -> None:
     assert listed == [field.name for field in fields(Summary)]
 
 
-def test_the_table_of_dependencies_gives_the_lower_bounds_that_apply() -> None:
+def test_the_list_of_dependencies_gives_the_lower_bounds_that_apply() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     needed = [*project["dependencies"], *extras["fast"], *extras["notify"]]
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    cells = re.findall(r"^\| ([^|]+) \|", section(page, "Dependencies"), re.MULTILINE)
+    names = re.findall(r"^- \*\*(.+?)\*\*", section(page, "Dependencies"), re.MULTILINE)
 
-    listed = {bound for cell in cells for bound in re.findall(r"[\w-]+ ≥ [\d.]+", cell.lower())}
+    listed = {bound for name in names for bound in re.findall(r"[\w-]+ ≥ [\d.]+", name.lower())}
 
     assert listed == {re.sub(r"^([\w-]+)>=([\d.]+),.*", r"\1 ≥ \2", each) for each in needed}
 
@@ -237,8 +237,10 @@ def slugs(text: str) -> set[str]:
 @pytest.mark.parametrize("page", FOLDED)
 def test_lines_can_be_read_without_scrolling(page: str) -> None:
     lines = text_of(page).splitlines()
+    if page == "README.md":  # a row of a table cannot be folded
+        lines = [line for line in lines if not line.startswith("|")]
 
-    assert [line for line in lines if len(line) >= 120 and not line.startswith("|")] == []
+    assert [line for line in lines if len(line) >= 120] == []
 
 
 @pytest.mark.parametrize(
@@ -255,8 +257,7 @@ def test_links_lead_to_a_heading_that_exists(page: str) -> None:
 
 
 def test_architecture_names_the_rooms_that_exist_in_the_order_of_their_imports() -> None:
-    cells = first_cells(section(ARCHITECTURE, "The rooms"))
-    rooms = [name for cell in cells for name in re.findall(r"`(\w+/?)`", cell)]
+    rooms = re.findall(r"^- `(\w+/?)`: ", section(ARCHITECTURE, "The rooms"), re.MULTILINE)
     head = [line.split()[0] for line in (batch.__doc__ or "").splitlines() if line[:4] == " " * 4]
 
     assert [name.rstrip("/") for name in rooms] == head
@@ -264,9 +265,10 @@ def test_architecture_names_the_rooms_that_exist_in_the_order_of_their_imports()
 
 
 def test_architecture_names_every_module_of_every_room() -> None:
-    rows = re.findall(r"^\| `(\w+)/` \| (.*) \|$", section(ARCHITECTURE, "The rooms"), re.MULTILINE)
-    assert rows
-    for room, described in rows:
+    rooms = section(ARCHITECTURE, "The rooms")
+    items = re.findall(r"^- `(\w+)/`: (.+(?:\n  .+)*)", rooms, re.MULTILINE)
+    assert items
+    for room, described in items:
         modules = {path.stem for path in (PACKAGE / room).glob("*.py")} - {"__init__"}
         assert set(re.findall(r"`([a-z_]+)`", described)) == modules, room
 
