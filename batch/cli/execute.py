@@ -40,8 +40,6 @@ def perform(context: click.Context, action: Action) -> int:
         BulkRevokeError: It was refused, or stopped before the first PATCH.
     """
     restrain_libraries()
-    from batch.api.auth import find_token  # noqa: PLC0415
-    from batch.host import terminal  # noqa: PLC0415 - keeps --help free of all that
     from batch.job.runner import Runner  # noqa: PLC0415
     from batch.reporting import logs  # noqa: PLC0415 - keeps --help free of all that
     from batch.reporting.progress import Screen  # noqa: PLC0415
@@ -60,11 +58,7 @@ def perform(context: click.Context, action: Action) -> int:
         run_id = run_id_of(settings.output) or run_id
     if settings.dry_run:
         action = action.dry_run()
-    token, warning = (
-        ("", "")
-        if settings.sandbox
-        else find_token(options["token_file"], os.environ, terminal.prompt_for_token)
-    )
+    token, warning = _token(settings, options["token_file"])
     redact = observers.redact = logs.Redactor(token, *observers.secrets)
     screen = Screen(quiet=options["quiet"], redact=redact)
     for each in filter(None, (warning, observers.warning)):
@@ -96,6 +90,16 @@ def perform(context: click.Context, action: Action) -> int:
     if options["json"]:
         _print(summary, screen.insist)
     return summary.exit_code
+
+
+def _token(settings: Settings, token_file: str | None) -> tuple[str, str]:
+    """Return the token and a warning about its file; both are empty in the sandbox."""
+    from batch.api.auth import find_token  # noqa: PLC0415 - keeps --help free of all that
+    from batch.host import terminal  # noqa: PLC0415
+
+    if settings.sandbox:
+        return "", ""
+    return find_token(token_file, os.environ, terminal.prompt_for_token)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class Finish:
         manifest: The run's manifest; its last session is this one.
         screen: Where a person is told.
         place: Name of the installation, for a person.
-        following: The command that comes next, if anything is left to do; or empty.
+        resume_command: The command that comes next, if anything is left to do; or empty.
     """
 
     plan: Plan

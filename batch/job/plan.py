@@ -146,6 +146,39 @@ def make_plan(
     excluded = {**(excluded or {}), **snapshot.protected}
     if listing.keys:
         listing = replace(listing, ids=_ids(snapshot, recorded))
+    row_results, affected, left = _decide(
+        action, listing, snapshot, excluded, recorded, guards, missing_ok=missing_ok
+    )
+    plan = Plan(
+        action,
+        listing,
+        snapshot,
+        row_results,
+        _was_revoked(listing, snapshot, recorded),
+        affected,
+        left,
+        excluded,
+        exclusion,
+        _is_known(snapshot, recorded),
+    )
+    _check_excluded(plan)
+    _check_account(plan)
+    _check_products(plan, guards.products)
+    _check_number(plan, guards.max_licenses)
+    return plan
+
+
+def _decide(
+    action: Action,
+    listing: Listing,
+    snapshot: Snapshot,
+    excluded: Mapping[int, Collection[int]],
+    recorded: Recorded | None,
+    guards: Guards,
+    *,
+    missing_ok: bool,
+) -> tuple[list[RowResult | None], array[int], int]:
+    """Return the three parts of a plan of these names, before any guard is checked."""
     row_results: list[RowResult | None] = []
     affected, left = array("I"), 0
     invalid = _INVALID_KEY if listing.keys else _INVALID_ID
@@ -171,23 +204,7 @@ def make_plan(
                 result = LEFT
                 left += 1
         row_results.append(result)
-    plan = Plan(
-        action,
-        listing,
-        snapshot,
-        row_results,
-        _was_revoked(listing, snapshot, recorded),
-        affected,
-        left,
-        excluded,
-        exclusion,
-        _is_known(snapshot, recorded),
-    )
-    _check_excluded(plan)
-    _check_account(plan)
-    _check_products(plan, guards.products)
-    _check_number(plan, guards.max_licenses)
-    return plan
+    return row_results, affected, left
 
 
 def _is_done(entry: int, recorded: Recorded | None, *, missing_ok: bool) -> bool:

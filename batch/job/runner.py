@@ -77,7 +77,7 @@ class Runner:
         screen: Where a person is told.
         owner: Who this is, for runs that find the lock taken.
         manifest: Makes the manifest of a run that starts, from what its input lists.
-        following: The command that comes next, if anything is left to do; or empty.
+        resume_command: The command that comes next, if anything is left to do; or empty.
         redact: Takes the token out of a text.
         clock: Of everything that is paced.
     """

@@ -34,7 +34,7 @@ class Observers:
         metrics_file: Where the metrics go, or None.
         quiet: Whether nobody is alerted at exit code 0.
         report: What a run that came to its end has said of it, or None.
-        following: The command that goes on after a stop, or empty.
+        resume_command: The command that goes on after a stop, or empty.
         redact: Takes secrets out of what is said, once they are known.
         started: When the command began, by a clock that nobody sets.
     """
