@@ -7,10 +7,11 @@ The rooms of the house, each below those that may use it::
     results     the journal, the results CSV, the manifest
     reporting   how a run is told: summary, progress, log, metrics, notifications
     settings    what a run is set to
-    api         one paced, retried, believed request
+    api         one request: paced, sent again where that is safe, its answer checked
     input       a file of any format in, a list of licenses out
     host        what the machine gives: lock, signals, terminal, files, clock
     formatting  text, numbers and moments for people and files
+    columns     the columns of a results file
     errors      what can go wrong, by what happens next
     model       what a license, an action and the result of a row are
 

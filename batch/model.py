@@ -305,20 +305,3 @@ def parse_ids(cells: list[str]) -> bytes | None:
     except ValueError:
         return None
     return ids if len(ids) == ID_BYTES * len(cells) else None
-
-
-COLUMNS = (
-    "row",
-    "license_id",
-    "license_key",
-    "outcome",
-    "revoked",
-    "was_revoked",
-    "http_status",
-    "error_code",
-    "error",
-    "attempts",
-    "finished_at",
-    "duplicate_of",
-)
-"""The header of a results file; the carried columns of the input follow."""

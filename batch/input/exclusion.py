@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Self
 
+from batch.columns import COLUMNS
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, counted, folded, uncell
 from batch.input.header import SHOWN_ROWS, is_results_header, shown
 from batch.input.identifiers import ID, LONGEST_KEY, simplified
-from batch.model import COLUMNS, ID_BYTES, parse_id, parse_ids
+from batch.model import ID_BYTES, parse_id, parse_ids
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -7,10 +7,11 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batch.columns import COLUMNS
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, uncell
 from batch.input.identifiers import simplified
-from batch.model import COLUMNS, Outcome
+from batch.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

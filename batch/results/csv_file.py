@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Self
 
+from batch.columns import COLUMNS
 from batch.errors import ResultsError
-from batch.model import COLUMNS, DONE, ID_BYTES, NO_ID, Outcome, parse_id, parse_ids
+from batch.model import DONE, ID_BYTES, NO_ID, Outcome, parse_id, parse_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -353,9 +354,9 @@ class Ledger:
             for cells in islice(csv.reader(file), 1, None):
                 if len(cells) < len(COLUMNS):
                     continue
-                rows[cells[3]] += 1
-                repeats[cells[3]] += bool(cells[_DUPLICATE_OF])
-                if len(undone) < most and cells[3] not in done:
+                rows[cells[_OUTCOME]] += 1
+                repeats[cells[_OUTCOME]] += bool(cells[_DUPLICATE_OF])
+                if len(undone) < most and cells[_OUTCOME] not in done:
                     undone.append(cells)
         return cls(_in_order(rows), _in_order(rows - repeats), undone)
 

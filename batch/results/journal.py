@@ -19,9 +19,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
+from batch.columns import COLUMNS
 from batch.formatting import cell, timestamp
 from batch.host.files import creating, replacing
-from batch.model import COLUMNS, ID_BYTES, Outcome, RowResult
+from batch.model import ID_BYTES, Outcome, RowResult
 from batch.results.csv_file import BOOLEANS, CODES, OUTCOMES, line_of
 
 if TYPE_CHECKING:

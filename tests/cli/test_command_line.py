@@ -13,7 +13,7 @@ import pytest
 import xlsxwriter
 
 from batch.cli import run_command
-from batch.model import COLUMNS
+from batch.columns import COLUMNS
 from tests.support.job_harness import some_ids
 
 TOKEN = "0123456789abcdef.token"

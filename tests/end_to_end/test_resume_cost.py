@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 
-from batch.model import COLUMNS
+from batch.columns import COLUMNS
 from tests.end_to_end.conftest import TOKEN, environment
 
 ROWS, LEFT = 1_000_000, 100

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.model import COLUMNS
+from batch.columns import COLUMNS
 from tests.end_to_end.conftest import TOKEN, Command, environment, serving
 from tests.support.job_harness import some_ids
 

@@ -16,11 +16,12 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.columns import COLUMNS
 from batch.errors import InputError
 from batch.input.header import shown
 from batch.input.identifiers import first_ids
 from batch.input.listing import read_listing
-from batch.model import COLUMNS, NO_ID, UNFINISHED, Listing, Outcome, parse_id, parse_ids
+from batch.model import NO_ID, UNFINISHED, Listing, Outcome, parse_id, parse_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch.columns import COLUMNS
 from batch.errors import InputError
 from batch.formatting import LONGEST, cell
 from batch.input.identifiers import LONGEST_KEY, Keys, first_keys, parse_key
 from batch.input.listing import read_listing
-from batch.model import COLUMNS, NO_ID
+from batch.model import NO_ID
 from tests.support.builders import calm
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.columns import COLUMNS
 from batch.errors import InputError, ResultsError
 from batch.job.targets import is_stale, read_revoked, read_targets
-from batch.model import COLUMNS, REVOKE, Outcome, RowResult
+from batch.model import REVOKE, Outcome, RowResult
 from batch.results.csv_file import BOOLEANS, Recorded
 from batch.results.manifest import file_sha256, manifest_path
 from batch.settings import Settings

@@ -11,7 +11,7 @@ import batch
 
 ROOMS = (
     "cli", "job", "results", "reporting", "settings", "api", "input", "host", "formatting",
-    "errors", "model",
+    "columns", "errors", "model",
 )  # fmt: skip
 """Each may import what stands behind it; `sandbox` stands apart and imports nothing of them."""
 

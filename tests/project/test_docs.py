@@ -18,8 +18,9 @@ from batch.api import base_url
 from batch.api.client import PAGE_SIZE
 from batch.api.rate_limiter import least_seconds
 from batch.cli import COMMANDS, cli, options, run_command
+from batch.columns import COLUMNS
 from batch.formatting import duration
-from batch.model import COLUMNS, REVOKE, Outcome
+from batch.model import REVOKE, Outcome
 from batch.reporting.summary import Summary, done_outcomes
 from batch.settings import Settings
 

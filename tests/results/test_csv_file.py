@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.columns import COLUMNS
 from batch.errors import ResultsError
 from batch.formatting import cell
-from batch.model import COLUMNS, Listing, Outcome, RowResult
+from batch.model import Listing, Outcome, RowResult
 from batch.results.csv_file import BOOLEANS, Recorded
 from tests.support.builders import calm, listing
 from tests.support.job_harness import some_ids

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from batch.columns import COLUMNS
 from batch.job.plan import make_plan
 from batch.job.snapshot import Snapshot
-from batch.model import COLUMNS, REVOKE, Listing, Outcome, RowResult
+from batch.model import REVOKE, Listing, Outcome, RowResult
 from batch.reporting.logs import Redactor
 from batch.results.csv_file import Ledger
 from batch.results.journal import Journal

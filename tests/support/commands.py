@@ -19,7 +19,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch.cli import run_command
-from batch.model import COLUMNS
+from batch.columns import COLUMNS
 from batch.results.manifest import manifest_path
 from batch.sandbox import TOKEN, Account, Sandbox
 

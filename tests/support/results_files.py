@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from batch.columns import COLUMNS
 from batch.input.identifiers import first_keys, parse_key
 from batch.job.plan import make_plan
 from batch.job.snapshot import Snapshot, State
-from batch.model import COLUMNS, ID_BYTES, NO_ID, REVOKE, Listing
+from batch.model import ID_BYTES, NO_ID, REVOKE, Listing
 from batch.results.journal import Journal
 from batch.results.manifest import Manifest
 
