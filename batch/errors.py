@@ -1,4 +1,4 @@
-"""What can go wrong, grouped by what happens next.
+"""Errors of the package, grouped by what happens next.
 
 ::
 
@@ -98,7 +98,7 @@ class BulkRevokeError(Exception):
 
 
 def told(error: BulkRevokeError, *, to_all: bool = False) -> str:
-    """What an error says, its hint left out.
+    """Return the text of an error, its hint left out.
 
     Args:
         error: The error.

@@ -61,7 +61,7 @@ def cell(text: str) -> str:
 
 
 def uncell(text: str) -> str:
-    """What `cell` was given, as far as it was kept."""
+    """Return the text that `cell` was given, as far as it was kept."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 

@@ -16,7 +16,7 @@ ID_BYTES = 16
 
 
 class Outcome(StrEnum):
-    """How a row ended, as the results file spells it (see docs/reference.md)."""
+    """Outcome of a row, as the results file spells it (see docs/reference.md)."""
 
     REVOKED = "revoked"
     ALREADY_REVOKED = "already_revoked"
@@ -53,7 +53,7 @@ UNFINISHED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED})
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a run wants of each license; actions differ in data, not in code.
+    """Aim of a run for each license; actions differ in data, not in code.
 
     Attributes:
         command: The name of its command.
@@ -77,12 +77,12 @@ class Action:
 
     @property
     def is_dry_run(self) -> bool:
-        """Whether it says what it would do, and does nothing."""
+        """Tell whether it says what it would do, and does nothing."""
         return not self.sends and self.in_dry_run in {Outcome.WOULD_REVOKE, Outcome.WOULD_RESTORE}
 
     @property
     def only_reads(self) -> bool:
-        """Whether it is there to say what is, and there is nothing to decide on."""
+        """Tell whether it only says what is, so that there is nothing to decide on."""
         return self.on_success is self.unchanged
 
     def dry_run(self) -> Action:
@@ -163,7 +163,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """How one license stands after it was dealt with: an outcome and its evidence.
+    """Result of a license after it was dealt with: an outcome and its evidence.
 
     Attributes:
         outcome: How it ended.
@@ -184,7 +184,7 @@ class RowResult:
 
 @dataclass(slots=True, eq=False)
 class Listing:
-    """What an input lists: one entry for each row with content, in input order.
+    """Entries of an input: one for each row with content, in input order.
 
     Held compactly, because a million IDs as Python objects cost 200 MB: an entry is an
     index, counted from 0, into the parallel columns below.
@@ -230,11 +230,11 @@ class Listing:
         return id_text(self.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
 
     def named(self, entry: int) -> str:
-        """What the input calls a license: its key, or its ID."""
+        """Return the name that the input has for a license: its key, or its ID."""
         return self.keys[entry] if self.keys else self.license_id(entry)
 
     def repeats(self, entry: int) -> bool:
-        """Whether an earlier entry has the same ID or key."""
+        """Tell whether an earlier entry has the same ID or key."""
         return self.first[entry] != entry
 
     def repeated(self) -> dict[int, list[int]]:
@@ -274,7 +274,7 @@ _MARKS = ((8, b"-"), (13, b"-"), (18, b"-"), (23, b"-"), (36, b"\n"))
 
 
 NO_ID = bytes(ID_BYTES)
-"""What stands in `Listing.ids` for a cell without an ID."""
+"""Bytes that stand in `Listing.ids` for a cell without an ID."""
 
 
 def parse_id(cell: str) -> bytes | None:

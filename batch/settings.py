@@ -1,4 +1,4 @@
-"""What a run is set to, checked before anything is read or sent."""
+"""Settings of a run, checked before anything is read or sent."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def parse_product(text: str) -> str:
 def output_path(
     template: str | None, source: str, suffix: str, *, now: datetime, run_id: str
 ) -> Path:
-    """Where the results go: what the user named, or ``<stem><suffix>`` in the working directory.
+    """Return the path of the results: as named, or ``<stem><suffix>`` in the working directory.
 
     ``{date}``, ``{time}`` (both UTC) and ``{run_id}`` are filled in.
 

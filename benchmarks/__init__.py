@@ -1,7 +1,7 @@
-"""What the tool costs, beside what people would use instead: ``python -m benchmarks``.
+"""The cost of the tool, beside what people would use instead: ``python -m benchmarks``.
 
 act      requests without a limit: licenses per second, against other clients
-parts    what parts of the HTTP client cost
+parts    the cost of parts of the HTTP client
 pace     requests with a limit: how much of it is used, and how often it is exceeded
 loading  a million rows read, as CSV and as a workbook
 start    from the command to its first output, and to its first request

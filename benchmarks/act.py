@@ -95,7 +95,7 @@ def _run(licenses: int, seconds: float, cpu: float, peak: float, wall: float) ->
 def cases(
     home: Path, port: int, connections: int, licenses: dict[str, int]
 ) -> dict[str, Callable[[], dict[str, Any]]]:
-    """What is measured, by name, each with so many licenses."""
+    """Return functions that measure, by name, each with so many licenses."""
     url = f"http://{HOST}:{port}/v3"
     headers = [f'header = "{name}: {value}"' for name, value in HEADERS.items()]
     curl = [*headers, 'request = "PATCH"', f"data = {json.dumps(BODY.decode())}", "silent",

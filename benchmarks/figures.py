@@ -1,4 +1,4 @@
-"""What the raw data say: figures, the bounds that they have to keep, and tables of them.
+"""Figures from the raw data, the bounds that they have to keep, and tables of them.
 
 Ratios are taken round by round, so that what else the machine did falls on both sides, and of them
 the median; ``low to high`` is the whole spread.
@@ -23,7 +23,7 @@ Runs = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What has to hold.
+    """A bound that a figure has to keep.
 
     Attributes:
         name: What it is about.
@@ -41,7 +41,7 @@ class Bound:
 
     @property
     def holds(self) -> bool:
-        """Whether it does."""
+        """Tell whether the figure keeps the bound."""
         return self.found >= self.limit if self.at_least else self.found <= self.limit
 
 
@@ -65,7 +65,7 @@ def times(runs: Runs, measure: str, case: str, other: str) -> float:
 
 
 def bytes_per_license() -> float:
-    """How much a license adds to the peak memory, in bytes."""
+    """Return the bytes that a license adds to the peak memory."""
     few, many = min(growth.COUNTS), max(growth.COUNTS)
     peaks = [middle(runs_of("growth", licenses=count), "peak_mib") for count in (few, many)]
     return (peaks[1] - peaks[0]) * 2**20 / (many - few)
@@ -105,7 +105,7 @@ def bounds() -> list[Bound]:
 
 
 def is_soak(run: dict[str, Any]) -> bool:
-    """Whether a paced run is one of the long ones."""
+    """Tell whether a paced run is one of the long ones."""
     return bool(run["sent"] >= 6000)
 
 

@@ -91,7 +91,7 @@ def written(home: Path, kind: str, rows: int) -> Path:
 
 
 def cases(kind: str, path: Path, rows: int) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Who reads files of this kind."""
+    """Return the readers of files of this kind, by name."""
     roads = (OURS, PANDAS, BLOCKS, ONE_COLUMN, CONVERTERS, CSV_MODULE)
     names = roads if kind == "CSV" else (OURS, CALAMINE, OPENPYXL)
     return {name: partial(read, name, path, rows) for name in names}

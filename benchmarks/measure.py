@@ -42,7 +42,7 @@ _PROGRAMS = (
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a finished process has cost.
+    """The cost of a finished process.
 
     Attributes:
         seconds: Wall time from its start to its end.
@@ -161,7 +161,7 @@ def ratios(runs: Iterable[Mapping[str, Any]], measure: str, case: str, other: st
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on, and with which versions."""
+    """Return facts about the machine that was measured on, and the versions in use."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "code": _code(),

@@ -34,7 +34,7 @@ ROUND_TRIPS = (0.0, 0.05, 0.1, 0.2)
 
 
 def bound(round_trip: float) -> float:
-    """What is possible where a slot is held until a period after its response: a share of 1."""
+    """Return the possible share, of 1, where a slot is held until a period after its response."""
     return PERIOD / (PERIOD + MARGIN + round_trip)
 
 
@@ -100,16 +100,19 @@ def _ours(home: Path, url: str, listed: Path, licenses: int) -> dict[str, int]:
 
 def _peer(client: str, url: str, listed: Path) -> dict[str, int]:
     command = (sys.executable, "-m", "benchmarks.peers.paced", url, listed, client)
-    row_results = json.loads(measured(command).output)["statuses"]
+    statuses = json.loads(measured(command).output)["statuses"]
     return {
-        "sent": sum(row_results.values()),
-        "refused": row_results.get("429", 0),
-        "done": row_results.get("200", 0),
+        "sent": sum(statuses.values()),
+        "refused": statuses.get("429", 0),
+        "done": statuses.get("200", 0),
     }
 
 
 def _steady(moments: list[float]) -> dict[str, Any]:
-    """What the moments say at which requests were let in; the first period is left out of use."""
+    """Return figures of the moments, in seconds, at which requests were let in.
+
+    The first period is left out of the share that is used.
+    """
     periods = math.floor((moments[-1] - moments[0]) / PERIOD) - 1
     begin, end = moments[0] + PERIOD, moments[0] + PERIOD * (periods + 1)
     steady = [moment for moment in moments if begin <= moment < end]

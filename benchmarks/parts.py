@@ -1,4 +1,4 @@
-"""What parts of aiohttp cost, in processor time for a request: why `batch.client` avoids some."""
+"""The cost of parts of aiohttp, in processor time per request: why `batch.api` avoids some."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ RATIOS: dict[str, Callable[[Path], Costs]] = {
 
 
 def ratio(costs: Costs) -> float:
-    """What more work costs ours over what it costs others, each from the least of its rounds."""
+    """Return the cost of more work, ours over others', each from the least of its rounds."""
     ours_few, ours_many, others_few, others_many = map(min, costs.values())
     return (ours_many - ours_few) / (others_many - others_few)
 

@@ -99,7 +99,7 @@ def _well_formed(token: str, where: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """What a token tells about itself.
+    """Facts that a token tells about itself.
 
     Attributes:
         expires: When it expires, in UTC; None if it does not tell.

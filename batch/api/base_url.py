@@ -11,7 +11,7 @@ SAAS = "https://api.cryptlex.com/v3"
 """The vendor's own installation, which limits the rate of every IP address."""
 
 _SUPERFLUOUS = re.compile(r"[^!-~]|[?#@\\]")
-"""What a base URL may not hold: login, query, fragment, blanks, control characters, non-ASCII."""
+"""Characters that no base URL may hold: of login, query, fragment; blanks, controls, non-ASCII."""
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -50,7 +50,7 @@ def check_base_url(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine, without asking a name server."""
+    """Tell whether a host name or address is this machine, without asking a name server."""
     import ipaddress  # noqa: PLC0415 - --help needs none of it
 
     try:
@@ -60,7 +60,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_saas(base_url: str) -> bool:
-    """Whether this is the vendor's own installation, with its rate limit."""
+    """Tell whether this is the vendor's own installation, with its rate limit."""
     host = (urlsplit(base_url).hostname or "").rstrip(".")
     return host == "cryptlex.com" or host.endswith(".cryptlex.com")
 

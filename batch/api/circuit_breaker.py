@@ -1,4 +1,4 @@
-"""Whether the server is well: when everybody waits, and when the run gives up.
+"""The health of the server: when everybody waits, and when the run gives up.
 
 An outage is not the license's fault. After `BREAKER_FAILURES` failures in a row the breaker
 opens: everybody waits, then one request at a time probes; what failed in that streak is given
@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch.api.retry import Attempts, Budget
-from batch.errors import StoppedError, ThrottledError, told
+from batch.errors import RejectedError, StoppedError, ThrottledError, TransientError, told
 
 if TYPE_CHECKING:
     from batch.api.rate_limiter import RateLimiter
-    from batch.errors import RejectedError, TransientError
     from batch.host.clock import Clock
 
 
@@ -72,7 +71,7 @@ class CircuitBreaker:
 
     @property
     def is_down(self) -> bool:
-        """Whether the server counts as down: only probes are sent."""
+        """Tell whether the server counts as down, so that only probes are sent."""
         return self._probe_wait > 0
 
     def count_anew(self) -> None:
@@ -101,9 +100,10 @@ class CircuitBreaker:
             self._throttle(error)
 
     def may_retry(self, attempts: Attempts, most: float) -> bool:
-        """Whether a request may be sent again: by its own ``most`` attempts and by the budget.
+        """Tell whether a request may be sent again; if so, take a retry from the budget.
 
-        Failures that an outage gave back cost neither.
+        It may not after ``most`` failed attempts, nor without a retry in the budget. Failures that
+        an outage gave back cost neither.
         """
         if attempts.counted == 0:
             return True
@@ -113,7 +113,7 @@ class CircuitBreaker:
         return True
 
     def looks_down(self, attempts: Attempts) -> bool:
-        """Whether nobody was answered since a request first failed, so that the server may be down.
+        """Tell whether the server may be down: nobody was answered since a request first failed.
 
         The breaker will tell; until then it is too early to call it the license's fault.
         """

@@ -284,5 +284,5 @@ def filter_query(filters: Mapping[str, Sequence[str]]) -> str:
 
 
 def _says_something(value: str) -> bool:
-    """Whether anything is left of a value once commas and white space count as nothing."""
+    """Tell whether anything is left of a value without its commas and white space."""
     return bool(value.replace(",", " ").strip())

@@ -4,7 +4,7 @@ The API admits 50 requests in any window of 5 seconds for an IP address and may 
 address that exceeds it (Cryptlex, "Rate limits"). What counts is when a request *arrives*, which
 the sender cannot know; it only knows that the arrival lies between sending and response. So a slot
 is held from before the request until a whole period after its response: whatever the network does,
-no window sees more arrivals than there are slots. docs/architecture.md has the argument and the
+no window sees more arrivals than there are slots. docs/decisions.md has the argument and the
 measurements.
 """
 

@@ -1,4 +1,4 @@
-"""What an answer of the API means: pure, from status, headers and body to a license or an error.
+"""The meaning of an API answer: pure, from status, headers and body to a license or an error.
 
 Facts: Cryptlex Web API documentation ("Errors", "Rate limits"); the wording of a 429 is that of
 the .NET middleware AspNetCoreRateLimit. A status is never believed without its body: proxies,
@@ -179,7 +179,7 @@ def _is_license(data: Any) -> TypeGuard[dict[str, Any]]:  # noqa: ANN401 - JSON
 
 
 def _described(data: dict[str, Any]) -> License:
-    """What an object says of a license."""
+    """Build a `License` from a JSON object that describes one."""
     activations = data.get("totalActivations")
     return License(
         id=data["id"].lower(),

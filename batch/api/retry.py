@@ -1,4 +1,4 @@
-"""What one license, and the whole run, may cost: pure rules without a clock."""
+"""Limits on what one license, and the whole run, may cost: pure rules without a clock."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class RetryPolicy:
 
 @dataclass(slots=True)
 class Attempts:
-    """What one license has cost so far.
+    """Requests and failures of one license so far.
 
     Attributes:
         sent: Requests that left, the first included.
-        charged: Failures that count against its attempts; an outage gives them back.
-        given_back: An outage gave some back since this was last set to False.
+        counted: Failures that count against its attempts; an outage gives them back.
+        refunded: An outage gave some back since this was last set to False.
         suspect: It failed while others were answered, so its failures may be its own.
         unsettled: A request got no usable answer and may have been carried out.
         error: The last thing that went wrong.
@@ -80,7 +80,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class FailureLimit:
-    """When so many licenses fail that the run itself must be wrong.
+    """Limit of failed licenses beyond which the run itself must be wrong.
 
     Attributes:
         count: Failed and unknown licenses that are still accepted, or None.
@@ -92,12 +92,12 @@ class FailureLimit:
     percent: float = 20.0
 
     FIRST = 20
-    """If the first so many that were sent all failed, no later one will do better."""
+    """Licenses sent first: if all of them failed, no later one will do better."""
 
     def most(self, planned: int) -> float:
         """Failures accepted in a run with so many planned sends."""
         return self.count if self.count is not None else max(10.0, planned * self.percent / 100)
 
     def exceeded(self, *, planned: int, sent: int, failures: int) -> bool:
-        """Whether a run that has settled ``sent`` of ``planned`` licenses must stop."""
+        """Tell whether a run that has settled ``sent`` of ``planned`` licenses must stop."""
         return failures > self.most(planned) or (failures == sent == self.FIRST)

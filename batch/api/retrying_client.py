@@ -19,6 +19,7 @@ from batch.errors import (
     ApiError,
     InterruptedRunError,
     RejectedError,
+    StoppedError,
     ThrottledError,
     TransientError,
     UnconfirmedError,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from batch.api.circuit_breaker import CircuitBreaker
     from batch.api.client import CryptlexClient
     from batch.api.rate_limiter import RateLimiter
-    from batch.errors import StoppedError
     from batch.host.clock import Clock
 
 
@@ -50,7 +50,7 @@ class HaltedError(Exception):
 
 @dataclass(slots=True)
 class RetryingClient:
-    """What sends, and what it has learned.
+    """The sender of a run's requests, and what it has learned.
 
     Attributes:
         stopped: Why nothing more is to be begun, or None.
@@ -86,7 +86,7 @@ class RetryingClient:
 
     @property
     def halted(self) -> bool:
-        """Whether not even reading may go on."""
+        """Tell whether everything has to stop, reading included."""
         return self.stopped is not None and not self.draining
 
     async def ask(self, request: Awaitable[_T], attempts: Attempts) -> _T:

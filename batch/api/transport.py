@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Attempt:
-    """What is known of a request that is under way.
+    """The state of a request that is under way, as far as it is known.
 
     Attributes:
         left: A connection was made and the head is being sent: it may be carried out.
@@ -88,7 +88,7 @@ async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 def failure_of(cause: Exception, attempt: Attempt) -> ApiError:
-    """What a failed exchange means, by what aiohttp says of it."""
+    """Return the error that a failed exchange means, from the exception of aiohttp."""
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         return AccessError(
             f"the server's certificate is not trusted ({cause.certificate_error})",
@@ -168,7 +168,7 @@ class Deadlines:
         self._over.discard(task)
 
     def is_over(self) -> bool:
-        """Whether the current task was cancelled because its time is over, and only therefore.
+        """Tell whether the current task was cancelled only because its time is over.
 
         To be asked once, after its cancellation; it is then taken back.
         """

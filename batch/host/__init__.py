@@ -1,1 +1,1 @@
-"""What the machine gives."""
+"""The machine: its clock, files, locks, process, signals, streams and terminal."""

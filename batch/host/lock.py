@@ -48,7 +48,7 @@ _POLL, _RACES = 0.5, 20
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who holds a lock, as a run that is refused is told; ``started_at`` is a timestamp in UTC."""
+    """The holder of a lock, as a run that is refused is told; ``started_at`` is in UTC."""
 
     run_id: str
     command: str
@@ -65,7 +65,7 @@ def boot_clock() -> float:
 
 
 def directory(chosen: str | None) -> Path:
-    """Where the lock files are: what the user named, or a directory that all users share.
+    """Return the directory of the lock files: the one that was named, or one that all users share.
 
     Raises:
         ConfigError: There is no such directory, or it cannot be written.
@@ -253,7 +253,7 @@ def _check(descriptor: int, path: Path) -> None:
 
 
 def _read(file: FileIO) -> Any:  # noqa: ANN401 - whatever somebody has written there
-    """What a lock file says: ``b""`` if nothing, None if it cannot be read."""
+    """Return the JSON value of a lock file: ``b""`` if it is empty, None if it cannot be read."""
     data = file.read(_SIZE)
     try:
         return json.loads(data) if data else data
@@ -262,7 +262,7 @@ def _read(file: FileIO) -> Any:  # noqa: ANN401 - whatever somebody has written 
 
 
 def _left_behind(record: object, now: float, timeout: float) -> tuple[float, float]:
-    """When the last request of the one before has arrived, and the seconds to keep quiet then."""
+    """Return when the previous owner's last request has arrived, and the seconds of quiet then."""
     match record:
         case b"":
             return now - LONGEST, 0.0
@@ -276,7 +276,7 @@ def _left_behind(record: object, now: float, timeout: float) -> tuple[float, flo
 
 
 def _named(file: FileIO) -> str:
-    """Who holds a lock, as far as its file says so."""
+    """Name the holder of a lock, as far as its file says so."""
     with suppress(OSError, KeyError, TypeError):  # on Windows a locked file cannot be read
         one = Owner(**_read(file)["owner"])
         return plain(

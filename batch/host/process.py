@@ -1,4 +1,4 @@
-"""What a run needs of its process, threads and open files, seen to before libraries fail at it."""
+"""Threads and open files that a run needs, seen to before libraries fail for want of them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def restrain_libraries() -> None:
 
 
 def _more_threads() -> str:
-    """What to do where no more threads can be started.
+    """Return advice for a system that lets no more threads be started.
 
     The system gives the same reason for all of it (EAGAIN), but where a smaller thread can be
     started it is not their number.

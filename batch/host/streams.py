@@ -37,7 +37,7 @@ def let_go_of_streams() -> None:
 
 
 def is_watched() -> bool:
-    """Whether a person is looking at what is said."""
+    """Tell whether a person is looking at what is said."""
     return sys.stderr.isatty()
 
 

@@ -1,4 +1,4 @@
-"""What is asked on the terminal, also when input comes from a pipe: the token, and a last yes."""
+"""Questions on the terminal, also when input comes from a pipe: the token, and a last yes."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _hidden(number: int) -> Iterator[None]:
 
 
 def _typed(number: int) -> str:
-    """What is typed before Enter; empty if it is given up."""
+    """Return the text typed before Enter; empty if it is given up."""
     typed = bytearray()
     while key := os.read(number, 1):
         match key:

@@ -1,6 +1,6 @@
-"""The order of work: licenses in, one recorded status for each out.
+"""The order of work: licenses in, one recorded result for each out.
 
-A fixed number of workers takes licenses from one shared iterator, so memory stays flat. A status
+A fixed number of workers takes licenses from one shared iterator, so memory stays flat. A result
 is on disk before it is counted; those that came together get there together. A stop lets what is
 in flight end, and then reads back whatever may have been applied without an answer; what was never
 sent stays as it was planned.
@@ -48,7 +48,7 @@ class Executor:
     Attributes:
         action: What is wanted of each license.
         license_id: Entry to license ID.
-        record: Has the statuses of entries on disk when it returns; raises OSError if it cannot.
+        record: Has the results of entries on disk when it returns; raises OSError if it cannot.
         client: What everything is sent through; its ``stopped`` says why the run ended early.
         planned: Licenses that the plan sends, for the failure limit.
         in_doubt: Entries that an earlier session may have sent: one that is refused is read back.
@@ -190,7 +190,7 @@ class Executor:
         return ApiError("the run was stopped before that")
 
     def _note(self, entry: int, result: RowResult) -> None:
-        """Have a status recorded: a failure now, since it may stop the run; others together.
+        """Have a result recorded: a failure now, since it may stop the run; others together.
 
         Answers that come in the same moment cost a line each, but one write to the file.
         """

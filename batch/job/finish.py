@@ -19,7 +19,7 @@ from batch.reporting.summary import (
     exit_code,
 )
 from batch.results.csv_file import Ledger
-from batch.results.manifest import SessionRecord, file_sha256, manifest_path
+from batch.results.manifest import Manifest, SessionRecord, file_sha256, manifest_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from batch.job.runner import Session
     from batch.reporting.progress import Screen
     from batch.results.journal import Journal
-    from batch.results.manifest import Manifest
     from batch.settings import Settings
 
 
@@ -162,7 +161,7 @@ class Finish:
             self.screen.insist(f"warning: {path}: cannot be written: {cause.strerror}")
 
     def _reason(self, stopped: BulkRevokeError | None, *, to_all: bool = False) -> str:
-        """Why a run ended early, without secrets and on one line; as `told` says it."""
+        """Return why a run ended early, as `told` says it, on one line and without secrets."""
         if stopped is None:
             return ""
         parts = (

@@ -13,12 +13,10 @@ from urllib.parse import quote
 
 from batch.errors import StoppedError
 from batch.formatting import folded
-from batch.model import Outcome, RowResult
+from batch.model import License, Outcome, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from batch.model import License
 
 
 LONGEST_QUERY = 6000
@@ -29,7 +27,7 @@ Measured with default buffers: nginx 1.22.1 takes a request line of 8,190 bytes 
 
 
 def cannot_ask(key: str) -> str:
-    """Why no request can ask for a key, or empty if one can."""
+    """Return why no request can ask for a key, or an empty text if one can."""
     if not key.replace(",", " ").strip():
         return "a key of nothing but commas cannot be looked up: it would match every license"
     if len(quote(key, safe="")) > LONGEST_QUERY:

@@ -21,6 +21,7 @@ from batch.api.retry import Attempts
 from batch.api.retrying_client import HaltedError
 from batch.errors import (
     AccessError,
+    ApiError,
     RejectedError,
     StoppedError,
     TransientError,
@@ -31,14 +32,12 @@ from batch.errors import (
 from batch.job import row_result
 from batch.job.key_lookup import KeyLookup, batches, cannot_ask
 from batch.job.snapshot import Snapshot, State
-from batch.model import ID_BYTES, Outcome, RowResult
+from batch.model import ID_BYTES, License, Listing, Outcome, Page, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from batch.api.retrying_client import RetryingClient
-    from batch.errors import ApiError
-    from batch.model import License, Listing, Page
 
 
 _T = TypeVar("_T")
@@ -157,11 +156,14 @@ class Look:
         elif self._forbids(error):
             self.snapshot.off = error
         else:
-            status = _unread(Outcome.UNKNOWN, error, "it cannot be read")
-            self.snapshot.problem(entry, State.UNREAD, status)
+            result = _unread(Outcome.UNKNOWN, error, "it cannot be read")
+            self.snapshot.problem(entry, State.UNREAD, result)
 
     def _forbids(self, error: ApiError) -> bool:
-        """Whether the token may not read; once it has read something, it is about one license."""
+        """Tell whether an error means that the token may not read.
+
+        Once it has read something, a 403 is about one license.
+        """
         return isinstance(error, RejectedError) and error.status == 403 and not self._readable
 
     async def _look_up(self, entries: Sequence[int]) -> None:
@@ -186,8 +188,8 @@ class Look:
             if self._forbids(error):
                 self.snapshot.off = error
             for entry in entries:
-                status = _unread(Outcome.FAILED, error, "its key cannot be looked up")
-                self.snapshot.problem(entry, State.UNREAD, status)
+                result = _unread(Outcome.FAILED, error, "its key cannot be looked up")
+                self.snapshot.problem(entry, State.UNREAD, result)
             return
         if pages > 1 and len(entries) > 1:
             # Pages shift while others write, and something may have slipped through between them.
@@ -254,7 +256,7 @@ class _Listing:
         return unread
 
     async def _until_the_last(self, page: Page | None) -> None:
-        """Where the account's size is not told, the first page that is not full is the last."""
+        """Read pages up to one that is not full: the last, where the account's size is not told."""
         for number in range(2, len(self.entries) + 1):
             if page is None or len(page.licenses) < self.look.page_size or not self._left:
                 return

@@ -1,4 +1,4 @@
-"""What will be done with each row: pure, and where every guard is checked."""
+"""The plan of what is done with each row: pure, and where every guard is checked."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 from batch.errors import Detail, GuardError
 from batch.formatting import counted
-from batch.job.snapshot import State
-from batch.model import DONE, ID_BYTES, Outcome, RowResult
+from batch.job.snapshot import Snapshot, State
+from batch.model import DONE, ID_BYTES, Action, Listing, Outcome, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from batch.input.exclusion import Protected
-    from batch.job.snapshot import Snapshot
-    from batch.model import Action, Listing
     from batch.results.csv_file import Recorded
 
 
@@ -38,7 +36,7 @@ _WAS = bytes.maketrans(bytes(State), bytes((0, 2, 1, 0, 0)))
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What a plan may not violate, and how much of it is done today.
+    """Limits that a plan may not violate, and how much of it is done today.
 
     Attributes:
         max_licenses: Most PATCHes that the plan may send, or None.
@@ -55,7 +53,7 @@ class Guards:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What a run is about to do.
+    """The plan of a run: what it is about to do.
 
     Attributes:
         action: What is wanted of each license.
@@ -193,7 +191,7 @@ def _decide(
         elif entry in excluded:
             result = _still_in_doubt(_EXCLUDED, action, entry, recorded)
         else:
-            result = _status(action, entry, snapshot, recorded, guards)
+            result = _outlook(action, entry, snapshot, recorded, guards)
             if result.outcome not in {Outcome.PLANNED, action.in_dry_run}:
                 pass
             elif guards.limit is None or len(affected) < guards.limit:
@@ -214,10 +212,10 @@ def _is_done(entry: int, recorded: Recorded | None, *, missing_ok: bool) -> bool
     return outcome in DONE or (missing_ok and outcome is Outcome.NOT_FOUND)
 
 
-def _status(
+def _outlook(
     action: Action, entry: int, snapshot: Snapshot, recorded: Recorded | None, guards: Guards
 ) -> RowResult:
-    """How a license stands that is neither done nor excluded."""
+    """Return how a license stands that is neither done nor excluded."""
     problem = snapshot.problems.get(entry)
     if problem is not None and (
         problem.outcome is not Outcome.UNKNOWN or not action.sends or entry in guards.proven_only
@@ -235,7 +233,7 @@ def _status(
 
 
 def _in_doubt(action: Action, entry: int, recorded: Recorded | None) -> bool:
-    """Whether an earlier session may have changed a license, and did not live to tell."""
+    """Tell whether an earlier session may have changed a license, and has not recorded that."""
     return (
         recorded is not None
         and recorded.outcome(entry) in {Outcome.PLANNED, Outcome.UNKNOWN}
@@ -246,7 +244,7 @@ def _in_doubt(action: Action, entry: int, recorded: Recorded | None) -> bool:
 def _still_in_doubt(
     result: RowResult, action: Action, entry: int, recorded: Recorded | None
 ) -> RowResult:
-    """A status that nothing was sent for, unless an earlier session may have sent something."""
+    """Return a result as it is, or as unknown where an earlier session may have sent something."""
     if recorded is None or not (action.sends and _in_doubt(action, entry, recorded)):
         return result
     if result.outcome is Outcome.NOT_FOUND and recorded.was_revoked(entry) is None:
@@ -255,7 +253,7 @@ def _still_in_doubt(
 
 
 def _may_have_sent(recorded: Recorded, entry: int, action: Action) -> bool:
-    """Whether a license that now is as it should be has become so by an earlier session.
+    """Tell whether it may be an earlier session that has made a license as it should be.
 
     It was not so at the first look of the run, or nobody had looked; and there was a PATCH for
     it, or a session that would have sent one did not live to tell.
@@ -286,7 +284,7 @@ def _was_revoked(listing: Listing, snapshot: Snapshot, recorded: Recorded | None
 
 
 def _is_known(snapshot: Snapshot, recorded: Recorded | None) -> bool:
-    """Whether the account knows any license that was looked at, or too few were to tell."""
+    """Tell whether the account knows any license that was looked at, or too few were to tell."""
     missing = snapshot.states.count(State.MISSING)
     unread = snapshot.states.count(State.UNREAD)
     known = len(snapshot.states) - snapshot.states.count(State.UNSEEN) - missing - unread

@@ -1,4 +1,4 @@
-"""What a person is shown before the question, and at a dry run: a plan in numbers and names.
+"""A plan in numbers and names, as a person is shown it before the question and at a dry run.
 
 Everything is counted in licenses, each once, except the rows of the input: a row that repeats a
 license is counted where the rows are.
@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 
 from batch.errors import told
 from batch.formatting import counted, duration, plain
-from batch.job.plan import LEFT
-from batch.model import ID_BYTES, Outcome
+from batch.job.plan import LEFT, Plan
+from batch.model import ID_BYTES, Listing, Outcome, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from batch.job.plan import Plan
     from batch.job.snapshot import Snapshot
-    from batch.model import Listing, RowResult
     from batch.settings import Settings
 
 
@@ -47,12 +45,12 @@ _REASONS = {
     Outcome.UNKNOWN: "could not be read",
     Outcome.FAILED: "could not be looked up",
 }
-"""Why nothing is sent for a license."""
+"""Outcome to the reason why nothing is sent for a license."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What is said of one action and of no other.
+    """Words that are said of one action and of no other.
 
     Attributes:
         columns: Heads of the numbers of each product, as far as they are shown.
@@ -129,7 +127,7 @@ def taken(plan: Plan) -> str:
 
 
 def _input(listing: Listing) -> list[str]:
-    """What was read: licenses, and rows only where these are others."""
+    """Return lines on what was read: licenses, and rows only where their number is another."""
     licenses = counted(len(listing.distinct()), "license")
     return [
         _line("input:", listing.title),
@@ -146,7 +144,10 @@ def _left_out(listing: Listing) -> list[str]:
 
 
 def _protected(plan: Plan) -> list[str]:
-    """What each file of ``--exclude`` protects; one that protects nothing may be the wrong one."""
+    """Return lines on what each file of ``--exclude`` protects.
+
+    One that protects nothing may be the wrong one: there is a warning.
+    """
     lines = []
     for index, file in enumerate(plan.exclusion):
         entries = sorted(entry for entry, by in plan.excluded.items() if index in by)
@@ -191,7 +192,7 @@ def _others(plan: Plan) -> Counter[str]:
 
 
 def _reason(result: RowResult | None) -> str:
-    """Why nothing is sent for a license; empty if something is, or if its row holds none."""
+    """Return why nothing is sent for a license; empty if something is, or if its row holds none."""
     if result is None:
         return _EARLIER
     if result.outcome is Outcome.NOT_ATTEMPTED:
@@ -211,7 +212,7 @@ def _listed(counts: Counter[str]) -> str:
 
 
 def _found(plan: Plan, words: _Words, now: float) -> list[str]:
-    """What the look says of the licenses that are sent."""
+    """Return lines on what the look says of the licenses that are sent."""
     snapshot = plan.snapshot
     known = array("I", (entry for entry in plan.affected if snapshot.revoked(entry) is not None))
     unseen = len(plan.affected) - len(known)

@@ -6,12 +6,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from batch.errors import told
-from batch.model import Outcome, RowResult
+from batch.model import Action, License, Outcome, RowResult
 
 if TYPE_CHECKING:
     from batch.api.retry import Attempts
     from batch.errors import ApiError
-    from batch.model import Action, License
 
 
 def done(attempts: Attempts, action: Action) -> RowResult:

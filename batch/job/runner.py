@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from batch.api.auth import expiry_warning
 from batch.api.base_url import label, proxy_for
@@ -28,23 +28,20 @@ from batch.host.terminal import confirm, open_terminal, tell
 from batch.job.executor import Executor
 from batch.job.finish import Finish
 from batch.job.look import Look
-from batch.job.plan import Guards, make_plan, to_look_at
+from batch.job.plan import Guards, Plan, make_plan, to_look_at
 from batch.job.preview import preview, taken
 from batch.job.snapshot import Snapshot
 from batch.job.targets import Targets, is_stale, read_targets
-from batch.model import Outcome
+from batch.model import Action, Listing, Outcome, RowResult
 from batch.reporting.progress import Progress, Screen
 from batch.results import output
-from batch.sandbox import Account
+from batch.sandbox import TOKEN, Account, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-    from typing import TextIO
 
     from batch.host.lock import Lock, Owner
     from batch.input.exclusion import Exclusion
-    from batch.job.plan import Plan
-    from batch.model import Action, Listing, RowResult
     from batch.reporting.summary import Report
     from batch.results.csv_file import Recorded
     from batch.results.journal import Journal
@@ -60,7 +57,7 @@ except ImportError:
     from asyncio import new_event_loop
 
 SANDBOX = "sandbox"
-"""What a rehearsal is called where a run names its API."""
+"""Name that stands in a rehearsal where a run names its API."""
 
 REHEARSAL_LATENCY = (0.02, 0.12)
 """Seconds of a round trip in a rehearsal: those of a service on another continent."""
@@ -200,7 +197,7 @@ class Runner:
             yield locks[-1]
 
     def _earlier(self, listing: Listing) -> Earlier | None:
-        """What earlier sessions of this run have left, if it is gone on with."""
+        """Return what earlier sessions of this run have left, or None if it is not gone on with."""
         # It may have changed while the lock was waited for.
         output.check(self.settings, resumable=self.action.sends)
         earlier = output.earlier(self.settings)
@@ -316,8 +313,6 @@ class Runner:
         if not self.settings.sandbox:
             yield self.settings.base_url, self.token
             return
-        from batch.sandbox import TOKEN, Sandbox  # noqa: PLC0415
-
         account = account_for(self.action, listing, earlier.recorded if earlier else None)
         rate = None if self.settings.rate.limit is None else (50, 5.0)
         async with Sandbox(account, rate=rate, latency=REHEARSAL_LATENCY, log=False) as sandbox:
@@ -378,7 +373,7 @@ class Session:
 
     @property
     def stopped(self) -> StoppedError | None:
-        """Why nothing more is begun, or None."""
+        """The reason why nothing more is begun, or None."""
         return self.client.stopped
 
     async def look(
@@ -508,30 +503,30 @@ def _recorder(
 ) -> Callable[[Sequence[tuple[int, RowResult]]], None]:
     def record(row_results: Sequence[tuple[int, RowResult]]) -> None:
         journal.record(*row_results)
-        failed = sum(status.outcome in _FAILED for _, status in row_results)
+        failed = sum(result.outcome in _FAILED for _, result in row_results)
         progress.step(len(row_results), failed=failed)
         if log.isEnabledFor(logging.INFO):
-            for entry, status in row_results:
-                _log_settled(listing, entry, status)
+            for entry, result in row_results:
+                _log_settled(listing, entry, result)
 
     return record
 
 
-def _log_settled(listing: Listing, entry: int, status: RowResult) -> None:
+def _log_settled(listing: Listing, entry: int, result: RowResult) -> None:
     license_id, row = listing.license_id(entry), listing.rows[entry]
     log.info(
         "row %d %s: %s",
         row,
         license_id,
-        status.outcome,
+        result.outcome,
         extra={
             "event": "settled",
             "license_id": license_id,
             "row": row,
-            "outcome": str(status.outcome),
-            "attempt": status.attempts,
-            "http_status": status.http_status,
-            "error_code": status.error_code,
+            "outcome": str(result.outcome),
+            "attempt": result.attempts,
+            "http_status": result.http_status,
+            "error_code": result.error_code,
         },
     )
 

@@ -1,4 +1,4 @@
-"""What a look found, held compactly."""
+"""The findings of a look, held compactly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class State(IntEnum):
-    """What a look says of a license."""
+    """State of a license, as a look says."""
 
     UNSEEN = 0
     ACTIVE = 1
@@ -30,7 +30,7 @@ _KNOWN = frozenset({State.ACTIVE, State.REVOKED})
 
 @dataclass(slots=True, eq=False)
 class Snapshot:
-    """What the server held for the entries of a listing when it was looked at.
+    """Licenses that the server held for the entries of a listing when it was looked at.
 
     Columns are parallel to those of the listing; a license that repeats is seen at its first
     entry. 33 bytes for each entry, its ID not counted.
@@ -72,7 +72,7 @@ class Snapshot:
     def nothing(
         cls, listing: Listing, protects: Callable[[License], tuple[int, ...]] | None = None
     ) -> Snapshot:
-        """What is known before anything was looked at."""
+        """Return a snapshot of which nothing was looked at yet."""
         count = len(listing)
         return cls(
             states=bytearray(count),
@@ -97,13 +97,13 @@ class Snapshot:
         if self.protects is not None and (files := self.protects(license_)):
             self.protected[entry] = files
 
-    def problem(self, entry: int, state: State, status: RowResult) -> None:
+    def problem(self, entry: int, state: State, result: RowResult) -> None:
         """Take down why nothing is known of a license."""
         self.states[entry] = state
-        self.problems[entry] = status
+        self.problems[entry] = result
 
     def revoked(self, entry: int) -> bool | None:
-        """Whether a license is revoked; None if it was not seen."""
+        """Tell whether a license is revoked; None if it was not seen."""
         state = self.states[entry]
         return state == State.REVOKED if state in _KNOWN else None
 
@@ -113,7 +113,7 @@ class Snapshot:
 
 
 def _index(names: list[str], name: str) -> int:
-    """Where a name stands in a list of few; it is added if it does not."""
+    """Return the index of a name in a short list; append it if it is not there."""
     try:
         return names.index(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a command is about: the licenses of its input, and those that are never to be touched."""
+"""The subject of a command: the licenses of its input, and those that are never to be touched."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from batch.errors import ConfigError, InputError, ResultsError
 from batch.formatting import counted
 from batch.input.exclusion import Exclusion
 from batch.input.listing import read_listing
-from batch.model import UNFINISHED, Listing, Outcome
+from batch.model import UNFINISHED, Action, Listing, Outcome
 from batch.results.csv_file import Recorded
-from batch.results.manifest import file_sha256, manifest_path, read_manifest
+from batch.results.manifest import Manifest, file_sha256, manifest_path, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batch.model import Action
-    from batch.results.manifest import Manifest
     from batch.settings import Settings
 
 
@@ -34,7 +32,7 @@ _OF_RESULTS = {
         Outcome.VERIFIED,
     },
 }
-"""Which rows a command takes where its input is the results file of an earlier run."""
+"""Command to the outcomes of the rows that it takes from the results file of an earlier run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +95,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
 
 
 def is_stale(task: Targets, settings: Settings) -> bool:
-    """Whether the input may have changed since it was read, while the lock was waited for.
+    """Tell whether the input may have changed since it was read, while the lock was waited for.
 
     Above all a restore: the run that was waited for may have revoked more.
     """
@@ -262,7 +260,10 @@ def _warnings(
 
 
 def _nothing(path: Path, run_id: str, left_out: dict[str, int]) -> InputError:
-    """Why there is nothing to restore; where it is only not known, how to restore all the same."""
+    """Return an error that says why there is nothing to restore.
+
+    Where it is only not known, its hint says how to restore all the same.
+    """
     if left_out.keys() & {Outcome.UNKNOWN, "unknown before"}:
         return InputError(
             f"{path}: it is not known of any license that run {run_id} has turned it from not"

@@ -5,15 +5,11 @@ a mistaken idea of the API cannot be made twice and cancel itself out.
 
 The modules, in the order a request meets them:
 
-- `server`: `Sandbox`, what a request goes through from its arrival to its answer
-- `listener`: the port, and how it can be made to refuse
-- `log`: what arrived, and what became of it
+- `server`: `Sandbox`, its port, what a request goes through up to its answer, and the log
 - `limiter`: the rate limit in front of the API
-- `script`, `chance`: whether this request is to go wrong
-- `faults`: the ways in which it can
-- `api`: what the API answers, and which change that stands for
-- `listing`: filters and pages of a list
-- `account`, `license`: the licenses
+- `faults`: whether this request is to go wrong, and the ways in which it can
+- `api`: what the API answers, filters and pages of a list, and the change that an answer reports
+- `account`: the licenses
 - `message`: a request and an answer, as all of these see them
 - `wire`: how an answer reaches the client, or fails to
 

@@ -211,7 +211,7 @@ class Product(NamedTuple):
 
 
 class Customer(NamedTuple):
-    """Whom a license belongs to: the ``user`` of the license object."""
+    """The owner of a license: the ``user`` of the license object."""
 
     id: str
     first_name: str

@@ -1,4 +1,4 @@
-"""What the API answers to a request, decided without touching a socket or a license.
+"""The API's answer to a request, decided without touching a socket or a license.
 
 Where the Cryptlex Web API documentation is silent, this is assumed:
 
@@ -16,13 +16,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from batch.sandbox.account import TICKS
+from batch.sandbox.account import TICKS, Account, SandboxLicense
 from batch.sandbox.message import Call, Change, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from batch.sandbox.account import Account, SandboxLicense
 
 
 NOT_FOUND_PAGE = b"<!DOCTYPE html>\n<html><body><h1>404 Not Found</h1></body></html>\n"

@@ -60,7 +60,7 @@ class Fault:
 
     @property
     def answered(self) -> bool:
-        """Whether the client gets at least the head of an answer."""
+        """Tell whether the client gets at least the head of an answer."""
         return self.deliver not in {Wire.reset, Wire.hang}
 
 
@@ -68,7 +68,7 @@ NO_FAULT = Fault("nothing goes wrong", applied=True)
 
 
 def _page(status: int, text: str, _reply: Reply) -> Reply:
-    """What a machine in front of the API answers in its place."""
+    """Return the answer that a machine in front of the API gives in its place."""
     body = f"<!DOCTYPE html>\n<html><body><h1>{text}</h1></body></html>\n"
     return Reply(status, body.encode(), "text/html", from_api=False)
 

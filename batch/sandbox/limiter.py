@@ -15,7 +15,7 @@ from batch.sandbox.message import Reply
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a limiter says about one request.
+    """The decision of a limiter on one request.
 
     Attributes:
         admitted: Whether the request may go on to the API.

@@ -38,7 +38,7 @@ class Call:
 
     @property
     def operation(self) -> str:
-        """What scripted faults go by: ``PATCH``, ``GET``, ``LIST``, ``STATUS`` or ``OTHER``."""
+        """Name for scripted faults: ``PATCH``, ``GET``, ``LIST``, ``STATUS`` or ``OTHER``."""
         return _OPERATIONS.get((self.method, self.resource), "OTHER")
 
     @property
@@ -58,7 +58,7 @@ OPERATIONS = (*_OPERATIONS.values(), "OTHER")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a PATCH does to a license, once it is applied."""
+    """The change that a PATCH makes to a license, once it is applied."""
 
     license: SandboxLicense
     revoked: bool

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self
 
-from batch.sandbox.account import TICKS, timestamp
+from batch.sandbox.account import TICKS, Account, timestamp
 from batch.sandbox.api import Api
 from batch.sandbox.faults import (
     NO_DRAW,
@@ -25,16 +25,13 @@ from batch.sandbox.faults import (
 )
 from batch.sandbox.limiter import FixedWindow, Limiter, Verdict, period_name, quota_exceeded
 from batch.sandbox.message import Call, Reply
-from batch.sandbox.wire import Connections
+from batch.sandbox.wire import Connections, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from aiohttp import web
-
-    from batch.sandbox.account import Account
-    from batch.sandbox.wire import Wire
 
 
 TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but a sandbox
@@ -136,7 +133,7 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """What a client puts before ``/licenses``."""
+        """The URL that a client puts before ``/licenses``."""
         host = self._listener.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{self._prefix}"
 
@@ -147,12 +144,12 @@ class Sandbox:
 
     @property
     def requests(self) -> int:
-        """How many requests have arrived, logged or not."""
+        """The number of requests that have arrived, logged or not."""
         return self._gateway.requests
 
     @property
     def count_429(self) -> int:
-        """How many of them the limiter has turned away, logged or not."""
+        """The number of requests that the limiter has turned away, logged or not."""
         return self._gateway.count_429
 
     def busiest(self, period: float) -> int:
@@ -417,7 +414,7 @@ class Gateway:
             await asyncio.sleep((least + chance * (most - least)) / 2)
 
     def _meet(self, call: Call, draw: Draw, now: float) -> tuple[Order, Verdict | None]:
-        """What befalls this request, `NO_ORDER` for nearly all, and what the limiter said."""
+        """Return the order that befalls a request, `NO_ORDER` for nearly all, and the verdict."""
         if self.outage is not None:
             return self.outage, None
         verdict = None if self.limiter is None else self.limiter.admit(now)

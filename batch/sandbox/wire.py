@@ -1,4 +1,4 @@
-"""How an answer reaches the client, or fails to."""
+"""The ways in which an answer reaches the client, or fails to."""
 
 from __future__ import annotations
 

@@ -27,6 +27,6 @@ def arguments() -> tuple[list[str], list[str]]:
     return [f"{url}/licenses/{license_id}" for license_id in ids], more
 
 
-def tell(seconds: float, row_results: Mapping[int, int]) -> None:
+def tell(seconds: float, statuses: Mapping[int, int]) -> None:
     """Print what was done in so many seconds, by HTTP status."""
-    print(json.dumps({"seconds": seconds, "statuses": row_results}))
+    print(json.dumps({"seconds": seconds, "statuses": statuses}))

@@ -1,4 +1,4 @@
-"""What is written first: a task for every license, all gathered, a semaphore between them."""
+"""The first try of many: a task for every license, all gathered, a semaphore between them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from benchmarks.peers import BODY, HEADERS, arguments, tell
 
 async def main() -> None:
     urls, (most,) = arguments()
-    row_results: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
     semaphore = asyncio.Semaphore(int(most))
 
     async def revoke(url: str) -> None:
         async with semaphore, session.patch(url, data=BODY) as response:
             await response.read()
-            row_results[response.status] += 1
+            statuses[response.status] += 1
 
     async with aiohttp.ClientSession(headers=HEADERS) as session:
         started = time.perf_counter()
         await asyncio.gather(*map(revoke, urls))
-        tell(time.perf_counter() - started, row_results)
+        tell(time.perf_counter() - started, statuses)
 
 
 if __name__ == "__main__":

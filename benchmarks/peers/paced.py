@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 LIMIT, PERIOD = 50, 5.0
-"""What the API admits: requests, and in how many seconds."""
+"""Rate that the API admits: requests, and in how many seconds."""
 
 
 def aiolimiter() -> Callable[[], Awaitable[object]]:
@@ -59,12 +59,12 @@ LIMITERS = {
 async def main() -> None:
     urls, (name,) = arguments()
     wait = LIMITERS[name]()
-    row_results: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
 
     async def revoke(url: str) -> None:
         async with session.patch(url, data=BODY) as response:
             await response.read()
-            row_results[response.status] += 1
+            statuses[response.status] += 1
 
     async with (
         aiohttp.ClientSession(headers=HEADERS) as session,
@@ -74,7 +74,7 @@ async def main() -> None:
         for url in urls:
             await wait()
             tasks.create_task(revoke(url))
-    tell(time.perf_counter() - started, row_results)
+    tell(time.perf_counter() - started, statuses)
 
 
 if __name__ == "__main__":

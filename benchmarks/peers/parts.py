@@ -1,4 +1,4 @@
-"""What parts of aiohttp cost: a loop of so many workers with one thing more, or one less.
+"""The cost of parts of aiohttp: a loop of so many workers with one thing more, or one less.
 
 ``python -m benchmarks.peers.parts URL FILE WORKERS PART``; prints microseconds of processor time
 for each request.

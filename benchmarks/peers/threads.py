@@ -26,11 +26,11 @@ def main() -> None:
     urls, (threads,) = arguments()
     started = time.perf_counter()
     if threads == "1":
-        row_results = Counter(map(revoke, urls))
+        statuses = Counter(map(revoke, urls))
     else:
         with ThreadPoolExecutor(int(threads)) as executor:
-            row_results = Counter(executor.map(revoke, urls))
-    tell(time.perf_counter() - started, row_results)
+            statuses = Counter(executor.map(revoke, urls))
+    tell(time.perf_counter() - started, statuses)
 
 
 if __name__ == "__main__":

@@ -18,24 +18,22 @@ if TYPE_CHECKING:
 
 async def main() -> None:
     urls, (workers,) = arguments()
-    row_results: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
     todo = iter(urls)
     connector = aiohttp.TCPConnector(limit=int(workers))
     async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
         started = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(int(workers)):
-                tasks.create_task(work(session, todo, row_results))
-        tell(time.perf_counter() - started, row_results)
+                tasks.create_task(work(session, todo, statuses))
+        tell(time.perf_counter() - started, statuses)
 
 
-async def work(
-    session: aiohttp.ClientSession, todo: Iterator[str], row_results: Counter[int]
-) -> None:
+async def work(session: aiohttp.ClientSession, todo: Iterator[str], statuses: Counter[int]) -> None:
     for url in todo:
         async with session.patch(url, data=BODY) as response:
             await response.read()
-            row_results[response.status] += 1
+            statuses[response.status] += 1
 
 
 if __name__ == "__main__":
