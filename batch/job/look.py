@@ -89,7 +89,7 @@ class Look:
             await self._look_up(entries)
         else:
             self.expect(len(entries))
-            unread = entries if len(entries) < 2 else await _Listing(self, entries).read()
+            unread = entries if len(entries) < 2 else await _AccountPages(self, entries).read()
             await self.each(unread, self.get)
         if entries:
             self._prove()
@@ -222,8 +222,8 @@ class Look:
 
 
 @dataclass(slots=True)
-class _Listing:
-    """The road over the list of the whole account."""
+class _AccountPages:
+    """The pages of the whole account, read until nothing asked for is missing."""
 
     look: Look
     entries: Sequence[int]

@@ -102,31 +102,33 @@ class Runner:
         proxy_for(settings.base_url)
         with ExitStack() as stack:
             terminal = stack.enter_context(open_terminal()) if self._asks else None
-            task = read_targets(self.action, settings, api=self._api_name)
+            targets = read_targets(self.action, settings, api=self._api_name)
             api_lock = stack.enter_context(self._locked())
-            if is_stale(task, settings):
-                task = read_targets(self.action, settings, api=self._api_name)
-            for warning in task.listing.warnings:
+            if is_stale(targets, settings):
+                targets = read_targets(self.action, settings, api=self._api_name)
+            for warning in targets.listing.warnings:
                 self.screen.say(f"warning: {warning}")
-            earlier = self._earlier(task.listing)
+            earlier = self._earlier(targets.listing)
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                return self._run(runner, terminal, task, api_lock, earlier)
+                return self._run(runner, terminal, targets, api_lock, earlier)
 
     def _run(
         self,
         runner: asyncio.Runner,
         terminal: TextIO | None,
-        task: Targets,
+        targets: Targets,
         api_lock: Lock | None,
         earlier: Earlier | None,
     ) -> Report:
         settings = self.settings
         serving = AsyncExitStack()
-        base_url, token = runner.run(serving.enter_async_context(self._api(task.listing, earlier)))
+        base_url, token = runner.run(
+            serving.enter_async_context(self._api(targets.listing, earlier))
+        )
         session = Session(settings, base_url, token, self.screen, self.clock, api_lock)
         try:
-            snapshot = self._look(runner, session, task, earlier)
-            plan = self._plan(task, snapshot, earlier)
+            snapshot = self._look(runner, session, targets, earlier)
+            plan = self._plan(targets, snapshot, earlier)
             self._ask(plan, terminal)
             manifest = earlier.manifest if earlier else self.manifest(plan.listing)
             journal = output.begin(
@@ -215,7 +217,7 @@ class Runner:
         return earlier
 
     def _look(
-        self, runner: asyncio.Runner, session: Session, task: Targets, earlier: Earlier | None
+        self, runner: asyncio.Runner, session: Session, targets: Targets, earlier: Earlier | None
     ) -> Snapshot:
         """Ask the server what it holds.
 
@@ -223,24 +225,24 @@ class Runner:
             StoppedError: It could not be asked, and without that nothing may be sent or said.
         """
         if not self.settings.look:
-            return Snapshot.nothing(task.listing)
+            return Snapshot.nothing(targets.listing)
         entries = to_look_at(
-            task.listing,
-            excluded=task.excluded,
+            targets.listing,
+            excluded=targets.excluded,
             recorded=earlier.recorded if earlier else None,
             missing_ok=self.settings.missing_ok,
         )
 
         async def look() -> Snapshot:
             with stopped_by_signals(session.client.stop, self.screen.say):
-                return await session.look(task.listing, entries, task.exclusion)
+                return await session.look(targets.listing, entries, targets.exclusion)
 
         snapshot = runner.run(look())
         if session.stopped is not None and self.action.sends:
             session.stopped.consequence = "nothing was sent"
             raise session.stopped
         if snapshot.off:
-            self._do_without(snapshot, task.exclusion)
+            self._do_without(snapshot, targets.exclusion)
         return snapshot
 
     def _do_without(self, snapshot: Snapshot, exclusion: Exclusion) -> None:
@@ -260,16 +262,16 @@ class Runner:
             " already, and a restore will leave all of them out"
         )
 
-    def _plan(self, task: Targets, snapshot: Snapshot, earlier: Earlier | None) -> Plan:
+    def _plan(self, targets: Targets, snapshot: Snapshot, earlier: Earlier | None) -> Plan:
         settings = self.settings
         # Of a license that could not be read it is not known whether its key is excluded.
-        unproven = range(len(task.listing)) if task.exclusion.needs_keys else task.doubtful
+        unproven = range(len(targets.listing)) if targets.exclusion.needs_keys else targets.doubtful
         return make_plan(
             self.action,
-            task.listing,
+            targets.listing,
             snapshot,
-            excluded=task.excluded,
-            exclusion=task.exclusion.files,
+            excluded=targets.excluded,
+            exclusion=targets.exclusion.files,
             recorded=earlier.recorded if earlier else None,
             missing_ok=settings.missing_ok,
             guards=Guards(

@@ -94,7 +94,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
     return Targets(listing, exclusion, exclusion.among(listing), frozenset(doubtful))
 
 
-def is_stale(task: Targets, settings: Settings) -> bool:
+def is_stale(targets: Targets, settings: Settings) -> bool:
     """Tell whether the input may have changed since it was read, while the lock was waited for.
 
     Above all a restore: the run that was waited for may have revoked more.
@@ -104,7 +104,7 @@ def is_stale(task: Targets, settings: Settings) -> bool:
     if settings.exclude and settings.wait is not None:
         return True
     try:
-        return file_sha256(Path(settings.input)) != task.listing.sha256
+        return file_sha256(Path(settings.input)) != targets.listing.sha256
     except OSError:
         return True
 
