@@ -104,7 +104,7 @@ def with_uv(python: Path, target: str, settings: dict[str, str], options: tuple[
 
 
 def parsed(listed: str) -> dict[str, str]:
-    """What ``pip config list`` lists, by name; the nearer place counts."""
+    """Parse the output of ``pip config list`` into values by name; the nearer place counts."""
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in listed.splitlines():
         key, _, value = line.partition("=")
@@ -126,7 +126,7 @@ def pip(python: Path) -> tuple[str | Path, ...]:
 
 
 def runs(*command: str | Path) -> bool:
-    """Whether a program is there and works."""
+    """Tell whether a program is there and works."""
     try:
         return not subprocess.run([*map(str, command)], capture_output=True, check=False).returncode
     except OSError:

@@ -93,7 +93,7 @@ def main() -> None:
 
 
 class _End(NamedTuple):
-    """How a command ended; both texts are empty if it has told that by itself.
+    """The end of a command; both texts are empty if it has told that by itself.
 
     Attributes:
         code: Its exit code.

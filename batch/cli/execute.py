@@ -1,32 +1,47 @@
-"""What every command that talks to the server does with its options: check, run, tell."""
+"""The steps of every command that talks to the server, by its options: check, run, tell."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from batch.api.auth import check_token, find_token
+from batch.api.base_url import check_base_url
 from batch.cli.help import Command
 from batch.cli.precedence import EXCLUSIVE, settled
 from batch.cli.resume_command import resume_command
 from batch.errors import BulkRevokeError, ConfigError, StoppedError
+from batch.formatting import timestamp
+from batch.host import terminal
+from batch.host.lock import Owner
 from batch.host.process import make_room_for, restrain_libraries
 from batch.host.signals import number_of
+from batch.reporting import logs
 from batch.reporting.observers import Observers, same_file
+from batch.results.manifest import Manifest, manifest_path, new_run_id, run_id_of, user_name
+from batch.settings import (
+    Rate,
+    Settings,
+    output_path,
+    parse_duration,
+    parse_failures,
+    parse_product,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from batch.host.lock import Owner
     from batch.model import Action, Listing
     from batch.reporting.summary import Summary
-    from batch.results.manifest import Manifest
-    from batch.settings import Settings
 
 
 def perform(context: click.Context, action: Action) -> int:
@@ -40,10 +55,8 @@ def perform(context: click.Context, action: Action) -> int:
         BulkRevokeError: It was refused, or stopped before the first PATCH.
     """
     restrain_libraries()
-    from batch.job.runner import Runner  # noqa: PLC0415
-    from batch.reporting import logs  # noqa: PLC0415 - keeps --help free of all that
+    from batch.job.runner import Runner  # noqa: PLC0415 - only now may libraries be imported
     from batch.reporting.progress import Screen  # noqa: PLC0415
-    from batch.results.manifest import new_run_id, run_id_of  # noqa: PLC0415 - keeps --help free of all that
 
     options = settled(context)
     source = options.pop("source")
@@ -94,9 +107,6 @@ def perform(context: click.Context, action: Action) -> int:
 
 def _token(settings: Settings, token_file: str | None) -> tuple[str, str]:
     """Return the token and a warning about its file; both are empty in the sandbox."""
-    from batch.api.auth import find_token  # noqa: PLC0415 - keeps --help free of all that
-    from batch.host import terminal  # noqa: PLC0415
-
     if settings.sandbox:
         return "", ""
     return find_token(token_file, os.environ, terminal.prompt_for_token)
@@ -105,8 +115,6 @@ def _token(settings: Settings, token_file: str | None) -> tuple[str, str]:
 @contextmanager
 def _logged(command: str, source: str) -> Iterator[Callable[[int, Mapping[str, int]], None]]:
     """Log how a command begins and how it ends; the block logs an end that is none of these."""
-    from batch.reporting import logs  # noqa: PLC0415
-
     try:
         logs.started(command, source)
         yield logs.ended
@@ -125,18 +133,12 @@ def _logged(command: str, source: str) -> Iterator[Callable[[int, Mapping[str, i
 
 def _check(token: str, action: Action) -> None:
     """Refuse a token that says of itself that it cannot be used."""
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from batch.api.auth import check_token  # noqa: PLC0415
-
     needs = "license:write" if action.sends else "license:read"
     check_token(token, needs=needs, now=datetime.now(UTC))
 
 
 def _print(summary: Summary, insist: Any) -> None:  # noqa: ANN401
     """Print what ``--json`` asks for; a reader that is gone does not change how the run ended."""
-    import json  # noqa: PLC0415
-
     try:
         click.echo(json.dumps(summary.as_json()))
         sys.stdout.flush()
@@ -150,14 +152,8 @@ def _settings(source: str, suffix: str, options: Mapping[str, Any], run_id: str)
     Raises:
         ConfigError: An option, or two together, make no sense.
     """
-    from dataclasses import fields  # noqa: PLC0415
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from batch import settings  # noqa: PLC0415
-    from batch.api.base_url import check_base_url  # noqa: PLC0415
-
     _refuse_contradictions(options)
-    rate = settings.Rate.parse(options["rate"])
+    rate = Rate.parse(options["rate"])
     base_url = check_base_url(options["base_url"])
     sandbox = options.get("sandbox", False)
     if not sandbox:
@@ -167,20 +163,20 @@ def _settings(source: str, suffix: str, options: Mapping[str, Any], run_id: str)
     elif sandbox:
         suffix = ".rehearsal.csv"
     wait = options.get("wait")
-    known = {each.name for each in fields(settings.Settings)}
+    known = {each.name for each in fields(Settings)}
     as_given = {name: value for name, value in options.items() if name in known}
     checked = {
         "input": source,
-        "output": settings.output_path(
+        "output": output_path(
             options["output"], source, suffix, now=datetime.now(UTC), run_id=run_id
         ),
         "base_url": base_url,
         "rate": rate,
-        "failures": settings.parse_failures(options.get("max_failures", "20%")),
-        "products": frozenset(map(settings.parse_product, options.get("expect_product", ()))),
-        "wait": None if wait is None else settings.parse_duration(wait),
+        "failures": parse_failures(options.get("max_failures", "20%")),
+        "products": frozenset(map(parse_product, options.get("expect_product", ()))),
+        "wait": None if wait is None else parse_duration(wait),
     }
-    made = settings.Settings(**as_given | checked)
+    made = Settings(**as_given | checked)
     _refuse_two_uses(made, options)
     return made
 
@@ -217,8 +213,6 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: It would be put aside, or mixed up.
     """
-    from batch.results.manifest import manifest_path  # noqa: PLC0415
-
     paths = (
         settings.input,
         *settings.exclude,
@@ -251,12 +245,6 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
 
 
 def _owner(run_id: str, action: Action) -> Owner:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from batch.formatting import timestamp  # noqa: PLC0415
-    from batch.host.lock import Owner  # noqa: PLC0415
-    from batch.results.manifest import user_name  # noqa: PLC0415
-
     return Owner(
         run_id=run_id,
         command=action.command,
@@ -271,7 +259,6 @@ def _new_manifest(
 ) -> Manifest:
     """Make the manifest of a run; no option holds a secret, the token is never one."""
     from batch.job.runner import SANDBOX  # noqa: PLC0415
-    from batch.results.manifest import Manifest  # noqa: PLC0415
 
     return Manifest(
         run_id=run_id,

@@ -66,7 +66,7 @@ class Command(click.Command):
 
     @property
     def output(self) -> str:
-        """Where its results go where nothing else is said, in words."""
+        """The place of its results where nothing else is said, in words."""
         source = next(each for each in self.params if isinstance(each, click.Argument))
         return f"name of {source.metavar} with {self.suffix}, in the working directory"
 
@@ -85,7 +85,7 @@ class Command(click.Command):
             formatter.write_dl(self._variables(ctx))
 
     def _variables(self, ctx: click.Context) -> list[tuple[str, str]]:
-        """Which environment variable sets what: a rule, and what it does not hold for."""
+        """List environment variables and what they set: a rule, and what it does not hold for."""
         options = [each for each in self.get_params(ctx) if isinstance(each, GroupedOption)]
         never = [each.opts[-1] for each in options if not (each.allow_from_autoenv or each.envvar)]
         excepted = f" (not {', '.join(never)})" if never else ""
@@ -165,7 +165,7 @@ class Command(click.Command):
 
 
 def _origin(context: click.Context, option: str) -> str:
-    """Where an option comes from that is refused; empty if that needs no saying."""
+    """Say where an option comes from that is refused; empty if that needs no saying."""
     name = option.removeprefix("--").replace("-", "_")
     match context.get_parameter_source(name):
         case ParameterSource.ENVIRONMENT:

@@ -1,4 +1,4 @@
-"""What counts where several places set options that do not go together."""
+"""The precedence where several places set options that do not go together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TRIALS = ("dry_run", "sandbox")
 """Switches that make a run one that changes nothing."""
 
 NOT_FOR_TRIALS = ("output", "resume", "overwrite", "log_file", "notify_file")
-"""What a profile says for the real run: a trial of it must not take its place, or tell anybody."""
+"""Settings of a profile for the real run: a trial must not take its place, or tell anybody."""
 
 
 def settled(context: click.Context) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _nearest_trial(context: click.Context) -> int:
 
 
 def _place(context: click.Context, name: str) -> int:
-    """How far from the user an option was set."""
+    """Return how far from the user an option was set: 0 for the nearest place."""
     source = context.get_parameter_source(name)
     return NEAREST.index(source) if source in NEAREST else len(NEAREST)
 

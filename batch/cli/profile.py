@@ -121,7 +121,7 @@ def _check(where: str, table: dict[str, Any], parameters: Iterable[click.Paramet
 
 
 def _problem(option: GroupedOption, value: object) -> str:
-    """What is wrong with a value of the right or the wrong type, or empty."""
+    """Say what is wrong with a value of the right or the wrong type, or return an empty text."""
     kind = _kind(option)
     if not _fits(value, kind) and not (option.number and _fits(value, _WHOLE)):
         return f"must be {kind}" + (" or a whole number" if option.number else "")

@@ -49,7 +49,7 @@ def resume_command(context: click.Context, action: Action, source: str, results:
 
 
 def _is_said(context: click.Context, name: str) -> bool:
-    """Whether a setting has to be repeated: a profile is named, and speaks for itself."""
+    """Tell whether a setting has to be repeated: a profile is named, and speaks for itself."""
     source = context.get_parameter_source(name)
     from_environment = source is ParameterSource.ENVIRONMENT and name not in OF_THE_PLACE
     return source is ParameterSource.COMMANDLINE or from_environment

@@ -10,13 +10,11 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Literal
 from xml.etree import ElementTree as ET
 
 from batch.errors import InputError
-from batch.input.skim import Skimmer
+from batch.input.skim import Counter, Skimmer
 from batch.input.table import SIZE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from batch.input.skim import Counter
 
 
 _CHUNK = 256 * 1024

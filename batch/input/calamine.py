@@ -12,19 +12,26 @@ import python_calamine
 
 from batch.errors import InputError
 from batch.input.archive import damaged, password_needed
-from batch.input.table import BLOCK_ROWS, Block, Columns, Contents, check_area, rows_of, text_of
+from batch.input.table import (
+    BLOCK_ROWS,
+    Block,
+    Columns,
+    Contents,
+    Value,
+    check_area,
+    rows_of,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from batch.input.table import Value
-
 
 @dataclass(slots=True)
 class Survey:
-    """What a sheet's own bytes say that it holds, found without calamine.
+    """The content of a sheet as its own bytes tell it, found without calamine.
 
     Attributes:
         filled: Row number to its cells with content, errors included; without blank rows.
@@ -59,7 +66,7 @@ def sheet_names(handle: BinaryIO, title: str) -> list[str]:
 
 
 def read_sheet(handle: BinaryIO, title: str, name: str, survey: Survey) -> Contents:
-    """What a sheet holds, as rows that can be read more than once.
+    """Return the content of a sheet, as rows that can be read more than once.
 
     Args:
         handle: The workbook.
@@ -75,7 +82,7 @@ def read_sheet(handle: BinaryIO, title: str, name: str, survey: Survey) -> Conte
 
 
 def read_columns(handle: BinaryIO, title: str, name: str, survey: Survey) -> Columns:
-    """What a sheet holds, read as its blocks are; arguments as for `read_sheet`.
+    """Return the content of a sheet, read as its blocks are; arguments as for `read_sheet`.
 
     Raises:
         InputError: It is too large; while blocks are read also: it cannot be read in full.

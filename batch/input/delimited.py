@@ -12,7 +12,7 @@ import csv
 import io
 import re
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
@@ -22,7 +22,6 @@ from batch.input.table import CELL_LIMIT, HEAD_ROWS, Block, Row, Table, block_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from contextlib import AbstractContextManager
 
 
 LINE_LIMIT = 4 * 1024 * 1024
@@ -69,7 +68,7 @@ def _candidates(start: bytes) -> tuple[str, ...]:
 
 
 def warning_for(codec: str, title: str) -> str:
-    """What to tell the user about an encoding that was guessed; empty if it was not."""
+    """Return a warning about an encoding that was guessed; empty if it was not."""
     if codec != _FALLBACK:
         return ""
     return f"{title} is not UTF-8; it was read as Windows text (cp1252)."
@@ -158,7 +157,7 @@ def _agreement(lines: list[str], delimiter: str) -> float:
 
 
 def _cuts_through_quotes(rows: list[list[str]]) -> bool:
-    """Whether a cell ends in a quote that another cell, cut off from it, must have opened."""
+    """Tell whether a cell ends in a quote that another cell, cut off from it, must have opened."""
     return any(cell.count('"') % 2 and cell.endswith('"') for cells in rows for cell in cells)
 
 

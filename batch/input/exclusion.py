@@ -1,4 +1,4 @@
-"""What the files of ``--exclude`` protect: all that they hold, wherever it stands.
+"""Licenses that the files of ``--exclude`` protect: all that they hold, wherever it stands.
 
 Whoever keeps a list of licenses that must not be touched trusts it blindly, so no column, header or
 sheet is picked: whatever reads like a license in any cell protects that license, by its ID or by
@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Self
 from batch.columns import COLUMNS
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, counted, folded, uncell
+from batch.input.file import open_tables
 from batch.input.header import SHOWN_ROWS, is_results_header, shown
 from batch.input.identifiers import ID, LONGEST_KEY, simplified
-from batch.model import ID_BYTES, parse_id, parse_ids
+from batch.model import ID_BYTES, License, Listing, parse_id, parse_ids
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from batch.input.table import Block, Row, Table
-    from batch.model import License, Listing
 
 
 _APART = "\x1f"
@@ -51,7 +51,7 @@ _ERRORS = frozenset({
     "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#BUSY!", "#UNKNOWN!", "#ERROR",
     *(f"Err:{number}" for number in range(501, 541)),
 })  # fmt: skip
-"""What Excel and LibreOffice show where a formula has failed, in files and in text they export."""
+"""Texts of Excel and LibreOffice for a formula that failed, in files and in text they export."""
 
 _WHOLE = re.compile(r"([0-9]+)(\.0+)?")
 _SCIENTIFIC = re.compile(r"([0-9]{1,20})(?:[.,]([0-9]{1,20}))?E\+?([0-9]{1,3})", re.IGNORECASE)
@@ -70,7 +70,7 @@ _OURS = {simplified(name) for name in COLUMNS} - {"licenseid", "licensekey"}
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """What one file of ``--exclude`` holds.
+    """The content of one file of ``--exclude``.
 
     Attributes:
         path: The file.
@@ -93,7 +93,7 @@ class Protected:
     ranges: tuple[tuple[int, int], ...]
 
     def holds_key(self, key: str) -> bool:
-        """Whether a license with this key is protected."""
+        """Tell whether a license with this key is protected."""
         if folded(key) in self.texts or parse_id(key) in self.ids:
             return True
         number = _number(key)
@@ -106,7 +106,7 @@ class Protected:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """What must never be touched, by all files of ``--exclude`` together.
+    """Licenses that must never be touched, by all files of ``--exclude`` together.
 
     Attributes:
         files: The files.
@@ -135,7 +135,7 @@ class Exclusion:
 
     @property
     def needs_keys(self) -> bool:
-        """Whether it may name licenses by their keys alone."""
+        """Tell whether it may name licenses by their keys alone."""
         return any(file.nameless for file in self.files)
 
     def of_license(self, license_: License) -> tuple[int, ...]:
@@ -183,7 +183,7 @@ def _by_id(file: Protected, listing: Listing) -> Iterator[int]:
 
 @dataclass(slots=True)
 class _Reading:
-    """What is found in a file as its tables are read."""
+    """The findings in a file, collected as its tables are read."""
 
     keys: Collection[str]
     by_key: bool
@@ -274,14 +274,12 @@ class _Reading:
 
 
 def _is_header(first: Row, block: Block, named: Sequence[bool]) -> bool:
-    """Whether the first row with content is in a block, and says what stands below it."""
+    """Tell whether the first row with content is in a block, and says what stands below it."""
     at = first.number - block.row
     return 0 <= at < len(block) and not named[at] and not re.search(r"\d", "".join(first.cells))
 
 
 def _read(path: str, keys: Collection[str], *, by_key: bool) -> Protected:
-    from batch.input.file import open_tables  # noqa: PLC0415 - importing this must stay cheap
-
     reading = _Reading(keys, by_key)
     with open_tables(path) as tables:
         for tab in tables.tabs:
@@ -327,7 +325,7 @@ def _spelled(cell: str) -> str:
 
 
 def _bare(cell: str) -> str:
-    """What a spreadsheet, or an export for one, has wrapped: ``'0012`` and ``="0012"``."""
+    """Unwrap a cell of a spreadsheet, or of an export for one: ``'0012`` and ``="0012"``."""
     text = cell.strip()
     if text.startswith('="') and text.endswith('"'):
         return text[2:-1].replace('""', '"')
@@ -349,13 +347,13 @@ def _plain(text: str) -> str:
 
 
 def _may_nearly_be_ids(joined: str) -> bool:
-    """Whether a closer look at single cells may find something; quick, for a whole column."""
+    """Tell whether a closer look at single cells may find something; quick, for a whole column."""
     rest = _plain(_ANYWHERE.sub(" ", joined))
     return _WORD.search(rest) is not None or _INTERRUPTED.search(rest) is not None
 
 
 def _is_nearly_id(cell: str, *, by_key: bool) -> bool:
-    """Whether a cell holds what somebody may have meant as a license ID, and is none."""
+    """Tell whether a cell holds what somebody may have meant as a license ID, and is none."""
     rest = _ANYWHERE.sub(" ", cell)
     plain = _plain(rest)
     if any(_is_nearly(word, by_key=by_key) for word in _WORD.findall(plain)):

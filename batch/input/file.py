@@ -1,4 +1,4 @@
-"""Which reader a file needs: its name says what it should be, its content has to agree."""
+"""The choice of a file's reader: its name says what it should be, its content has to agree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import sys
 import tempfile
 import zlib
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
@@ -16,13 +16,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from batch.errors import InputError
 from batch.input.delimited import read_delimited
-from batch.input.table import SIZE_LIMIT
+from batch.input.table import SIZE_LIMIT, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-
-    from batch.input.table import Table
 
 
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt")
@@ -122,7 +119,7 @@ def open_tables(path: str, *, stdin: BinaryIO | None = None) -> Iterator[Tables]
         handle.seek(0)
         sha256 = _sha256(handle)
         if ending in _WORKBOOK_ENDINGS:
-            from batch.input.workbook import read_sheet, sheets_of  # noqa: PLC0415 - see the package
+            from batch.input.workbook import read_sheet, sheets_of  # noqa: PLC0415 - text needs none
 
             tabs = [
                 Tab(sheet.name, sheet.visible, partial(read_sheet, sheet, title, sha256))
@@ -266,7 +263,7 @@ def _spooled(stdin: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def format_of(stream: BinaryIO) -> str:
-    """What the first bytes say this is, in words for a message; `TEXT` where nothing does."""
+    """Name the format that the first bytes show, as a message has it; `TEXT` where none does."""
     start = stream.read(4096)
     for signature, name in _SIGNATURES:
         if start.startswith(signature):

@@ -1,4 +1,4 @@
-"""Which row is the header, and which columns are meant."""
+"""The search for the header row, and for the columns that are meant."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 from batch.columns import COLUMNS
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, uncell
-from batch.input.identifiers import simplified
+from batch.input.identifiers import Kind, simplified
 from batch.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from batch.input.identifiers import Kind
     from batch.input.table import Block, Row
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where an input keeps what is wanted from it.
+    """The places where an input keeps what is wanted from it.
 
     Attributes:
         first_row: Number of the first row with content, counted from 1.
@@ -146,7 +145,7 @@ def _only_column(title: str, head: Sequence[Row], kind: Kind) -> int:
 
 
 def _or_the_other(kind: Kind, header: Sequence[str]) -> str:
-    """How else the licenses may be looked up, if there is a column for that."""
+    """Return advice to look licenses up by the other kind; empty if there is no column for that."""
     for index, cell in enumerate(header):
         if simplified(cell) in kind.other.headers:
             column = f'"{cell}"' if cell.isprintable() else str(index + 1)
@@ -204,12 +203,12 @@ _OTHERS = {
 
 
 def is_results_header(header: Sequence[str]) -> bool:
-    """Whether a header is that of a results file, by the names of its columns."""
+    """Tell whether a header is that of a results file, by the names of its columns."""
     return {simplified(uncell(cell)) for cell in header}.issuperset(map(simplified, _MARKS))
 
 
 def results_columns(title: str, header: Sequence[str]) -> dict[str, int] | None:
-    """Where the columns of a results file stand in a header, by name; None for any other header.
+    """Map the columns of a results file to their indexes in a header; None for any other header.
 
     Raises:
         InputError: It looks like one, but which rows are meant cannot be told by it.
@@ -282,7 +281,7 @@ class EarlierResults:
         self.left_out: dict[str, int] = {}
 
     def takes(self, block: Block, index: int) -> bool:
-        """Whether a row with content is wanted; if not, it is counted.
+        """Tell whether a row with content is wanted; if not, count it.
 
         Raises:
             InputError: It has no outcome of a run, the run that wrote this file has not ended or

@@ -1,4 +1,4 @@
-"""What an ID cell says, and the IDs of a listing as they come."""
+"""The reading of an ID cell, and the IDs of a listing as they come."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Ids:
         return found is not None
 
     def ids(self) -> bytes:
-        """What stands in `Listing.ids`."""
+        """Return the value of `Listing.ids`."""
         return bytes(self._ids)
 
     def keys(self) -> list[str]:
-        """What stands in `Listing.keys`: nothing."""
+        """Return the value of `Listing.keys`: an empty list."""
         return []
 
     def first(self, invalid: Collection[int]) -> array[int]:
@@ -80,11 +80,11 @@ class Keys:
         return True
 
     def ids(self) -> bytes:
-        """What stands in `Listing.ids`: that none is known yet."""
+        """Return the value of `Listing.ids`: `NO_ID` for each key, as none is known yet."""
         return NO_ID * len(self._keys)
 
     def keys(self) -> list[str]:
-        """What stands in `Listing.keys`."""
+        """Return the value of `Listing.keys`."""
         return self._keys
 
     def first(self, invalid: Collection[int]) -> array[int]:
@@ -99,7 +99,7 @@ def simplified(header: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the licenses of an input are listed by.
+    """The kind of identifier, ID or key, by which an input lists its licenses.
 
     Attributes:
         name: What a person calls it, the word "license" left out.
@@ -124,7 +124,7 @@ class Kind:
 
     @property
     def advice(self) -> str:
-        """How to have licenses looked up by it."""
+        """Words that advise to have licenses looked up by it."""
         return f"look licenses up by {self.name} with --by {self.name.lower()}"
 
     @property

@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from batch.errors import Detail, InputError
 from batch.formatting import counted, uncell
+from batch.input.file import Tab, Tables, open_tables
 from batch.input.header import (
     SHOWN_ROWS,
     EarlierResults,
+    Layout,
     find_layout,
     refuse_leftovers,
     shown,
     shown_rows,
 )
-from batch.input.identifiers import ID, KINDS, simplified
+from batch.input.identifiers import ID, KINDS, Ids, Keys, Kind, simplified
 from batch.model import UNFINISHED, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from batch.input.file import Tab, Tables
-    from batch.input.header import Layout
-    from batch.input.identifiers import Ids, Keys, Kind
     from batch.input.table import Block, Table
 
 
@@ -59,8 +58,6 @@ def read_listing(
         InputError: The input cannot be read as a whole, or does not say which licenses are
             meant. Nothing of it can be used.
     """
-    from batch.input.file import open_tables  # noqa: PLC0415 - importing this must stay cheap
-
     kind = KINDS[by]
     with open_tables(path, stdin=stdin) as tables:
         chosen = tables.choose(sheet)
@@ -176,7 +173,7 @@ def _refuse_invalid(title: str, collector: Collector, kind: Kind, layout: Layout
 
 
 def _holds_the_other(kind: Kind, layout: Layout, collector: Collector) -> bool:
-    """Whether the invalid cells come from licenses that are listed by the other kind."""
+    """Tell whether the invalid cells come from licenses that are listed by the other kind."""
     if layout.header is None:
         return False
     if layout.results is not None:

@@ -10,13 +10,11 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
-from batch.input.archive import password_needed
+from batch.input.archive import Archive, password_needed
 from batch.input.table import Contents, Row, Sheet, check_area, not_computed, text_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
-
-    from batch.input.archive import Archive
 
 
 _NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
@@ -68,7 +66,7 @@ def ods_sheets(archive: Archive) -> list[Sheet]:
 
 
 def _is_sheet(path: list[Element]) -> bool:
-    """Whether a path ends at a sheet, and not at the copy of a linked one."""
+    """Tell whether a path ends at a sheet, and not at the copy of a linked one."""
     return [element.tag for element in path[2:]] == _SHEET_PATH
 
 
@@ -120,7 +118,7 @@ class _Table:
         return cells
 
     def contents(self) -> Contents:
-        """What the sheet holds.
+        """Return the content of the sheet.
 
         Raises:
             InputError: A formula has no result.

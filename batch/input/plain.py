@@ -1,4 +1,4 @@
-"""What rows and shared strings of an xlsx file look like when they hold nothing unusual.
+"""Patterns of rows and shared strings of an xlsx file that hold nothing unusual.
 
 The patterns take in less than the format allows, and nothing that is not well-formed: attributes
 in an order that programs write, none of them twice, and values whose first character says that

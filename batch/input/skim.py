@@ -160,7 +160,7 @@ def _decoded(data: bytes) -> str | None:
 
 
 def _is_plain_head(head: bytes) -> bool:
-    """Whether elements may be skipped behind a head."""
+    """Tell whether elements may be skipped behind a head."""
     text = (_decoded(head) or "").removeprefix("\ufeff")
     declaration = _DECLARATION.match(text)
     if declaration and _OTHER_ENCODING.search(declaration[0]):

@@ -1,4 +1,4 @@
-"""What a file holds once its format no longer matters: rows of text."""
+"""The content of a file once its format no longer matters: rows of text."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def block_of(row: int, rows: list[list[str]]) -> Block:
 
 
 def is_blank(cells: list[str]) -> bool:
-    """Whether a row has no content: white space is none."""
+    """Tell whether a row has no content: white space is none."""
     return not any(cell.strip() for cell in cells)
 
 
@@ -110,7 +110,7 @@ Value = str | bool | int | float | dt.datetime | dt.date | dt.time | dt.timedelt
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a sheet holds.
+    """The content of a sheet.
 
     Attributes:
         rows: The rows with content, in order; each at most `width` cells wide.
@@ -126,7 +126,7 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What a sheet of very many rows holds: a million `Row` would cost more than reading them.
+    """The content of a sheet of very many rows: a million `Row` would cost more than reading them.
 
     Attributes:
         blocks: All rows from the first one to the last one with content, in order; cells of

@@ -13,7 +13,10 @@ from batch.input.table import (
     BLOCK_ROWS,
     CELL_LIMIT,
     HEAD_ROWS,
+    Block,
     Contents,
+    Row,
+    Sheet,
     Table,
     block_of,
     is_blank,
@@ -25,8 +28,6 @@ from batch.input.xlsx import xlsx_sheets
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
-
-    from batch.input.table import Block, Row, Sheet
 
 
 _HIDDEN_UNKNOWN = "the file does not say which rows are hidden; all were taken."
@@ -129,12 +130,12 @@ def _blocks(rows: Iterable[Row], width: int, title: str) -> Iterator[Block]:
 def _without_gaps(rows: Iterable[Row], width: int, title: str) -> Iterator[list[str]]:
     """The cells of all rows from row 1 to the last one with content."""
     blank = [""] * width
-    previous = resume_command = 0
+    previous = yielded = 0
     for row in rows:
         if row.number <= previous:
             raise damaged(title, f"row {row.number} follows row {previous}")
         previous = row.number
         if not is_blank(row.cells):
-            yield from repeat(blank, row.number - resume_command - 1)
+            yield from repeat(blank, row.number - yielded - 1)
             yield row.cells + blank[len(row.cells) :]
-            resume_command = row.number
+            yielded = row.number

@@ -13,14 +13,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from batch.input.archive import damaged
+from batch.input.archive import Archive, damaged
 from batch.input.table import ERRORS, Contents, Row, Sheet, Value, check_area, text_of
 from batch.input.xlsx import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from batch.input.archive import Archive
 
 
 _WORKBOOK = "xl/workbook.bin"
@@ -113,7 +111,7 @@ class _Reader:
         self._dates: list[bool] = []
 
     def read(self, name: str, part: str) -> Contents:
-        """What a sheet holds.
+        """Return the content of a sheet.
 
         Raises:
             InputError: It is damaged, or spread over too many cells.
@@ -229,7 +227,7 @@ _LEAP_DAY_THAT_NEVER_WAS = 60
 
 
 def is_date_format(identifier: int, code: str = "") -> bool:
-    """Whether a number format shows a date or a time.
+    """Tell whether a number format shows a date or a time.
 
     Args:
         identifier: Number of the format; some have a meaning without a code.

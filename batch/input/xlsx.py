@@ -10,7 +10,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from batch.input.archive import damaged, local_name
+from batch.input.archive import Archive, damaged, local_name
 from batch.input.calamine import Survey, read_columns
 from batch.input.plain import PlainRows, plain_string
 from batch.input.table import Columns, Sheet, not_computed
@@ -18,8 +18,6 @@ from batch.input.table import Columns, Sheet, not_computed
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from xml.etree.ElementTree import Element
-
-    from batch.input.archive import Archive
 
 
 _WORKBOOK = "xl/workbook.xml"

@@ -1,1 +1,1 @@
-"""How a run is told."""
+"""The telling of a run: summary, progress, log, metrics, notifications."""

@@ -1,4 +1,4 @@
-"""What a machine reads of a run: JSON lines; and what `-v` shows of it to a person.
+"""The log of a run: JSON lines for a machine, and what `-v` shows of it to a person.
 
 Logs travel far, so a line holds nothing but the tool's own words, numbers, license IDs and codes.
 What others say is left out, be it a server, an exception or a cell: a license key may be in it. The
@@ -47,8 +47,8 @@ FIELDS: dict[str, type[str | int | float]] = {
     "duration_ms": float,
     "exit_code": int,
 }
-"""What a line may hold besides ``time``, ``level``, ``event``, ``run_id``, ``message`` and
-``traceback``, and its type: the same in every line, since a log store learns it from the first."""
+"""Fields of a line besides ``time``, ``level``, ``event``, ``run_id``, ``message`` and
+``traceback``, and their types: the same in every line; a log store learns them from the first."""
 
 LONGEST_LINE = 32 << 10
 """Bytes of a line, its end included: whatever is in it, it has fewer."""
@@ -128,7 +128,7 @@ def _code(record: logging.LogRecord) -> str:
 
 
 def _told(error: BaseException) -> str:
-    """Where an exception and those before it came from, without their texts: any may hold a key."""
+    """Tell where an exception and those before it came from, without texts: any may hold a key."""
     parts: list[str] = []
     before: BaseException | None = error
     while before is not None and len(parts) < _CHAIN:
@@ -194,7 +194,7 @@ class _LogFile(WatchedFileHandler):
         self._left = size + len(line)
 
     def _is_torn(self, number: int) -> bool:
-        """Whether the last line has no end, because its writer was killed or its disk full."""
+        """Tell whether the last line has no end, because its writer was killed or its disk full."""
         with suppress(OSError), Path(self.baseFilename).open("rb", buffering=0) as file:
             if os.path.samestat(os.fstat(file.fileno()), os.fstat(number)):
                 # Somebody else may just be writing it, on a machine that lets him wait.

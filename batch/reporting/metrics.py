@@ -1,4 +1,4 @@
-"""How the last run of a job ended, as a file that Prometheus reads.
+"""The end of the last run of a job, as a file that Prometheus reads.
 
 The file is one for the textfile collector of node_exporter. It holds gauges, and always the same
 series, so that no alert rule depends on one that comes and goes:
@@ -100,7 +100,7 @@ def check(path: str) -> None:
 
 
 def _problem(place: Path) -> tuple[str, str]:
-    """What is wrong with a place, and what to do; both empty if nothing is."""
+    """Say what is wrong with a place, and what to do; both empty if nothing is."""
     if place.is_dir():
         return "is a directory", f"name a file in it, such as {place / 'nightly.prom'}."
     if place.suffix != SUFFIX:
@@ -137,7 +137,7 @@ def write(path: str, ending: Ending) -> None:
 
 
 def _success(place: Path, labels: Mapping[str, str], ending: Ending) -> float:
-    """When this command last succeeded, as the former file has it.
+    """Read from the former file when this command last succeeded.
 
     Returns:
         Seconds since 1970; 0 where no such file of this command can be read.
@@ -165,7 +165,7 @@ def _success(place: Path, labels: Mapping[str, str], ending: Ending) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Gauges:
-    """What the registry collects: gauges whose values are known already.
+    """Gauges that the registry collects; their values are known already.
 
     They are no `prometheus_client.Gauge`, which keeps its value in a file of its own where
     PROMETHEUS_MULTIPROC_DIR is set.

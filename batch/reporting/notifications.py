@@ -52,7 +52,7 @@ class Text(NamedTuple):
 
 
 def content_of(file: str) -> tuple[list[Text], str]:
-    """What a file with addresses holds, and a warning."""
+    """Return the texts of a file with addresses, and a warning if others can read it."""
     if "://" in file:
         raise ConfigError(
             "is an address, not a file",
@@ -88,7 +88,7 @@ def parsed(source: Text) -> tuple[list[Any], list[str]]:
 
 
 def _entries(text: str) -> list[Any]:
-    """What YAML lists as addresses: texts, or tables with an address as their key."""
+    """Return the addresses that YAML lists: texts, or tables with an address as their key."""
     import yaml  # noqa: PLC0415 - what Apprise itself reads it with
 
     return list(yaml.safe_load(text)["urls"])
@@ -252,7 +252,7 @@ class Notifications:
         return f"{len(missing)} of {len(self._kinds)} alerts {verb} not delivered: {which}"
 
     def _order(self, ending: Ending, seconds: float) -> bytes:
-        """What the child is told, as `child` reads it."""
+        """Return the order to the child, as `child` reads it."""
         message = {
             "title": ending.title,
             "body": f"{ending.text}\nhost: {socket.gethostname()}",

@@ -1,4 +1,4 @@
-"""Who is told how a command ends, beside the person who looks: alerts and metrics."""
+"""Those who are told how a command ends, beside the person who looks: alerts and metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from batch.host.streams import is_watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from os import PathLike
 
     from batch.reporting.notifications import Notifications
     from batch.reporting.summary import Ending, Report
@@ -23,7 +22,9 @@ SEEN = frozenset({2, 4, 130})
 
 
 class Observers:
-    """Who is told how a command ends. What fails in telling is said, and changes nothing.
+    """Those who are told how a command ends.
+
+    What fails in telling is said, and changes nothing.
 
     No dataclass: those take longer to make than the rest of this page.
 
@@ -78,14 +79,14 @@ class Observers:
 
     @property
     def warning(self) -> str:
-        """What is dangerous about where the addresses stand, or empty."""
+        """A warning about the place where the addresses stand, or empty."""
         return self._alerts.warning if self._alerts else ""
 
     def stand_down(self) -> None:
         """Tell nobody how this command ends."""
         self.addresses, self.notify_file, self.metrics_file = (), None, None
 
-    def check(self, *paths: str | PathLike[str]) -> None:
+    def check(self, *paths: str | os.PathLike[str]) -> None:
         """Refuse what cannot be told, before anything else is done.
 
         Args:
@@ -111,7 +112,7 @@ class Observers:
             self._alerts = Notifications.read(self.addresses, self.notify_file)
 
     def title(self, code: int) -> str:
-        """What has become of a command that has no report, on one line; empty without one."""
+        """Say on one line how a command without a report has ended; empty without a command."""
         if not self.command:
             return ""
         ends = {2: "refused, no license was changed", 3: "stopped", 4: "not started"}
@@ -184,7 +185,7 @@ def _files(options: Mapping[str, Any]) -> list[str]:
 
 
 def same_file(path: str, others: Iterable[str]) -> bool:
-    """Whether a path leads to one of some files, by whatever links; the file need not exist yet."""
+    """Tell whether a path leads to one of some files, by whatever links; it need not exist yet."""
     for other in others:
         with suppress(OSError):  # one of them is not there, or the working directory is not
             if os.path.samefile(path, other):  # noqa: PTH121 - pathlib costs --help a tenth

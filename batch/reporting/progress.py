@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, sparse lines elsewhere."""
+"""The view of a run while it goes on: a bar on a terminal, sparse lines elsewhere."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Screen:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person may be looking."""
+        """Tell whether a person may be looking: the stream is a terminal."""
         return self.stream.isatty()
 
     @property

@@ -1,4 +1,4 @@
-"""How a run ended: its exit code, the block that a person reads, the object that a script reads."""
+"""The end of a run: its exit code, the block that a person reads, the object for a script."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from batch.formatting import plain, uncell
-from batch.model import DONE, Outcome, parse_id
+from batch.model import DONE, Action, Outcome, parse_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from batch.model import Action
 
 
 LEFT_OUT = frozenset({Outcome.NOT_ATTEMPTED, Outcome.PLANNED, Outcome.UNKNOWN, Outcome.FAILED})
@@ -28,7 +26,7 @@ MOST_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run ended, in the fields that ``--json`` prints.
+    """The end of a run, in the fields that ``--json`` prints.
 
     Attributes:
         run_id: The run's name.
@@ -76,7 +74,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is told of a run that came to its end.
+    """The report of a run that came to its end.
 
     Attributes:
         summary: To scripts.
@@ -177,7 +175,7 @@ def block(
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """What is done of a run, in licenses and in rows.
+    """The part of a run that is done, in licenses and in rows.
 
     Attributes:
         summary: How the run ended.
@@ -279,14 +277,14 @@ def _for_who_ran(cells: Sequence[str]) -> tuple[str, str, str]:
 
 
 def _for_all(cells: Sequence[str]) -> tuple[str, str, str]:
-    """What may be said of a row to everybody: its cell only where it is a license ID."""
+    """Return the parts of a row for everybody: its cell only where it is a license ID."""
     name = cells[1] if parse_id(cells[1]) else "…"
     return name, cells[3], f"HTTP {cells[6]}" if cells[6] else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a command ended, whether or not it came to sending anything.
+    """The end of a command, whether or not it came to sending anything.
 
     Attributes:
         command: The command's name, such as ``run``.

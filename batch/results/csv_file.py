@@ -1,4 +1,4 @@
-"""What a results file is made of: its columns, and outcomes and booleans as it spells them."""
+"""The format of a results file: its columns, and outcomes and booleans as it spells them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from codecs import BOM_UTF8
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from batch.columns import COLUMNS
 from batch.errors import ResultsError
-from batch.model import DONE, ID_BYTES, NO_ID, Outcome, parse_id, parse_ids
+from batch.model import DONE, ID_BYTES, NO_ID, Listing, Outcome, parse_id, parse_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
-    from typing import Any, BinaryIO
 
     import numpy as np
-
-    from batch.model import Listing
 
     Indices = np.ndarray[Any, np.dtype[np.uint32]]
 
@@ -34,7 +31,7 @@ BOOLEANS = {None: "", True: "true", False: "false"}
 
 
 class _Encoded:
-    """What `csv.writer` writes to, so that its ``writerow`` returns the line in UTF-8."""
+    """A file for `csv.writer`, made so that its ``writerow`` returns the line in UTF-8."""
 
     def write(self, text: str) -> bytes:
         return text.encode()
@@ -69,7 +66,7 @@ _WAS_CODES |= {text.upper(): code for text, code in _WAS_CODES.items()}  # as sp
 
 @dataclass(slots=True, eq=False)
 class Recorded:
-    """What a results file says of each row; columns are parallel, by ascending row.
+    """The rows of a results file, as its lines have them; columns are parallel, by ascending row.
 
     Attributes:
         path: The file.
@@ -77,8 +74,8 @@ class Recorded:
         rows: Row numbers in the input, ascending.
         ids: `ID_BYTES` bytes for each row; zeros where its cell holds no ID.
         keys: The cells of ``license_key``, if any is filled; else empty.
-        outcomes: Code of each row's outcome, as in `columns.CODES`.
-        was: Code of ``was_revoked``, as in `results.Journal`: 0 for empty, 1 true, 2 false.
+        outcomes: Code of each row's outcome, as in `CODES`.
+        was: Code of ``was_revoked``, as `Journal` takes it: 0 for empty, 1 true, 2 false.
         offsets: Where the line that counts begins, in bytes.
         attempts: PATCHes that each row has cost.
         size: Bytes of whole lines; what follows them is torn.
@@ -137,11 +134,11 @@ class Recorded:
         return len(self.rows)
 
     def outcome(self, place: int) -> Outcome:
-        """How a row stands."""
+        """Return the outcome of a row."""
         return OUTCOMES[self.outcomes[place]]
 
     def was_revoked(self, place: int) -> bool | None:
-        """What the first look of the run said of a row's license."""
+        """Tell whether the first look of the run found a row's license revoked; None if empty."""
         return (None, True, False)[self.was[place]]
 
     def id_bytes(self, place: int) -> bytes:
@@ -161,11 +158,11 @@ class Recorded:
 
     @property
     def is_journal(self) -> bool:
-        """Whether the run has not come to its end."""
+        """Tell whether the run has not come to its end."""
         return CODES[Outcome.PLANNED] in self.outcomes
 
     def belongs_to(self, listing: Listing, cells: Sequence[str]) -> str:
-        """Why this is not about the rows of a listing; empty if it is.
+        """Say why this is not about the rows of a listing; empty if it is.
 
         Args:
             listing: What the run is to go on with.
@@ -326,7 +323,7 @@ def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What a finished results file says, read back from the disk.
+    """The counts of a finished results file and its rows not done, read back from the disk.
 
     Attributes:
         counts: Rows by outcome, in the order of `Outcome`; outcomes without rows are left out.

@@ -1,4 +1,4 @@
-"""Whether the files of a run are still those that it saw, by what its manifest says of them."""
+"""The comparison of a run's files with those that it saw, by what its manifest says of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from batch.errors import ResultsError
 from batch.formatting import plain
-from batch.results.manifest import file_sha256, manifest_path, read_manifest
+from batch.results.manifest import Manifest, file_sha256, manifest_path, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from batch.results.manifest import Manifest
 
 
 State = Literal["unchanged", "changed", "missing", "unreadable", "unfinished", "from a pipe"]
@@ -24,7 +22,7 @@ NEUTRAL = frozenset({"unchanged", "from a pipe"})
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What has become of one file of a run.
+    """The state of one file of a run, compared with the manifest.
 
     Attributes:
         what: ``input`` or ``results``.
@@ -44,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What has become of the files of a run.
+    """The states of the files of a run, compared with its manifest.
 
     Attributes:
         run_id: The run's name.

@@ -22,15 +22,12 @@ from typing import TYPE_CHECKING, BinaryIO
 from batch.columns import COLUMNS
 from batch.formatting import cell, timestamp
 from batch.host.files import creating, replacing
-from batch.model import ID_BYTES, Outcome, RowResult
-from batch.results.csv_file import BOOLEANS, CODES, OUTCOMES, line_of
+from batch.model import ID_BYTES, Listing, Outcome, RowResult
+from batch.results.csv_file import BOOLEANS, CODES, OUTCOMES, Recorded, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
-
-    from batch.model import Listing
-    from batch.results.csv_file import Recorded
 
 
 _WAS = tuple(BOOLEANS)
@@ -100,7 +97,7 @@ class Journal:
     def resume(self, recorded: Recorded, row_results: Iterable[RowResult | None]) -> None:
         """Go on with a file that an earlier session has left.
 
-        A status is what is known now of an entry; None where nothing is new.
+        A row result is what is known now of an entry; None where nothing is new.
 
         Raises:
             OSError: It cannot be written.
@@ -189,7 +186,7 @@ class Journal:
             raise OSError(errno.ENOENT, "the file is gone from its place")
 
     def is_in_place(self) -> bool:
-        """Whether the file that is written still stands at its path, as long as it should be."""
+        """Tell whether the file being written still stands at its path, as long as it should be."""
         size = self._size
         try:
             here = self.path.stat()

@@ -39,7 +39,7 @@ def _working_directory() -> str:
 
 
 def manifest_path(results: Path) -> Path:
-    """Where the manifest of a results file stands."""
+    """Return the path of the manifest of a results file."""
     return results.parent / f"{results.name}.run.json"
 
 
@@ -70,7 +70,7 @@ class SessionRecord:
 
 @dataclass(slots=True)
 class Manifest:
-    """What is written beside the results.
+    """The record of a run that is written beside the results.
 
     Attributes:
         run_id: Names the run in messages and logs; random.

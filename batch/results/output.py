@@ -1,4 +1,4 @@
-"""What stands where the results go, and what may become of it: nothing is ever written over."""
+"""The place of the results, and the fate of what stands there: nothing is ever written over."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from batch.formatting import timestamp
 from batch.host.files import replacing, try_out
 from batch.results.csv_file import Recorded
 from batch.results.journal import Journal
-from batch.results.manifest import SessionRecord, file_sha256, manifest_path, read_manifest
+from batch.results.manifest import (
+    Manifest,
+    SessionRecord,
+    file_sha256,
+    manifest_path,
+    read_manifest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from batch.model import Listing, RowResult
-    from batch.results.manifest import Manifest
     from batch.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Earlier:
-    """What earlier sessions of a run have left.
+    """The files that earlier sessions of a run have left.
 
     Attributes:
         recorded: What its results file says of each row.
@@ -84,7 +89,7 @@ def _check_path(path: Path) -> None:
 
 
 def earlier(settings: Settings) -> Earlier | None:
-    """What ``--resume`` goes on with; None if it is a start.
+    """Read what ``--resume`` goes on with; None if it is a start.
 
     Raises:
         ResultsError: What stands there cannot be gone on with.
@@ -246,7 +251,7 @@ def set_aside(path: Path) -> None:
 
 
 def _start_of(path: Path) -> str:
-    """When a run began, as part of a file name; if that is not known, when its file changed."""
+    """Return when a run began, for a file name; when its file changed, if that is not known."""
     try:
         manifest = read_manifest(path)
         moment = datetime.fromisoformat(manifest.sessions[0].started_at) if manifest else None
