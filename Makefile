@@ -11,7 +11,7 @@ DATED   := tests/project/test_docs.py tests/project/test_runbook.py \
 ASKING  := tests/cli tests/commands tests/api/test_auth.py tests/host/test_terminal.py \
 	tests/reporting/test_metrics.py tests/reporting/test_observers.py \
 	tests/end_to_end/test_terminal.py
-HEARING := tests/api/test_auth.py tests/host tests/reporting/test_notifications.py \
+HEARING := tests/api/test_auth.py tests/host tests/reporting/test_alerts.py \
 	tests/project/test_runbook.py tests/end_to_end \
 	-k 'signal or interrupt or hangup or gives_up or Ctrl'
 # The others measure, need programs that a machine may not have, or take long.

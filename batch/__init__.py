@@ -5,7 +5,7 @@ The rooms of the house, each below those that may use it::
     cli         command line and profile in, exit code out
     job         the steps of a run: targets, look, plan, preview, execute, finish
     results     the journal, the results CSV, the manifest
-    reporting   how a run is told: summary, progress, log, metrics, notifications
+    reporting   how a run is told: summary, progress, log, metrics, alerts
     settings    what a run is set to
     api         one request: paced, sent again where that is safe, its answer checked
     input       a file of any format in, a list of licenses out

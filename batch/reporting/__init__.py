@@ -1,1 +1,1 @@
-"""The telling of a run: summary, progress, log, metrics, notifications."""
+"""The telling of a run: summary, progress, log, metrics, alerts."""

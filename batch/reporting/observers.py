@@ -13,7 +13,7 @@ from batch.host.streams import is_watched
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from batch.reporting.notifications import Notifications
+    from batch.reporting.alerts import Alerts
     from batch.reporting.summary import Ending, Report
 
 
@@ -50,7 +50,7 @@ class Observers:
         self.resume_command = ""
         self.redact: Callable[[str], str] = str
         self.started = time.monotonic()
-        self._alerts: Notifications | None = None
+        self._alerts: Alerts | None = None
         self._taken = ""
 
     def gather(self, command: str, options: Mapping[str, Any], addresses: Sequence[str]) -> None:
@@ -107,9 +107,9 @@ class Observers:
 
             metrics.check(self.metrics_file)
         if self.addresses or self.notify_file:
-            from batch.reporting.notifications import Notifications  # noqa: PLC0415
+            from batch.reporting.alerts import Alerts  # noqa: PLC0415
 
-            self._alerts = Notifications.read(self.addresses, self.notify_file)
+            self._alerts = Alerts.read(self.addresses, self.notify_file)
 
     def title(self, code: int) -> str:
         """Say on one line how a command without a report has ended; empty without a command."""
@@ -166,12 +166,12 @@ class Observers:
     def _alert(self, ending: Ending, say: Callable[[str], None]) -> None:
         if not (self.addresses or self.notify_file):
             return
-        from batch.reporting.notifications import Notifications  # noqa: PLC0415
+        from batch.reporting.alerts import Alerts  # noqa: PLC0415
 
         alerts = self._alerts
         if alerts is None:
             with suppress(ConfigError):  # it has been told, or what was told came before it
-                alerts = Notifications.read(self.addresses, self.notify_file)
+                alerts = Alerts.read(self.addresses, self.notify_file)
         failed = alerts.send(ending) if alerts else ""
         if failed:
             say(f"warning: {failed}")

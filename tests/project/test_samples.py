@@ -40,7 +40,7 @@ from batch.cli.execute import _settings
 from batch.cli.precedence import settled
 from batch.errors import ConfigError
 from batch.job.runner import DRAIN
-from batch.reporting.notifications import Notifications
+from batch.reporting.alerts import Alerts
 from batch.reporting.observers import Observers
 from batch.sandbox import TOKEN, Account
 from tests.support.commands import Served, served, settle_in, table, write
@@ -671,7 +671,7 @@ def test_what_systemd_makes_of_an_exit_code(code: int, fails: bool, starts_again
 
 def longest_stop(settings: Settings) -> float:
     """Seconds from SIGTERM to the end, results in order excluded."""
-    alert = inspect.signature(Notifications.send).parameters["seconds"].default
+    alert = inspect.signature(Alerts.send).parameters["seconds"].default
     assert isinstance(alert, float | int)
     return settings.timeout + settings.timeout * DRAIN + alert
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch.cli import run_command
-from batch.reporting.notifications import Notifications
+from batch.reporting.alerts import Alerts
 from batch.sandbox import TOKEN, Account
 from tests.support.commands import served, settle_in, write
 from tests.support.job_harness import some_ids
@@ -37,12 +37,12 @@ def notified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Ending]:
     Path("urls").chmod(0o600)
     sent: list[Ending] = []
 
-    def send(_: Notifications, ending: Ending, *, seconds: float = 30) -> str:
+    def send(_: Alerts, ending: Ending, *, seconds: float = 30) -> str:
         assert seconds > 0
         sent.append(ending)
         return ""
 
-    monkeypatch.setattr(Notifications, "send", send)
+    monkeypatch.setattr(Alerts, "send", send)
     return sent
 
 

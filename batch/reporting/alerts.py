@@ -181,7 +181,7 @@ _URL = re.compile(r"[a-z0-9]{1,32}://\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Notifications:
+class Alerts:
     """Addresses that Apprise can use, and how to tell them.
 
     Attributes:
@@ -196,7 +196,7 @@ class Notifications:
     _texts: tuple[Text, ...] = field(default=(), repr=False)
 
     @classmethod
-    def read(cls, urls: Sequence[str], file: str | None) -> Notifications:
+    def read(cls, urls: Sequence[str], file: str | None) -> Alerts:
         """Read addresses, and check that Apprise can use them; nothing is sent.
 
         Args:
@@ -252,7 +252,7 @@ class Notifications:
         return f"{len(missing)} of {len(self._kinds)} alerts {verb} not delivered: {which}"
 
     def _order(self, ending: Ending, seconds: float) -> bytes:
-        """Return the order to the child, as `child` reads it."""
+        """Return the order to the child, as `_deliver` reads it."""
         message = {
             "title": ending.title,
             "body": f"{ending.text}\nhost: {socket.gethostname()}",
@@ -280,7 +280,7 @@ def _environment() -> dict[str, str]:
 
 def _hand_over(order: bytes, seconds: float) -> tuple[bytes, str]:
     """Let a child deliver: the number of each address that was told, and what went wrong."""
-    command = [sys.executable or "", "-P", "-m", "batch.reporting.notifications"]
+    command = [sys.executable or "", "-P", "-m", "batch.reporting.alerts"]
     child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=_environment(), cwd=os.sep)  # noqa: S603
     try:
         heard, _ = child.communicate(order, timeout=seconds)

@@ -25,7 +25,7 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
 from batch.errors import ConfigError
-from batch.reporting.notifications import MOST_PARTS, SHORTEST_SECRET, Notifications
+from batch.reporting.alerts import MOST_PARTS, SHORTEST_SECRET, Alerts
 from batch.reporting.summary import Ending
 from tests.support.builders import calm
 from tests.support.receivers import black_hole, free_port, mailbox, webhook
@@ -77,7 +77,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
             super().__init__(*arguments, **options)  # type: ignore[call-overload]
             started.append(self)
 
-    monkeypatch.setattr("batch.reporting.notifications.Popen", Kept)
+    monkeypatch.setattr("batch.reporting.alerts.Popen", Kept)
     return started
 
 
@@ -100,7 +100,7 @@ def file_of(tmp_path: Path, content: str | bytes, name: str = "addresses") -> st
 
 def test_an_alert_arrives_as_it_was_written_and_names_the_host() -> None:
     with webhook() as hook:
-        failed = Notifications.read([hook.url], None).send(ending())
+        failed = Alerts.read([hook.url], None).send(ending())
 
     assert failed == ""
     (message,) = hook.received
@@ -115,14 +115,14 @@ def test_an_alert_arrives_as_it_was_written_and_names_the_host() -> None:
 )
 def test_an_alert_is_as_loud_as_its_exit_code(exit_code: int, kind: str) -> None:
     with webhook() as hook:
-        assert Notifications.read([hook.url], None).send(ending(exit_code)) == ""
+        assert Alerts.read([hook.url], None).send(ending(exit_code)) == ""
 
     assert [message["type"] for message in hook.received] == [kind]
 
 
 def test_a_mail_is_plain_text() -> None:
     with mailbox() as box:
-        assert Notifications.read([box.url], None).send(ending()) == ""
+        assert Alerts.read([box.url], None).send(ending()) == ""
 
     (mail,) = box.received
     assert mail.get_content_type() == "text/plain"
@@ -133,7 +133,7 @@ def test_a_mail_is_plain_text() -> None:
 
 def test_a_title_without_a_text_is_told() -> None:
     with webhook() as hook:
-        assert Notifications.read([hook.url], None).send(ending(text="")) == ""
+        assert Alerts.read([hook.url], None).send(ending(text="")) == ""
 
     assert hook.received[0]["message"].startswith("\nhost: ")
 
@@ -141,7 +141,7 @@ def test_a_title_without_a_text_is_told() -> None:
 def test_a_file_name_that_is_no_text_keeps_no_alert_from_being_sent() -> None:
     with webhook() as hook, mailbox() as box:
         odd = ending(title="a\udce9.csv", text="b\udce9.csv")
-        assert Notifications.read([hook.url, box.url], None).send(odd) == ""
+        assert Alerts.read([hook.url, box.url], None).send(odd) == ""
 
     assert (hook.received[0]["title"], box.received[0]["Subject"]) == ("a?.csv", "a?.csv")
     assert box.received[0].get_content().startswith("b?.csv")
@@ -150,7 +150,7 @@ def test_a_file_name_that_is_no_text_keeps_no_alert_from_being_sent() -> None:
 def test_a_very_long_text_arrives_whole_where_no_limit_is_known() -> None:
     text = "\n".join(f"column {number}" for number in range(50_000))
     with webhook() as hook, mailbox() as box:
-        assert Notifications.read([hook.url, box.url], None).send(ending(text=text)) == ""
+        assert Alerts.read([hook.url, box.url], None).send(ending(text=text)) == ""
 
     assert [message["message"].rpartition("\nhost: ")[0] for message in hook.received] == [text]
     assert box.received[0].get_content().replace("\r\n", "\n").startswith(text)
@@ -164,10 +164,7 @@ def mattermost(port: int, more: str = "") -> str:
 def test_a_text_that_is_too_long_for_a_service_arrives_in_parts() -> None:
     lines = [f"column {number}" for number in range(1000)]
     with webhook() as hook:
-        assert (
-            Notifications.read([mattermost(hook.port)], None).send(ending(text="\n".join(lines)))
-            == ""
-        )
+        assert Alerts.read([mattermost(hook.port)], None).send(ending(text="\n".join(lines))) == ""
 
     parts = [message["text"] for message in hook.received]
     assert 1 < len(parts) <= MOST_PARTS
@@ -178,7 +175,7 @@ def test_a_text_that_is_too_long_for_a_service_arrives_in_parts() -> None:
 def test_a_text_is_cut_where_it_would_take_too_many_messages() -> None:
     with webhook() as hook:
         text = "x " * (2000 * MOST_PARTS)
-        assert Notifications.read([mattermost(hook.port)], None).send(ending(text=text)) == ""
+        assert Alerts.read([mattermost(hook.port)], None).send(ending(text=text)) == ""
 
     (message,) = hook.received
     assert 3000 < len(message["text"]) <= 4000
@@ -188,7 +185,7 @@ def test_a_text_is_cut_where_it_would_take_too_many_messages() -> None:
 def test_an_address_may_say_what_becomes_of_a_long_text() -> None:
     with webhook() as hook:
         address = mattermost(hook.port, "?overflow=upstream")
-        assert Notifications.read([address], None).send(ending(text="x" * 5000)) == ""
+        assert Alerts.read([address], None).send(ending(text="x" * 5000)) == ""
 
     (message,) = hook.received
     assert "x" * 5000 in message["text"]
@@ -210,7 +207,7 @@ def test_the_addresses_of_the_profile_and_of_the_file_are_all_told(tmp_path: Pat
             "everybody=team,night",
         ]
         file = file_of(tmp_path, "\ufeff" + "\r\n".join(lines))
-        alerts = Notifications.read([f" {hooks[0].url}", hooks[4].url], file)
+        alerts = Alerts.read([f" {hooks[0].url}", hooks[4].url], file)
 
         assert alerts.send(ending()) == ""
 
@@ -234,7 +231,7 @@ def test_the_addresses_of_a_yaml_file_are_told(tmp_path: Path, name: str) -> Non
                   - port: {three.port}
                     fullpath: /hook
         """
-        alerts = Notifications.read([], file_of(tmp_path, textwrap.dedent(content), name))
+        alerts = Alerts.read([], file_of(tmp_path, textwrap.dedent(content), name))
 
         assert alerts.send(ending()) == ""
 
@@ -243,7 +240,7 @@ def test_the_addresses_of_a_yaml_file_are_told(tmp_path: Path, name: str) -> Non
 
 
 def test_without_an_address_nothing_is_started(children: list[subprocess.Popen[bytes]]) -> None:
-    assert Notifications.read([], None).send(ending()) == ""
+    assert Alerts.read([], None).send(ending()) == ""
     assert children == []
 
 
@@ -282,7 +279,7 @@ def test_a_broken_server_costs_neither_the_others_nor_more_than_the_time(
     broken: str, children: list[subprocess.Popen[bytes]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     with webhook() as hook, mailbox() as box:
-        alerts = Notifications.read([hook.url, broken, box.url], None)
+        alerts = Alerts.read([hook.url, broken, box.url], None)
         threads = set(threading.enumerate())
         begun = time.monotonic()
 
@@ -303,7 +300,7 @@ def test_time_that_was_not_enough_is_said_and_the_child_hangs_up(
 ) -> None:
     with webhook(manner="silent") as hook, webhook(manner="silent") as other:
         patient = (f"{hook.url}{PATIENT}", mattermost(other.port, PATIENT))
-        alerts = Notifications.read(patient, None)
+        alerts = Alerts.read(patient, None)
 
         failed = alerts.send(ending(), seconds=6.5)
 
@@ -315,7 +312,7 @@ def test_time_that_was_not_enough_is_said_and_the_child_hangs_up(
 
 def test_many_servers_that_say_nothing_do_not_hold_up_another() -> None:
     with webhook(manner="silent") as silent, webhook() as hook:
-        alerts = Notifications.read([f"{silent.url}{PATIENT}"] * 40 + [hook.url], None)
+        alerts = Alerts.read([f"{silent.url}{PATIENT}"] * 40 + [hook.url], None)
 
         failed = alerts.send(ending(), seconds=8)
 
@@ -325,7 +322,7 @@ def test_many_servers_that_say_nothing_do_not_hold_up_another() -> None:
 
 def test_the_same_kind_is_named_once() -> None:
     with webhook(status=500) as hook:
-        failed = Notifications.read([hook.url, hook.url, hook.url], None).send(ending())
+        failed = Alerts.read([hook.url, hook.url, hook.url], None).send(ending())
 
     assert failed == "3 of 3 alerts were not delivered: json"
 
@@ -334,9 +331,9 @@ def test_a_redirect_is_not_followed() -> None:
     with webhook() as target:
         elsewhere = f"http://127.0.0.1:{target.port}/"
         with webhook(status=302, location=elsewhere) as hook:
-            failed = Notifications.read([hook.url], None).send(ending())
+            failed = Alerts.read([hook.url], None).send(ending())
             assert len(hook.received) == 1
-            asked = Notifications.read([f"{hook.url}?redirect=yes"], None).send(ending())
+            asked = Alerts.read([f"{hook.url}?redirect=yes"], None).send(ending())
 
     assert failed == "1 of 1 alerts was not delivered: json"
     assert [request.method for request in target.requests] == ["GET"]
@@ -356,7 +353,7 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 def test_a_certificate_is_trusted_where_the_environment_says_so(trusted: ssl.SSLContext) -> None:
     with webhook(tls=trusted) as hook:
-        assert Notifications.read([hook.url], None).send(ending()) == ""
+        assert Alerts.read([hook.url], None).send(ending()) == ""
 
     assert len(hook.received) == 1
 
@@ -367,14 +364,14 @@ def test_a_log_of_tls_keys_that_cannot_be_written_keeps_no_alert_from_being_sent
     monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys.log")
 
     with webhook(tls=trusted) as hook:
-        assert Notifications.read([hook.url], None).send(ending()) == ""
+        assert Alerts.read([hook.url], None).send(ending()) == ""
 
     assert len(hook.received) == 1
 
 
 def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with webhook() as hook:
-        alerts = Notifications.read([hook.url], None)
+        alerts = Alerts.read([hook.url], None)
         for executable in (None, "", "/nowhere/python"):
             monkeypatch.setattr(sys, "executable", executable)
             failed = alerts.send(ending())
@@ -392,7 +389,7 @@ def test_a_process_that_fails_is_said_at_once(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(program)
     with webhook() as hook:
-        alerts = Notifications.read([hook.url], None)
+        alerts = Alerts.read([hook.url], None)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         begun = time.monotonic()
 
@@ -409,7 +406,7 @@ def test_a_service_that_leaves_a_thread_behind_holds_up_nobody(
     program = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
     (tmp_path / "sitecustomize.py").write_text(program)
     with webhook() as hook:
-        alerts = Notifications.read([hook.url], None)
+        alerts = Alerts.read([hook.url], None)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         begun = time.monotonic()
 
@@ -438,7 +435,7 @@ def test_a_service_that_prints_is_neither_seen_nor_taken_for_a_delivery(
         """)
     )
     with webhook(status=500) as hook:
-        alerts = Notifications.read([hook.url], None)
+        alerts = Alerts.read([hook.url], None)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
         failed = alerts.send(ending())
@@ -465,7 +462,7 @@ def test_what_stands_in_the_working_directory_is_not_run_and_nothing_is_left_the
     monkeypatch.delenv("PYTHONPATH", raising=False)
 
     with webhook() as hook, mailbox() as box:
-        assert Notifications.read([hook.url, box.url], None).send(ending()) == ""
+        assert Alerts.read([hook.url, box.url], None).send(ending()) == ""
 
     assert (len(hook.received), len(box.received)) == (1, 1)
     assert sorted(tmp_path.rglob("*")) == before
@@ -478,7 +475,7 @@ def test_an_alert_is_sent_from_a_working_directory_that_is_gone(
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     with webhook() as hook:
-        alerts = Notifications.read([hook.url], None)
+        alerts = Alerts.read([hook.url], None)
         (tmp_path / "gone").rmdir()
 
         assert alerts.send(ending()) == ""
@@ -497,7 +494,7 @@ def test_an_alert_needs_no_home_and_the_path_of_modules_stays(
         monkeypatch.delenv(name, raising=False)
 
     with webhook() as hook:
-        assert Notifications.read([hook.url], None).send(ending()) == ""
+        assert Alerts.read([hook.url], None).send(ending()) == ""
 
     assert len(hook.received) == 1
     assert (tmp_path / "seen").exists()
@@ -522,7 +519,7 @@ def test_a_login_in_netrc_goes_to_nobody(tmp_path: Path) -> None:
     file_of(tmp_path, f"machine 127.0.0.1 login somebody password {SECRET}\n", ".netrc")
 
     with webhook() as hook:
-        assert Notifications.read([hook.url], None).send(ending()) == ""
+        assert Alerts.read([hook.url], None).send(ending()) == ""
 
     assert "Authorization" not in hook.requests[0].headers
 
@@ -537,7 +534,7 @@ def test_loopback_is_never_reached_through_a_proxy(
             monkeypatch.setenv(name, value)
         named = hook.url.replace("127.0.0.1", "localhost")
 
-        assert Notifications.read([hook.url, named], None).send(ending()) == ""
+        assert Alerts.read([hook.url, named], None).send(ending()) == ""
 
     assert len(hook.received) == 2
     assert proxy.requests == []
@@ -546,7 +543,7 @@ def test_loopback_is_never_reached_through_a_proxy(
 def test_everybody_else_is_reached_through_the_proxy_unless_exempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    alerts = Notifications.read(["json://alerts.invalid/hook"], None)
+    alerts = Alerts.read(["json://alerts.invalid/hook"], None)
     with webhook() as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         assert alerts.send(ending()) == ""
@@ -566,7 +563,7 @@ def test_no_secret_stands_in_the_list_of_processes_or_in_an_environment(
     with webhook(manner="silent") as hook:
         url = hook.url.replace("://", f"://user:{SECRET}@")
         sender = threading.Thread(
-            target=Notifications.read([f"{url}{PATIENT}"], None).send, args=(ending(),)
+            target=Alerts.read([f"{url}{PATIENT}"], None).send, args=(ending(),)
         )
         sender.start()
         if hook.called.wait(LENIENT):
@@ -574,7 +571,7 @@ def test_no_secret_stands_in_the_list_of_processes_or_in_an_environment(
             seen = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
     sender.join()
 
-    assert b"batch.reporting.notifications" in seen
+    assert b"batch.reporting.alerts" in seen
     for secret in (SECRET, "an-access-token", TEXT, f":{hook.port}"):
         assert secret.encode() not in seen
 
@@ -583,9 +580,9 @@ def test_no_secret_stands_in_the_list_of_processes_or_in_an_environment(
 
 SENDER = """
 import sys
-from batch.reporting.notifications import Notifications
+from batch.reporting.alerts import Alerts
 from batch.reporting.summary import Ending
-alerts = Notifications.read(sys.argv[2:], None)
+alerts = Alerts.read(sys.argv[2:], None)
 said = alerts.send(Ending("run", 0, "title", "text", 0, 1), seconds=float(sys.argv[1]))
 """
 
@@ -652,7 +649,7 @@ def test_what_has_inherited_the_pipe_does_not_hold_up_the_parent(
         """)
     )
     with webhook() as hook, webhook(manner="drips") as dripping:
-        alerts = Notifications.read([hook.url, dripping.url], None)
+        alerts = Alerts.read([hook.url, dripping.url], None)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         begun = time.monotonic()
 
@@ -720,7 +717,7 @@ NONE = ["", " ", "# comment", "team=night"]
 def refusal(urls: list[str], file: str | None = None) -> ConfigError:
     """How addresses are refused; none of their secrets is in it, nor in what a bug report shows."""
     with pytest.raises(ConfigError) as refused:
-        Notifications.read(urls, file)
+        Alerts.read(urls, file)
     shown = "".join(traceback.format_exception(refused.value))
     assert SECRET not in shown + str(refused.value) + refused.value.hint
     assert SECRET not in repr(getattr(refused.value.__cause__, "args", ""))
@@ -783,8 +780,8 @@ def test_an_address_within_an_address_is_spelled_without_signs(tmp_path: Path) -
     url = f"discord://{'1' * 18}/{'a' * 60}"
     in_yaml = f"urls:\n  - {url}:\n      avatar_url: https://example.com/a.png\n"
 
-    Notifications.read([f"{url}?avatar_url={avatar}"], None)
-    Notifications.read([], file_of(tmp_path, in_yaml, "a.yml"))
+    Alerts.read([f"{url}?avatar_url={avatar}"], None)
+    Alerts.read([], file_of(tmp_path, in_yaml, "a.yml"))
 
 
 @pytest.mark.parametrize(
@@ -859,7 +856,7 @@ def test_without_apprise_its_installation_is_hinted_at(monkeypatch: pytest.Monke
 
 
 def test_the_module_is_imported_without_apprise() -> None:
-    program = "import sys, batch.reporting.notifications; print('apprise' in sys.modules)"
+    program = "import sys, batch.reporting.alerts; print('apprise' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -878,7 +875,7 @@ def every_schema() -> list[str]:
 def assert_shown_nowhere(url: str) -> None:
     """It is usable, and all of it is a secret; or it is refused, and none of it is shown."""
     try:
-        alerts = Notifications.read([url], None)
+        alerts = Alerts.read([url], None)
     except ConfigError as refused:
         assert str(refused) == "notify, address 1 of 1: Apprise cannot use this"  # noqa: PT017
     else:
@@ -897,7 +894,7 @@ def test_no_kind_of_address_is_shown_or_fails_otherwise() -> None:
 @given(st.text(), st.text())
 def test_whatever_an_address_is_it_is_used_or_refused(before: str, after: str) -> None:
     try:
-        Notifications.read([f"{before}json://{after}"], None)
+        Alerts.read([f"{before}json://{after}"], None)
     except ConfigError as refused:
         assert str(refused) == "notify, address 1 of 1: Apprise cannot use this"  # noqa: PT017
 
@@ -911,7 +908,7 @@ def test_a_file_that_others_can_read_is_warned_of(tmp_path: Path, mode: int, war
     file = file_of(tmp_path, SLACK)
     Path(file).chmod(mode)
 
-    warning = Notifications.read([], file).warning
+    warning = Alerts.read([], file).warning
 
     assert warning == (
         f"{file}: others can read the addresses (chmod 600 {file})" if warned else ""
@@ -923,7 +920,7 @@ def test_addresses_and_what_is_private_in_them_are_secrets(tmp_path: Path) -> No
     twilio = "twilio://AC735c307c62944b5a:e29dfbcebf390dee@15551234567?apikey=SKabcdef0123"
     file = file_of(tmp_path, f"team={SLACK}\n# json://once.example.com/{SECRET}")
 
-    alerts = Notifications.read([login, twilio], file)
+    alerts = Alerts.read([login, twilio], file)
 
     parts = {"pass%2Fword%20x", "pass/word x", "headerkey", "parameter", "SKabcdef0123", *TOKENS}
     assert {login, SLACK, twilio} | parts <= set(alerts.secrets)
@@ -936,14 +933,14 @@ def test_addresses_and_what_is_private_in_them_are_secrets(tmp_path: Path) -> No
 def test_the_addresses_of_a_yaml_file_are_secrets(tmp_path: Path) -> None:
     content = f'urls:\n  - "{SLACK}"\n  - json://user@example.com:\n      password: {SECRET}\n'
 
-    secrets = Notifications.read([], file_of(tmp_path, content, "addresses.yaml")).secrets
+    secrets = Alerts.read([], file_of(tmp_path, content, "addresses.yaml")).secrets
 
     assert {SLACK, "json://user@example.com", SECRET, *TOKENS} <= set(secrets)
     assert any(secret.startswith(f"json://user:{SECRET}@example.com") for secret in secrets)
 
 
 def test_a_secret_that_is_found_in_every_word_is_not_hidden() -> None:
-    secrets = Notifications.read(["json://user:abc@example.com"], None).secrets
+    secrets = Alerts.read(["json://user:abc@example.com"], None).secrets
 
     assert all(len(secret) >= SHORTEST_SECRET for secret in secrets)
     assert "json://user:abc@example.com" in secrets
@@ -955,7 +952,7 @@ def test_what_is_not_delivered_is_told_without_a_secret(
     caplog.set_level(logging.DEBUG)
     with webhook(status=500) as hook:
         url = hook.url.replace("://", f"://user:{SECRET}@")
-        alerts = Notifications.read([url, mattermost(hook.port)], None)
+        alerts = Alerts.read([url, mattermost(hook.port)], None)
 
         failed = alerts.send(ending())
 
@@ -977,6 +974,6 @@ def test_apprise_may_log_again_afterwards(caplog: pytest.LogCaptureFixture) -> N
 
 def test_the_order_is_plain_ascii_json() -> None:
     """The child reads it whatever the locale is."""
-    order = Notifications.read([SLACK], None)._order(ending(text="木"), 2.5)
+    order = Alerts.read([SLACK], None)._order(ending(text="木"), 2.5)
 
     assert json.loads(order)["seconds"] == 2.5
