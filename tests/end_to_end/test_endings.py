@@ -304,8 +304,8 @@ def test_exit_3_a_bug(night: Night) -> None:
     assert session["counts"] == {"planned": 3}
 
 
-@SLOW
 def test_exit_4_another_run_is_at_work(night: Night) -> None:
+    night.api.fail_all("hang_before", on="PATCH")
     other = Night(night.command, night.api, night.hook)
     other.start("-o", "other.csv", "--metrics-file", "other.prom")
     wait_until(lambda: len(night.api.log) > 0)
