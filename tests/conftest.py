@@ -6,7 +6,9 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
+from tests.support.builders import calm
 from tests.support.commands import settle_in
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytest_plugins = ("tests.support.isolation",)
+
+settings.register_profile("calm", calm)
+settings.load_profile("calm")
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
