@@ -404,9 +404,8 @@ class _Number:
             return []
         step = 10 ** (len(str(self.value)) - self.certain)
         first = self.value // step * step
-        if (
-            self.certain < _KEPT
-        ):  # rounded for display: the last digit that is shown may be too high
+        if self.certain < _KEPT:
+            # Rounded for display: the last digit that is shown may be too high.
             return [(first - (step + 1) // 2, first + step - 1)]
         near = {self.value}
         if self.value > _EXACT:  # nearest to what was typed, which may have had other digits here

@@ -64,7 +64,6 @@ class Plan:
         was: For each entry the place of its ``was_revoked`` in (None, True, False).
         affected: Entries whose license is sent a PATCH, or would be in a dry run, in input order,
             each license once.
-        left: Rows that ``--limit`` leaves for later.
         excluded: Entries, each the first one of its license, that are never touched, with the
             indexes of the files of ``--exclude`` that protect them.
         exclusion: Those files.
@@ -78,7 +77,6 @@ class Plan:
     row_results: list[RowResult | None]
     was: bytearray
     affected: array[int]
-    left: int = 0
     excluded: Mapping[int, Collection[int]] = field(default_factory=dict)
     exclusion: Sequence[Protected] = ()
     known: bool = True
@@ -87,6 +85,11 @@ class Plan:
     def in_doubt(self) -> frozenset[int]:
         """Entries of `affected` that an earlier session may have sent, not read since."""
         return frozenset(entry for entry in self.affected if self.row_results[entry] is _IN_DOUBT)
+
+    @property
+    def left(self) -> int:
+        """Rows that ``--limit`` leaves for later."""
+        return sum(each is LEFT for each in self.row_results)
 
     @property
     def licenses_left(self) -> int:
@@ -144,7 +147,7 @@ def make_plan(
     excluded = {**(excluded or {}), **snapshot.protected}
     if listing.keys:
         listing = replace(listing, ids=_ids(snapshot, recorded))
-    row_results, affected, left = _decide(
+    row_results, affected = _decide(
         action, listing, snapshot, excluded, recorded, guards, missing_ok=missing_ok
     )
     plan = Plan(
@@ -154,7 +157,6 @@ def make_plan(
         row_results,
         _was_revoked(listing, snapshot, recorded),
         affected,
-        left,
         excluded,
         exclusion,
         _is_known(snapshot, recorded),
@@ -175,15 +177,14 @@ def _decide(
     guards: Guards,
     *,
     missing_ok: bool,
-) -> tuple[list[RowResult | None], array[int], int]:
-    """Return the three parts of a plan of these names, before any guard is checked."""
+) -> tuple[list[RowResult | None], array[int]]:
+    """Return the row results and the entries that are affected, before any guard is checked."""
     row_results: list[RowResult | None] = []
-    affected, left = array("I"), 0
+    affected = array("I")
     invalid = _INVALID_KEY if listing.keys else _INVALID_ID
     for entry, first in enumerate(listing.first):
         if entry != first:
             result = row_results[first]
-            left += result is LEFT
         elif entry in listing.invalid:
             result = invalid
         elif _is_done(entry, recorded, missing_ok=missing_ok):
@@ -200,9 +201,8 @@ def _decide(
                 result = replace(_IN_DOUBT, outcome=Outcome.UNKNOWN)
             else:
                 result = LEFT
-                left += 1
         row_results.append(result)
-    return row_results, affected, left
+    return row_results, affected
 
 
 def _is_done(entry: int, recorded: Recorded | None, *, missing_ok: bool) -> bool:
@@ -299,6 +299,8 @@ def _is_known(snapshot: Snapshot, recorded: Recorded | None) -> bool:
 
 
 def _check_excluded(plan: Plan) -> None:
+    if not plan.excluded:
+        return
     licenses = plan.listing.distinct()
     if len(licenses) and all(entry in plan.excluded for entry in licenses):
         raise GuardError(

@@ -128,10 +128,11 @@ def taken(plan: Plan) -> str:
 
 def _input(listing: Listing) -> list[str]:
     """Return lines on what was read: licenses, and rows only where their number is another."""
-    licenses = counted(len(listing.distinct()), "license")
+    repeated = sum(map(ne, listing.first, range(len(listing))))
+    licenses = len(listing) - repeated - len(listing.invalid)
     return [
         _line("input:", listing.title),
-        _line("", f"{licenses}{_aside(listing)}"),
+        _line("", f"{counted(licenses, 'license')}{_aside(listing, repeated)}"),
         *_left_out(listing),
     ]
 
@@ -162,8 +163,7 @@ def _protected(plan: Plan) -> list[str]:
     return lines
 
 
-def _aside(listing: Listing) -> str:
-    repeated = sum(map(ne, listing.first, range(len(listing))))
+def _aside(listing: Listing, repeated: int) -> str:
     invalid, blank = len(listing.invalid), listing.blank
     rows = f"{counted(len(listing), 'row')}: " if repeated or invalid else ""
     parts = []

@@ -206,17 +206,20 @@ class _Tally:
         settled = sum(count for name, count in counts.items() if Outcome(name) in self.done)
         return max(sum(counts.values()), self.summary.rows) - settled
 
+    @property
+    def listed(self) -> int:
+        """Rows that hold a license."""
+        return self.summary.rows - self.summary.counts.get(Outcome.INVALID, 0)
+
     def of_all(self, some: int, rows: int) -> str:
         """So many of all licenses; in brackets the same in rows, where these are others."""
-        total = self.summary.licenses
-        listed = self.summary.rows - self.summary.counts.get(Outcome.INVALID, 0)
+        total, listed = self.summary.licenses, self.listed
         text = f"{some:,} of {total:,} license{'' if total == 1 else 's'}"
         return text if (some, total) == (rows, listed) else f"{text} ({rows:,} of {listed:,} rows)"
 
     def all(self) -> str:
         """All licenses, and all rows where these are more."""
-        total = self.summary.licenses
-        listed = self.summary.rows - self.summary.counts.get(Outcome.INVALID, 0)
+        total, listed = self.summary.licenses, self.listed
         text = "the one license" if total == 1 else f"all {total:,} licenses"
         return text if total == listed else f"{text} ({listed:,} rows)"
 

@@ -33,11 +33,6 @@ FAILED = RowResult(Outcome.FAILED, False, 409, "CONFLICT", 'it says "no",\nand w
 UNKNOWN = RowResult(Outcome.UNKNOWN, error="no answer, 3 times", attempts=3)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "results.csv"
-
-
 def line(row: object, name: str, outcome: str, *, was: str = "", sent: object = "") -> str:
     """A line of a results file."""
     return f"{row},{name},,{outcome},,{was},,,,{sent},,\n"

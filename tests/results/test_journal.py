@@ -22,26 +22,14 @@ from batch.results.csv_file import Ledger
 from batch.results.journal import Journal
 from tests.support.builders import calm, full_disk, listing
 from tests.support.job_harness import some_ids
-from tests.support.results_files import Open, column, started, starting, table
+from tests.support.results_files import Open, column, started, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 A, B, C, D = some_ids(4)
 REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
 FAILED = RowResult(Outcome.FAILED, False, 409, "CONFLICT", "HTTP 409: not now", attempts=2)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "results.csv"
-
-
-@pytest.fixture
-def start(path: Path) -> Iterator[Open]:
-    with starting(path) as start:
-        yield start
 
 
 def test_the_columns_are_those_of_the_contract() -> None:

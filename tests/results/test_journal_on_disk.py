@@ -16,25 +16,14 @@ from batch.model import Outcome, RowResult
 from batch.results.journal import Journal
 from tests.support.builders import listing
 from tests.support.job_harness import some_ids
-from tests.support.results_files import Open, column, started, starting
+from tests.support.results_files import Open, column, started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 A, B = some_ids(2)
 REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
 FAILED = RowResult(Outcome.FAILED, False, 409, "CONFLICT", "HTTP 409: not now", attempts=2)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "results.csv"
-
-
-@pytest.fixture
-def start(path: Path) -> Iterator[Open]:
-    with starting(path) as start:
-        yield start
 
 
 class Disk:

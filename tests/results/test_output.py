@@ -41,11 +41,6 @@ REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
 START = "2026-11-24T12:00:00.000Z"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "results.csv"
-
-
 def manifest(**more: object) -> Manifest:
     return manifest_of("results.csv", **more)
 
