@@ -23,12 +23,13 @@ from batch.errors import (
     ThrottledError,
     TransientError,
     UnconfirmedError,
+    bug_found,
     not_the_api,
     told,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from batch.api.circuit_breaker import CircuitBreaker
     from batch.api.client import CryptlexClient
@@ -84,43 +85,129 @@ class RetryingClient:
             for task in self._resting | self.rate_limiter.waiting:
                 task.cancel()
 
+    def stop_for_bug(self, bug: Exception) -> None:
+        """Stop for what should not have happened, and have it logged."""
+        log.error("unexpected error", exc_info=bug, extra={"event": "bug"})
+        self.stop(bug_found(bug))
+
     @property
     def halted(self) -> bool:
         """Tell whether everything has to stop, reading included."""
         return self.stopped is not None and not self.draining
 
-    async def ask(self, request: Awaitable[_T], attempts: Attempts) -> _T:
-        """Await one request, and let the license and the run's health know how it went.
+    async def each(
+        self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]], workers: int
+    ) -> None:
+        """Work on all items, some at a time, until all are done or the run is stopped.
 
-        A 404 of which it is not known whose it is counts only once the API has shown itself.
+        What concerns more than one item stops the run; so does a bug, since the others must still
+        record what they have sent.
+
+        Args:
+            items: What there is to do; taken one by one.
+            work: Does one of them.
+            workers: Items in work at a time.
+        """
+        todo = iter(items)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work(todo, work))
+
+    async def _work(self, todo: Iterator[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+        for item in todo:
+            if self.stopped:
+                return
+            try:
+                await work(item)
+            except StoppedError as reason:
+                self.stop(reason)
+            except AccessError as error:
+                self.stop(error.becomes(StoppedError))
+            except (HaltedError, asyncio.CancelledError):
+                if self.stopped is None:
+                    raise
+            except Exception as bug:  # noqa: BLE001 - as above
+                self.stop_for_bug(bug)
+
+    async def ask(
+        self,
+        request: Callable[[], Awaitable[_T]],
+        attempts: Attempts,
+        most: float,
+        *,
+        patient: bool = False,
+    ) -> _T:
+        """Send a request until it is answered; the one loop in which anything is sent again.
+
+        Whoever asks to wait is waited for, and that costs no attempt. A 404 of which it is not
+        known whose it is counts only once the API has shown itself.
+
+        Args:
+            request: Makes the request.
+            attempts: Those of its license so far.
+            most: Failed attempts after which it is not sent again; 0 to send it once.
+            patient: Whether it may be sent again without harm or end: it changes nothing. While
+                every failure looks like an outage it goes on until the breaker tells, and an
+                answer about something else is no answer.
 
         Raises:
-            ApiError: It did not bring what was asked for.
+            ApiError: The last answer, or what came instead of one.
+            HaltedError: The run was stopped before.
             StoppedError: The server is down, or refuses, for longer than is sensible to wait.
         """
-        try:
-            answer = await request
-        except ApiError as error:
-            self.introduced |= error.from_api
-            attempts.sent += 1
-            attempts.error = error
-            if isinstance(error, TransientError):
-                attempts.unsettled |= error.arrived
-                self.breaker.failed(attempts, error)
+        while not self.halted:
+            try:
+                answer = await request()
+            except ApiError as error:
+                await self._judge(error, attempts)
+                if isinstance(error, ThrottledError):
+                    continue
+                if most == 0 or not self._may_retry(error, attempts, most, patient):
+                    raise
+                await self.rest(attempts)
+            except Exception as bug:
+                attempts.sent += 1
+                attempts.error = ApiError(type(bug).__name__, shown=str(bug))
+                attempts.unsettled = True
+                raise
             else:
+                attempts.sent += 1
+                self.introduced = True
                 self.breaker.succeeded()
-            if not self.introduced:
-                await self._doubt(error)
-            raise
-        except Exception as bug:
-            attempts.sent += 1
-            attempts.error = ApiError(type(bug).__name__, shown=str(bug))
-            attempts.unsettled = True
-            raise
+                return answer
+        raise HaltedError
+
+    async def read(self, request: Callable[[], Awaitable[_T]], most: int) -> _T:
+        """Ask for something that changes nothing, as `ask` does."""
+        return await self.ask(request, Attempts(), most, patient=True)
+
+    def _may_retry(self, error: ApiError, attempts: Attempts, most: float, patient: bool) -> bool:
+        if isinstance(error, TransientError):
+            if patient and self.breaker.looks_down(attempts):
+                most = math.inf
+        elif patient and isinstance(error, UnconfirmedError):
+            attempts.counted += 1
+        else:
+            return False
+        return self.breaker.may_retry(attempts, most)
+
+    async def _judge(self, error: ApiError, attempts: Attempts) -> None:
+        """Let the license and the run's health know of an answer that brought nothing.
+
+        Raises:
+            ApiError: It is not the API that answers.
+            StoppedError: As in `ask`.
+        """
+        self.introduced |= error.from_api
         attempts.sent += 1
-        self.introduced = True
-        self.breaker.succeeded()
-        return answer
+        attempts.error = error
+        if isinstance(error, TransientError):
+            attempts.unsettled |= error.arrived
+            self.breaker.failed(attempts, error)
+        else:
+            self.breaker.succeeded()
+        if not self.introduced:
+            await self._doubt(error)
 
     async def _doubt(self, error: ApiError) -> None:
         """Judge what came before the API has shown itself.
@@ -157,49 +244,6 @@ class RetryingClient:
             except (RejectedError, TransientError, UnconfirmedError):
                 if not self.introduced:
                     raise not_the_api(error) from None
-
-    async def read(self, request: Callable[[], Awaitable[_T]], most: int) -> _T:
-        """Ask for something that changes nothing until it is answered.
-
-        While every failure looks like an outage it goes on until the breaker tells.
-
-        Args:
-            request: Makes the request.
-            most: Requests at most that are its own fault.
-
-        Raises:
-            ApiError: The last answer, or what came instead of one.
-            HaltedError: The run was stopped before.
-            StoppedError: As in `ask`.
-        """
-        reads = Attempts()
-        while True:
-            try:
-                return await self.read_once(request, reads)
-            except TransientError:
-                allowed = math.inf if self.breaker.looks_down(reads) else most
-                if not self.breaker.may_retry(reads, allowed):
-                    raise
-                await self.rest(reads)
-            except UnconfirmedError:
-                # An answer about something else, or about nothing: the next one may be better.
-                reads.counted += 1
-                if not self.breaker.may_retry(reads, most):
-                    raise
-                await self.rest(reads)
-
-    async def read_once(self, request: Callable[[], Awaitable[_T]], reads: Attempts) -> _T:
-        """Ask for something that changes nothing; again only where the server asks to wait.
-
-        Raises:
-            ApiError, HaltedError, StoppedError: As in `read`.
-        """
-        while not self.halted:
-            try:
-                return await self.ask(request(), reads)
-            except ThrottledError:
-                continue
-        raise HaltedError
 
     async def rest(self, attempts: Attempts) -> None:
         """Wait before the next attempt; where an outage is to blame, the rate limiter does that."""

@@ -9,8 +9,8 @@ sent stays as it was planned.
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from batch.api.retry import Attempts, FailureLimit
@@ -20,19 +20,15 @@ from batch.errors import (
     ApiError,
     RejectedError,
     StoppedError,
-    ThrottledError,
     TransientError,
     UnconfirmedError,
-    bug_found,
 )
 from batch.job import row_result
 from batch.model import Action, Outcome, RowResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-
-log = logging.getLogger(__name__)
 
 READ_BACKS = 3
 """Requests at most to read a license back. With the five attempts before it that is fewer than
@@ -74,24 +70,15 @@ class Executor:
 
     async def run(self, entries: Iterable[int]) -> None:
         """Settle the licenses of these entries, each once, until all are done or it is stopped."""
-        todo = iter(entries)
         try:
             async with asyncio.TaskGroup() as tasks:
                 recording = tasks.create_task(self._record_together())
-                async with asyncio.TaskGroup() as workers:
-                    for _ in range(self.concurrency):
-                        workers.create_task(self._work(todo))
+                await self.client.each(entries, self._settle, self.concurrency)
                 recording.cancel()
         finally:
             self._record()
         if self._unsettled:
             await self._settle_rest()
-
-    async def _work(self, todo: Iterator[int]) -> None:
-        for entry in todo:
-            if self.client.stopped:
-                return
-            await self._settle(entry)
 
     async def _settle(self, entry: int) -> None:
         """Bring one license to its end, or as far as it comes before the run is stopped."""
@@ -102,43 +89,27 @@ class Executor:
                 result = await self._patch(entry, attempts)
                 if result is None and not self.client.stopped:
                     result = await self._read_back(entry, attempts)
-        except StoppedError as reason:
-            self.client.stop(reason)
-        except asyncio.CancelledError:
-            if self.client.stopped is None:
-                raise
-        except Exception as bug:  # noqa: BLE001 - the others must still record what they sent
-            self._stop_for(bug)
-        if result is not None:
-            self._note(entry, result)
-        elif attempts.unsettled and attempts.sent:
-            self._unsettled.append((entry, attempts))
+        finally:
+            if result is not None:
+                self._note(entry, result)
+            elif attempts.unsettled and attempts.sent:
+                self._unsettled.append((entry, attempts))
 
     async def _patch(self, entry: int, attempts: Attempts) -> RowResult | None:
         """Send the PATCH until it is answered; None if only reading back can tell how it ended."""
         client = self.client
-        while not client.stopped:
-            try:
-                await client.ask(
-                    client.api.set_revoked(self.license_id(entry), self.action.wanted), attempts
-                )
-            except ThrottledError:
-                continue
-            except TransientError:
-                if client.stopped or not client.breaker.may_retry(
-                    attempts, client.policy.max_attempts
-                ):
-                    return None
-                await client.rest(attempts)
-            except UnconfirmedError:
-                attempts.unsettled = True
-                return None
-            except (RejectedError, AccessError) as error:
-                return self._refused(attempts, error)
-            else:
-                client.breaker.confirmed()
-                return row_result.done(attempts, self.action)
-        return None
+        request = partial(client.api.set_revoked, self.license_id(entry), self.action.wanted)
+        try:
+            await client.ask(request, attempts, client.policy.max_attempts)
+        except UnconfirmedError:
+            attempts.unsettled = True
+            return None
+        except (TransientError, HaltedError):
+            return None
+        except (RejectedError, AccessError) as error:
+            return self._refused(attempts, error)
+        client.breaker.confirmed()
+        return row_result.done(attempts, self.action)
 
     async def _read_back(self, entry: int, attempts: Attempts) -> RowResult | None:
         """Read a license whose PATCH had no usable answer, and say how it stands.
@@ -148,9 +119,8 @@ class Executor:
             stopped before an answer came.
         """
         client = self.client
-        license_id = self.license_id(entry)
         try:
-            found = await client.read(lambda: client.api.get(license_id), READ_BACKS)
+            found = await client.read(partial(client.api.get, self.license_id(entry)), READ_BACKS)
         except HaltedError:
             return None
         except ApiError as error:
@@ -214,7 +184,7 @@ class Executor:
             return
         try:
             self.record(noted)
-        except Exception as error:  # noqa: BLE001 - as in `_settle`
+        except Exception as error:  # noqa: BLE001 - the others must still be recorded
             self._unrecorded(error)
             if len(noted) > 1:
                 for each in noted:  # some of them may go
@@ -238,7 +208,7 @@ class Executor:
 
     def _unrecorded(self, error: Exception) -> None:
         if not isinstance(error, OSError):
-            self._stop_for(error)
+            self.client.stop_for_bug(error)
             return
         self.client.stop(
             StoppedError(
@@ -246,10 +216,6 @@ class Executor:
                 hint="what is not recorded is sent again, which is harmless.",
             )
         )
-
-    def _stop_for(self, bug: Exception) -> None:
-        log.error("unexpected error", exc_info=bug, extra={"event": "bug"})
-        self.client.stop(bug_found(bug))
 
     def _refused(self, attempts: Attempts, error: RejectedError | AccessError) -> RowResult | None:
         if isinstance(error, AccessError):

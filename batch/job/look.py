@@ -9,18 +9,16 @@ by key have to be looked up in any case, and that is their look.
 
 from __future__ import annotations
 
-import asyncio
 from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from batch.api.retry import Attempts
-from batch.api.retrying_client import HaltedError
 from batch.errors import (
-    AccessError,
     ApiError,
     RejectedError,
     StoppedError,
@@ -102,35 +100,19 @@ class Look:
             self.client.stop(error.becomes(StoppedError))
 
     async def each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
-        """Work on all items, some at a time, until all are done or the run is stopped."""
-        todo = iter(items)
+        """Work on all items, until all are done, the run is stopped, or the token may not read."""
+        todo = takewhile(lambda _: not self.snapshot.off, items)
+        await self.client.each(todo, work, self.concurrency)
 
-        async def worker() -> None:
-            for item in todo:
-                if self.client.stopped or self.snapshot.off:
-                    return
-                await self.heed(work(item))
-
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self.concurrency):
-                workers.create_task(worker())
-
-    async def heed(self, work: Awaitable[None]) -> None:
-        """Do some work, and stop the run for what concerns all of it."""
+    async def read(
+        self, request: Callable[[], Awaitable[_T]], attempts: Attempts | None = None
+    ) -> _T:
+        """Send a request, and count it; with ``attempts`` once, whatever goes wrong."""
         try:
-            await work
-        except StoppedError as reason:
-            self.client.stop(reason)
-        except AccessError as error:
-            self.client.stop(error.becomes(StoppedError))
-        except (HaltedError, asyncio.CancelledError):
-            if self.client.stopped is None:
-                raise
-
-    async def counted(self, reading: Awaitable[_T]) -> _T:
-        """Await a request, and count it; raises what it raises."""
-        try:
-            answer = await reading
+            if attempts is None:
+                answer = await self.client.read(request, self.client.policy.max_attempts)
+            else:
+                answer = await self.client.ask(request, attempts, 0)
         finally:
             self.step()
         self._readable = True
@@ -140,14 +122,11 @@ class Look:
         """Read one license, or take down why it cannot be read."""
         request = partial(self.client.api.get, self.listing.license_id(entry))
         try:
-            found = await self._read(request)
+            found = await self.read(request)
         except OWN as error:
             self._unread(entry, error)
         else:
             self.snapshot.note(entry, found)
-
-    async def _read(self, request: Callable[[], Awaitable[_T]]) -> _T:
-        return await self.counted(self.client.read(request, self.client.policy.max_attempts))
 
     def _unread(self, entry: int, error: ApiError) -> None:
         if isinstance(error, RejectedError) and error.status == 404:
@@ -210,7 +189,7 @@ class Look:
         number = 0
         while True:
             number += 1
-            page = await self._read(partial(self.client.api.list, lookup.filters(), page=number))
+            page = await self.read(partial(self.client.api.list, lookup.filters(), page=number))
             news = lookup.add(page.licenses)
             if len(page.licenses) < self.page_size:
                 return number
@@ -230,6 +209,7 @@ class _AccountPages:
     _order: array[int] = field(init=False)
     _left: int = field(init=False)
     _spare: Iterator[int] = field(init=False)
+    _last: Page | None = None
     _given_up: bool = False
 
     def __post_init__(self) -> None:
@@ -243,50 +223,48 @@ class _AccountPages:
         It is given up for good when a page cannot be read, and when it has cost as many requests
         as reading the licenses one by one.
         """
-        first = await self._page(1)
+        await self._pages([1])
+        first = self._last
         if first is not None and first.total is not None:
             pages = -(-first.total // self.look.page_size)
             if pages - 1 < self._left:
                 self.look.expect(pages - 1)
-                await self.look.each(range(2, pages + 1), self._one_of_many)
+                await self._pages(range(2, pages + 1))
         elif first is not None:
-            await self._until_the_last(first)
+            await self._until_the_last()
         unread = [entry for entry in self.entries if not self.look.snapshot.states[entry]]
         self.look.expect(len(unread))
         return unread
 
-    async def _until_the_last(self, page: Page | None) -> None:
+    async def _until_the_last(self) -> None:
         """Read pages up to one that is not full: the last, where the account's size is not told."""
         for number in range(2, len(self.entries) + 1):
-            if page is None or len(page.licenses) < self.look.page_size or not self._left:
+            last = self._last
+            if last is None or len(last.licenses) < self.look.page_size or not self._left:
                 return
-            page = await self._page(number)
+            await self._pages([number])
 
-    async def _one_of_many(self, number: int) -> None:
-        if self._left and not self._given_up:
-            await self._page(number)
+    async def _pages(self, numbers: Iterable[int]) -> None:
+        """Read pages, until nothing is missing or it is given up."""
+        is_wanted = takewhile(lambda _: self._left and not self._given_up, numbers)
+        await self.look.each(is_wanted, self._page)
 
-    async def _page(self, number: int) -> Page | None:
-        """Take down what one page says of the licenses that are looked for; None if it cannot."""
-        pages: list[Page] = []
-        await self.look.heed(self._read(number, pages))
-        for page in pages:
-            for license_ in page.licenses:
-                self._take(license_)
-        return pages[0] if pages else None
-
-    async def _read(self, number: int, pages: list[Page]) -> None:
+    async def _page(self, number: int) -> None:
+        """Take down what one page says of the licenses that are looked for."""
+        self._last = None
         client, attempts = self.look.client, Attempts()
         request = partial(client.api.list, {}, page=number)
         for _ in range(client.policy.max_attempts):
             try:
-                pages.append(await self.look.counted(client.read_once(request, attempts)))
+                self._last = await self.look.read(request, attempts)
             except TransientError:
                 await client.rest(attempts)
                 await self._read_another_way()
             except OWN:
                 break
             else:
+                for license_ in self._last.licenses:
+                    self._take(license_)
                 return
             if self._given_up or self.look.snapshot.off:
                 return

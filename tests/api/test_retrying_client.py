@@ -115,7 +115,7 @@ async def test_being_asked_to_wait_counts_for_nothing(once: bool) -> None:
     client = retrying_client()
     server = Server(client, BUSY, MAINTENANCE, BUSY, "found")
 
-    found = await (client.read_once(server, Attempts()) if once else client.read(server, 1))
+    found = await (client.ask(server, Attempts(), 0) if once else client.read(server, 1))
 
     assert found == "found"
     assert [round(moment - 1000) for moment in server.sent] == [0, 6, 14, 20]
@@ -137,7 +137,7 @@ async def test_a_read_that_is_tried_once_is_not_asked_again(error: ApiError) -> 
     server = Server(client, error)
 
     with pytest.raises(TransientError):
-        await client.read_once(server, reads)
+        await client.ask(server, reads, 0)
 
     assert len(server.sent) == 1
     assert (reads.sent, reads.counted, reads.error) == (1, 1, error)
@@ -156,7 +156,7 @@ async def test_an_answer_that_will_not_change_is_not_asked_for_again(
     server = Server(client, error)
 
     with pytest.raises(type(error)) as e:
-        await (client.read_once(server, Attempts()) if once else client.read(server, 5))
+        await (client.ask(server, Attempts(), 0) if once else client.read(server, 5))
 
     assert e.value is error
     assert len(server.sent) == 1
@@ -169,7 +169,7 @@ async def test_after_a_stop_nothing_is_read_but_what_is_unsettled(once: bool) ->
     client.stop(StoppedError("enough"))
 
     with pytest.raises(HaltedError):
-        await (client.read_once(server, Attempts()) if once else client.read(server, 5))
+        await (client.ask(server, Attempts(), 0) if once else client.read(server, 5))
     assert server.sent == []
 
     client.draining = True
