@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -32,7 +32,7 @@ from batch.api.transport import (
 from batch.errors import ApiError, told
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
     from types import TracebackType
 
     from batch.api.rate_limiter import RateLimiter
@@ -131,7 +131,7 @@ class CryptlexClient:
 
     # These make coroutines and are none themselves: one layer less for each answer to climb.
 
-    def set_revoked(self, license_id: str, revoked: bool) -> Awaitable[None]:
+    def set_revoked(self, license_id: str, revoked: bool) -> Coroutine[Any, Any, None]:
         """Set ``revoked``, and return once the server has described the license so.
 
         Safe to repeat: setting the same value twice changes nothing.
@@ -150,12 +150,14 @@ class CryptlexClient:
             body=_BODIES[revoked],
         )
 
-    def get(self, license_id: str) -> Awaitable[License]:
+    def get(self, license_id: str) -> Coroutine[Any, Any, License]:
         """Read one license; errors as in `set_revoked`, nothing is changed."""
         parse = partial(license_from, license_id=license_id)
         return self._request("GET", self._url(license_id), license_id, parse)
 
-    def list(self, filters: Mapping[str, Sequence[str]], *, page: int = 1) -> Awaitable[Page]:
+    def list(
+        self, filters: Mapping[str, Sequence[str]], *, page: int = 1
+    ) -> Coroutine[Any, Any, Page]:
         """Read one page of the licenses that meet all filters, `PAGE_SIZE` at most.
 
         Args:

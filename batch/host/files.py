@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import FileIO
     from pathlib import Path
 
 
@@ -40,6 +41,16 @@ def creating(path: Path) -> Iterator[BinaryIO]:
 
     with _drafted(path, place) as file:
         yield file
+
+
+def open_to_append(path: Path) -> FileIO:
+    """Open a file, without a buffer, to read anywhere and to write at its end, wherever that is.
+
+    Raises:
+        OSError: It cannot be opened, for example since it is not there.
+    """
+    flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags), "r+b", buffering=0)
 
 
 def try_out(path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch.errors import BulkRevokeError, StoppedError, bug_found, told
+from batch.errors import BulkRevokeError, bug_found, told
 from batch.formatting import plain, timestamp
 from batch.model import UNFINISHED, Outcome
 from batch.reporting.summary import (
@@ -18,15 +18,15 @@ from batch.reporting.summary import (
     done_outcomes,
     exit_code,
 )
-from batch.results.csv_file import Ledger
-from batch.results.manifest import Manifest, SessionRecord, file_sha256, manifest_path
+from batch.results.manifest import Manifest, SessionRecord, manifest_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batch.api.retrying_client import RetryingClient
     from batch.job.plan import Plan
-    from batch.job.runner import Session
     from batch.reporting.progress import Screen
+    from batch.results.csv_file import Tally
     from batch.results.journal import Journal
     from batch.settings import Settings
 
@@ -42,6 +42,8 @@ class Finish:
 
     Attributes:
         plan: What was to be done.
+        journal: Where it is recorded.
+        client: What everything was sent through.
         settings: How.
         manifest: The run's manifest; its last session is this one.
         screen: Where a person is told.
@@ -50,42 +52,48 @@ class Finish:
     """
 
     plan: Plan
+    journal: Journal
+    client: RetryingClient
     settings: Settings
     manifest: Manifest
     screen: Screen
     place: str
     resume_command: str
 
-    def close(self, journal: Journal, session: Session) -> Report:
-        """Put the results into their order, write the manifest, and say how it went."""
+    def close(self, seconds: float) -> Report:
+        """Put the results into their order, write the manifest, and say how it went.
+
+        Args:
+            seconds: How long requests were sent.
+        """
         missing_ok = self.settings.missing_ok and self.plan.known
         done = done_outcomes(self.plan.action, missing_ok=missing_ok)
-        stopped = session.stopped
-        ledger, in_order = self._close_results(journal, done)
-        if not (in_order or journal.is_in_place()):
-            stopped = StoppedError(
-                f"the results are gone from their place: {journal.path}",
-                hint="put them back there, with their manifest, before you go on.",
-            )
-        elif LEFT_OUT.isdisjoint(ledger.counts):
+        stopped = self.client.stopped
+        tally = self._close_results(done)
+        in_order = bool(tally.sha256)
+        if in_order:
+            self.manifest.results["sha256"] = tally.sha256
+        if not in_order and (meddled := self.journal.meddled()):
+            stopped = meddled
+        elif LEFT_OUT.isdisjoint(tally.counts):
             stopped = None  # it came too late to leave anything out
         code = exit_code(
-            ledger.counts,
+            tally.counts,
             len(self.plan.listing),
             done,
             stopped=stopped.exit_code if stopped else None,
             left=self.plan.left,
         )
-        own = self._end(journal, session, code, ledger.counts, self._reason(stopped))
-        summary = self._summary(own, journal, session.seconds)
+        own = self._end(code, tally.counts, self._reason(stopped))
+        summary = self._summary(own, seconds)
         text, to_all = (
             block(
                 summary,
                 self.plan.action,
                 place=self.place,
                 done=done,
-                licenses=ledger.licenses,
-                rows=ledger.undone,
+                licenses=tally.licenses,
+                rows=tally.undone,
                 stopped=self._reason(stopped, to_all=to_all),
                 left=self.plan.licenses_left,
                 to_all=to_all,
@@ -99,35 +107,27 @@ class Finish:
             self.screen.say(text)
         return Report(summary, self.screen.redact(to_all))
 
-    def give_up(self, journal: Journal, session: Session, error: Exception) -> None:
+    def give_up(self, error: Exception) -> None:
         """Write into the manifest that the run has not come to its end: a bug, or a signal."""
         if self.manifest.sessions[-1].finished_at:
             return  # it had
         if not isinstance(error, BulkRevokeError):
             error = bug_found(error)
-        self._end(journal, session, error.exit_code, journal.counts(), self._reason(error))
+        self._end(error.exit_code, self.journal.tally().counts, self._reason(error))
 
-    def _end(
-        self,
-        journal: Journal,
-        session: Session,
-        code: int,
-        counts: Mapping[Outcome, int],
-        stopped: str,
-    ) -> SessionRecord:
+    def _end(self, code: int, counts: Mapping[Outcome, int], stopped: str) -> SessionRecord:
         """End the last session of the manifest."""
-        own = self.manifest.sessions[-1]
-        client = session.client
+        own, client = self.manifest.sessions[-1], self.client
         own.requests, own.patches = client.rate_limiter.requests, client.api.patches
         own.throttled = client.breaker.throttled
         own.exit_code = code
         own.finished_at = timestamp(datetime.now(UTC))
         own.counts = {str(outcome): count for outcome, count in counts.items()}
         own.stopped = stopped
-        self._write_manifest(journal)
+        self._write_manifest()
         return own
 
-    def _summary(self, own: SessionRecord, journal: Journal, seconds: float) -> Summary:
+    def _summary(self, own: SessionRecord, seconds: float) -> Summary:
         action = self.plan.action
         if action.is_dry_run:
             is_unfinished = own.exit_code == 0 and action.in_dry_run in own.counts
@@ -148,13 +148,13 @@ class Finish:
             throttled=own.throttled,
             seconds=round(seconds, 3),
             rate=round(own.requests / seconds, 2) if seconds else 0.0,
-            results=str(journal.path),
-            manifest=str(manifest_path(journal.path)),
+            results=str(self.journal.path),
+            manifest=str(manifest_path(self.journal.path)),
             hint=self.resume_command if is_unfinished else "",
         )
 
-    def _write_manifest(self, journal: Journal) -> None:
-        path = manifest_path(journal.path)
+    def _write_manifest(self) -> None:
+        path = manifest_path(self.journal.path)
         try:
             self.manifest.write(path)
         except OSError as cause:
@@ -169,25 +169,21 @@ class Finish:
         )
         return ": ".join(filter(None, parts))
 
-    def _close_results(self, journal: Journal, done: frozenset[Outcome]) -> tuple[Ledger, bool]:
-        """Put the results into their order, and count them as they then stand on the disk."""
-        results = journal.path
+    def _close_results(self, done: frozenset[Outcome]) -> Tally:
+        """Put the results into their order, counted as they are written to the disk."""
         try:
-            self._make_room(journal)
-            journal.finish()
-            ledger = Ledger.read(results, done, most=MOST_SHOWN)
-            self.manifest.results["sha256"] = file_sha256(results)
+            self._make_room()
+            return self.journal.finish(done, most=MOST_SHOWN)
         except OSError as cause:
             self.screen.insist(
-                f"warning: {results}: could not be put into its order: {cause.strerror}"
+                f"warning: {self.journal.path}: could not be put into its order: {cause.strerror}"
             )
-            return Ledger(journal.counts(), journal.counts(repeats=False), []), False
-        return ledger, True
+            return self.journal.tally()
 
-    def _make_room(self, journal: Journal) -> None:
+    def _make_room(self) -> None:
         """Rename what somebody has put into the place of the results: it is not ours to replace."""
-        results = journal.path
-        if journal.is_in_place() or not results.exists():
+        results = self.journal.path
+        if self.journal.is_in_place() or not results.exists():
             return
         other = results.with_name(
             f"{results.name}.other-{self.manifest.run_id}-{len(self.manifest.sessions)}"

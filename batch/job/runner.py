@@ -1,4 +1,4 @@
-"""The phases of a run in their order: read, look, plan, ask, act."""
+"""The steps of a run in their order: read, look, plan, ask, act."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from batch.api.auth import expiry_warning
 from batch.api.base_url import label, proxy_for
@@ -50,6 +56,10 @@ if TYPE_CHECKING:
     from batch.settings import Settings
 
 
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
     from uvloop import new_event_loop
@@ -63,7 +73,13 @@ REHEARSAL_LATENCY = (0.02, 0.12)
 """Seconds of a round trip in a rehearsal: those of a service on another continent."""
 
 
-@dataclass(frozen=True, slots=True)
+DRAIN = 1.5
+"""Time-outs of one attempt that reading back may take after a stop."""
+
+_FAILED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_FOUND})
+
+
+@dataclass(slots=True)
 class Runner:
     """One command that talks to the server, from its input to its report.
 
@@ -77,6 +93,8 @@ class Runner:
         resume_command: The command that comes next, if anything is left to do; or empty.
         redact: Takes the token out of a text.
         clock: Of everything that is paced.
+        lock: Keeps other runs on this host away from the API; None in a rehearsal.
+        client: What everything is sent through, once there is an API to send to.
     """
 
     action: Action
@@ -88,9 +106,13 @@ class Runner:
     resume_command: str
     redact: Callable[[str], str]
     clock: Clock = field(default_factory=Clock)
+    lock: Lock | None = field(init=False, default=None)
+    client: RetryingClient = field(init=False)
+    _seconds: float = 0.0
+    _has_sent: bool = False
 
     def run(self) -> Report:
-        """Go through all phases.
+        """Go through all steps.
 
         Raises:
             BulkRevokeError: Refused, or stopped before the first PATCH.
@@ -103,61 +125,20 @@ class Runner:
         with ExitStack() as stack:
             terminal = stack.enter_context(open_terminal()) if self._asks else None
             targets = read_targets(self.action, settings, api=self._api_name)
-            api_lock = stack.enter_context(self._locked())
+            self.lock = stack.enter_context(self._locked())
             if is_stale(targets, settings):
                 targets = read_targets(self.action, settings, api=self._api_name)
             for warning in targets.listing.warnings:
                 self.screen.say(f"warning: {warning}")
             earlier = self._earlier(targets.listing)
-            with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                return self._run(runner, terminal, targets, api_lock, earlier)
-
-    def _run(
-        self,
-        runner: asyncio.Runner,
-        terminal: TextIO | None,
-        targets: Targets,
-        api_lock: Lock | None,
-        earlier: Earlier | None,
-    ) -> Report:
-        settings = self.settings
-        serving = AsyncExitStack()
-        base_url, token = runner.run(
-            serving.enter_async_context(self._api(targets.listing, earlier))
-        )
-        session = Session(settings, base_url, token, self.screen, self.clock, api_lock)
-        try:
-            snapshot = self._look(runner, session, targets, earlier)
+            loop = stack.enter_context(asyncio.Runner(loop_factory=new_event_loop))
+            api = self._api(targets.listing, earlier)
+            self.client = self._client_of(*stack.enter_context(_entered(loop, api)))
+            stack.callback(self._leave)
+            snapshot = self._look(loop, targets, earlier)
             plan = self._plan(targets, snapshot, earlier)
             self._ask(plan, terminal)
-            manifest = earlier.manifest if earlier else self.manifest(plan.listing)
-            journal = output.begin(
-                settings,
-                plan.listing,
-                plan.was,
-                plan.row_results,
-                earlier,
-                manifest,
-                redact=self.redact,
-            )
-            closing = Finish(
-                plan, settings, manifest, self.screen, self._place, self.resume_command
-            )
-            try:
-                return runner.run(self._act(session, plan, journal, closing))
-            except KeyboardInterrupt as interrupt:
-                # Before its own handlers are in place, or after they have been taken away.
-                error = InterruptedRunError(number_of(interrupt))
-                closing.give_up(journal, session, error)
-                raise error from None
-            except Exception as error:
-                closing.give_up(journal, session, error)
-                raise
-            finally:
-                journal.close()
-        finally:
-            session.leave()
-            runner.run(serving.aclose())
+            return self._act(loop, plan, earlier)
 
     @property
     def _asks(self) -> bool:
@@ -216,34 +197,69 @@ class Runner:
             )
         return earlier
 
-    def _look(
-        self, runner: asyncio.Runner, session: Session, targets: Targets, earlier: Earlier | None
-    ) -> Snapshot:
+    def _client_of(self, base_url: str, token: str) -> RetryingClient:
+        settings = self.settings
+        rate_limiter = RateLimiter(settings.rate.limit, settings.rate.period, self.clock)
+        api = CryptlexClient(
+            base_url,
+            token,
+            rate_limiter,
+            timeout=settings.timeout,
+            connections=settings.concurrency,
+            ca_file=settings.ca_file,
+        )
+        return RetryingClient(
+            api,
+            rate_limiter,
+            CircuitBreaker(rate_limiter, self.clock),
+            self.clock,
+            policy=RetryPolicy(max_attempts=settings.max_attempts),
+        )
+
+    def _look(self, loop: asyncio.Runner, targets: Targets, earlier: Earlier | None) -> Snapshot:
         """Ask the server what it holds.
 
         Raises:
             StoppedError: It could not be asked, and without that nothing may be sent or said.
         """
+        snapshot = Snapshot.nothing(targets.listing)
         if not self.settings.look:
-            return Snapshot.nothing(targets.listing)
+            return snapshot
         entries = to_look_at(
             targets.listing,
             excluded=targets.excluded,
             recorded=earlier.recorded if earlier else None,
             missing_ok=self.settings.missing_ok,
         )
-
-        async def look() -> Snapshot:
-            with stopped_by_signals(session.client.stop, self.screen.say):
-                return await session.look(targets.listing, entries, targets.exclusion)
-
-        snapshot = runner.run(look())
-        if session.stopped is not None and self.action.sends:
-            session.stopped.consequence = "nothing was sent"
-            raise session.stopped
+        if entries:
+            snapshot = loop.run(self._see(targets, entries))
+        else:
+            snapshot.looked = True
+        stopped = self.client.stopped
+        if stopped is not None and self.action.sends:
+            stopped.consequence = "nothing was sent"
+            raise stopped
         if snapshot.off:
             self._do_without(snapshot, targets.exclusion)
         return snapshot
+
+    async def _see(self, targets: Targets, entries: Sequence[int]) -> Snapshot:
+        """Look at some entries; a stop leaves the rest unseen."""
+        progress = Progress(
+            self.screen, self.clock, len(entries), phase="looking", unit=("req", "requests")
+        )
+        look = Look(
+            targets.listing,
+            self.client,
+            page_size=PAGE_SIZE,
+            concurrency=min(self.settings.concurrency, len(entries)),
+            expect=progress.expect,
+            step=progress.step,
+            protects=targets.exclusion.of_license if targets.exclusion.files else None,
+        )
+        with stopped_by_signals(self.client.stop, self.screen.say):
+            async with self._working(progress):
+                return await look.run(entries)
 
     def _do_without(self, snapshot: Snapshot, exclusion: Exclusion) -> None:
         """The token may not read licenses: go on without a look, where that makes sense."""
@@ -301,11 +317,74 @@ class Runner:
         say(shown)
         confirm(len(plan.to_send), self.action.verb, terminal, say)
 
-    async def _act(self, session: Session, plan: Plan, journal: Journal, closing: Finish) -> Report:
-        with stopped_by_signals(session.client.stop, self.screen.say, is_last=True):
+    def _act(self, loop: asyncio.Runner, plan: Plan, earlier: Earlier | None) -> Report:
+        """Write the plan down, carry it out, and bring the results to their end."""
+        manifest = earlier.manifest if earlier else self.manifest(plan.listing)
+        journal = output.begin(
+            self.settings,
+            plan.listing,
+            plan.was,
+            plan.row_results,
+            earlier,
+            manifest,
+            redact=self.redact,
+        )
+        finish = Finish(
+            plan,
+            journal,
+            self.client,
+            self.settings,
+            manifest,
+            self.screen,
+            self._place,
+            self.resume_command,
+        )
+        try:
+            return loop.run(self._settle(plan, journal, finish))
+        except KeyboardInterrupt as interrupt:
+            # Before its own handlers are in place, or after they have been taken away.
+            error = InterruptedRunError(number_of(interrupt))
+            finish.give_up(error)
+            raise error from None
+        except Exception as error:
+            finish.give_up(error)
+            raise
+        finally:
+            journal.close()
+
+    async def _settle(self, plan: Plan, journal: Journal, finish: Finish) -> Report:
+        with stopped_by_signals(self.client.stop, self.screen.say, is_last=True):
             if plan.to_send:
-                await session.act(plan, journal)
-            return closing.close(journal, session)
+                await self._send(plan, journal)
+            return finish.close(self._seconds)
+
+    async def _send(self, plan: Plan, journal: Journal) -> None:
+        """Send what is planned, and record how each license is settled."""
+        settings, licenses = self.settings, len(plan.to_send)
+        progress = Progress(self.screen, self.clock, licenses)
+
+        def record(row_results: Sequence[tuple[int, RowResult]]) -> None:
+            journal.record(*row_results)
+            failed = sum(result.outcome in _FAILED for _, result in row_results)
+            progress.step(len(row_results), failed=failed)
+            if log.isEnabledFor(logging.INFO):
+                for entry, result in row_results:
+                    _log_settled(plan.listing, entry, result)
+
+        executor = Executor(
+            action=plan.action,
+            license_id=plan.listing.license_id,
+            in_doubt=plan.in_doubt,
+            record=record,
+            client=self.client,
+            planned=licenses,
+            failure_limit=settings.failures,
+            concurrency=min(settings.concurrency, licenses),
+            drain=settings.timeout * DRAIN,
+        )
+        self.client.breaker.count_anew()
+        async with self._working(progress, journal):
+            await executor.run(plan.to_send)
 
     @asynccontextmanager
     async def _api(
@@ -320,119 +399,11 @@ class Runner:
         async with Sandbox(account, rate=rate, latency=REHEARSAL_LATENCY, log=False) as sandbox:
             yield sandbox.base_url, TOKEN
 
-
-log = logging.getLogger(__name__)
-
-DRAIN = 1.5
-"""Time-outs of one attempt that reading back may take after a stop."""
-
-_FAILED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_FOUND})
-
-
-@dataclass(slots=True)
-class Session:
-    """One process at work on a run: it looks, and then it acts, at one pace.
-
-    Attributes:
-        settings: How.
-        base_url: Of the API.
-        token: Access token.
-        screen: Where a person is told.
-        clock: Of everything that is paced.
-        lock: Keeps other runs on this host away from the API; None in a rehearsal.
-        client: What everything is sent through.
-        seconds: How long requests were sent.
-    """
-
-    settings: Settings
-    base_url: str
-    token: str
-    screen: Screen
-    clock: Clock
-    lock: Lock | None
-    client: RetryingClient = field(init=False)
-    seconds: float = 0.0
-    _begun: bool = False
-
-    def __post_init__(self) -> None:
-        settings = self.settings
-        rate_limiter = RateLimiter(settings.rate.limit, settings.rate.period, self.clock)
-        api = CryptlexClient(
-            self.base_url,
-            self.token,
-            rate_limiter,
-            timeout=settings.timeout,
-            connections=settings.concurrency,
-            ca_file=settings.ca_file,
-        )
-        self.client = RetryingClient(
-            api,
-            rate_limiter,
-            CircuitBreaker(rate_limiter, self.clock),
-            self.clock,
-            policy=RetryPolicy(max_attempts=settings.max_attempts),
-        )
-
-    @property
-    def stopped(self) -> StoppedError | None:
-        """The reason why nothing more is begun, or None."""
-        return self.client.stopped
-
-    async def look(
-        self, listing: Listing, entries: Sequence[int], exclusion: Exclusion
-    ) -> Snapshot:
-        """Ask the server what it holds for these entries; a stop leaves the rest unseen."""
-        if not entries:
-            snapshot = Snapshot.nothing(listing)
-            snapshot.looked = True
-            return snapshot
-        progress = Progress(
-            self.screen,
-            self.clock,
-            len(entries),
-            phase="looking",
-            unit=("req", "requests"),
-        )
-        look = Look(
-            listing,
-            self.client,
-            page_size=PAGE_SIZE,
-            concurrency=min(self.settings.concurrency, len(entries)),
-            expect=progress.expect,
-            step=progress.step,
-            protects=exclusion.of_license if exclusion.files else None,
-        )
-        async with self._working(progress, None):
-            await look.run(entries)
-        return look.snapshot
-
-    async def act(self, plan: Plan, journal: Journal) -> None:
-        """Send what is planned, and record how each license is settled."""
-        settings = self.settings
-        self.client.breaker.count_anew()
-        progress = Progress(self.screen, self.clock, len(plan.to_send))
-        executor = Executor(
-            action=plan.action,
-            license_id=plan.listing.license_id,
-            in_doubt=plan.in_doubt,
-            record=_recorder(plan.listing, journal, progress),
-            client=self.client,
-            planned=len(plan.to_send),
-            failure_limit=settings.failures,
-            concurrency=min(settings.concurrency, max(1, len(plan.to_send))),
-            drain=settings.timeout * DRAIN,
-        )
-        async with self._working(progress, journal):
-            await executor.run(plan.to_send)
-
-    def leave(self) -> None:
-        """Tell the run that comes next when it may begin; nothing, if nothing was begun here."""
-        if self.lock is not None and self._begun:
-            self.lock.leave(self.client.rate_limiter.quiet())
-
     @asynccontextmanager
-    async def _working(self, progress: Progress, journal: Journal | None) -> AsyncIterator[None]:
-        """Connections, signals, progress and signs of life, as long as requests are sent."""
+    async def _working(
+        self, progress: Progress, journal: Journal | None = None
+    ) -> AsyncIterator[None]:
+        """Connections, progress and signs of life, as long as requests are sent."""
         started = self.clock.now()
         if self.lock is not None:
             self._cool_down(self.lock)
@@ -448,7 +419,7 @@ class Session:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
         progress.close()
-        self.seconds += self.clock.now() - started
+        self._seconds += self.clock.now() - started
 
     def _cool_down(self, lock: Lock) -> None:
         """Send nothing before the window is over in which another run may have sent."""
@@ -461,7 +432,7 @@ class Session:
                 f"the lock cannot be written: {cause.strerror}",
                 hint="name another directory for it with --lock-dir; nothing was sent.",
             ) from cause
-        self._begun = True
+        self._has_sent = True
         if rate_limiter.pause(cooldown) >= 1:
             self.screen.say(
                 f"another run on this host was at work a moment ago: waiting {cooldown:.0f} s"
@@ -495,23 +466,14 @@ class Session:
         finally:
             executor.shutdown(wait=False)
 
+    def _leave(self) -> None:
+        """Tell the run that comes next when it may begin; nothing, if nothing was sent here."""
+        if self.lock is not None and self._has_sent:
+            self.lock.leave(self.client.rate_limiter.quiet())
+
 
 def _unsaved(reason: str) -> StoppedError:
     return StoppedError(f"the results cannot be saved: {reason}")
-
-
-def _recorder(
-    listing: Listing, journal: Journal, progress: Progress
-) -> Callable[[Sequence[tuple[int, RowResult]]], None]:
-    def record(row_results: Sequence[tuple[int, RowResult]]) -> None:
-        journal.record(*row_results)
-        failed = sum(result.outcome in _FAILED for _, result in row_results)
-        progress.step(len(row_results), failed=failed)
-        if log.isEnabledFor(logging.INFO):
-            for entry, result in row_results:
-                _log_settled(listing, entry, result)
-
-    return record
 
 
 def _log_settled(listing: Listing, entry: int, result: RowResult) -> None:
@@ -531,6 +493,16 @@ def _log_settled(listing: Listing, entry: int, result: RowResult) -> None:
             "error_code": result.error_code,
         },
     )
+
+
+@contextmanager
+def _entered(loop: asyncio.Runner, manager: AbstractAsyncContextManager[_T]) -> Iterator[_T]:
+    """Hold an asynchronous context open while the loop runs now and then."""
+    stack = AsyncExitStack()
+    try:
+        yield loop.run(stack.enter_async_context(manager))
+    finally:
+        loop.run(stack.aclose())
 
 
 def account_for(action: Action, listing: Listing, recorded: Recorded | None) -> Account:

@@ -7,6 +7,7 @@ from array import array
 from codecs import BOM_UTF8
 from collections import Counter
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
@@ -322,40 +323,54 @@ def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """The counts of a finished results file and its rows not done, read back from the disk.
+class Tally:
+    """The counts of a results file, and its rows not done.
 
     Attributes:
         counts: Rows by outcome, in the order of `Outcome`; outcomes without rows are left out.
         licenses: The same without the rows that repeat a license: licenses by outcome.
         undone: The first rows that are not done, as their cells.
+        sha256: Hex digest of the file; empty if it is not in its final order.
     """
 
     counts: dict[Outcome, int]
     licenses: dict[Outcome, int]
-    undone: list[list[str]]
+    undone: list[list[str]] = field(default_factory=list)
+    sha256: str = ""
 
-    @classmethod
-    def read(cls, path: Path, done: Collection[Outcome], *, most: int) -> Self:
-        """Count the rows of a file, and keep at most so many of those that are not done.
 
-        What is no row of a results file is not counted: the ledger then does not balance.
+def write_counted(
+    lines: Iterable[bytes], file: BinaryIO, done: Collection[Outcome], most: int
+) -> Tally:
+    """Write the lines of a results file, its header first, and count what they say.
 
-        Raises:
-            OSError: It cannot be read.
-        """
-        rows: Counter[str] = Counter()
-        repeats: Counter[str] = Counter()
-        undone: list[list[str]] = []
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
-            for cells in islice(csv.reader(file), 1, None):
-                if len(cells) < len(COLUMNS):
-                    continue
-                rows[cells[_OUTCOME]] += 1
-                repeats[cells[_OUTCOME]] += bool(cells[_DUPLICATE_OF])
-                if len(undone) < most and cells[_OUTCOME] not in done:
-                    undone.append(cells)
-        return cls(_in_order(rows), _in_order(rows - repeats), undone)
+    What is no row of a results file is not counted: the tally then does not balance.
+
+    Args:
+        lines: Each with its line break.
+        file: Where they go.
+        done: Outcomes with which a row is done.
+        most: Rows at most that are kept of those that are not done.
+    """
+    digest = sha256()
+
+    def written() -> Iterator[str]:
+        for line in lines:
+            file.write(line)
+            digest.update(line)
+            yield line.decode("utf-8", "replace")
+
+    rows: Counter[str] = Counter()
+    repeats: Counter[str] = Counter()
+    undone: list[list[str]] = []
+    for cells in islice(csv.reader(written()), 1, None):
+        if len(cells) < len(COLUMNS):
+            continue
+        rows[cells[_OUTCOME]] += 1
+        repeats[cells[_OUTCOME]] += bool(cells[_DUPLICATE_OF])
+        if len(undone) < most and cells[_OUTCOME] not in done:
+            undone.append(cells)
+    return Tally(_in_order(rows), _in_order(rows - repeats), undone, digest.hexdigest())
 
 
 def _in_order(counts: Counter[str]) -> dict[Outcome, int]:

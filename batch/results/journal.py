@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import mmap
 import os
 from array import array
 from collections import Counter
@@ -20,13 +19,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from batch.columns import COLUMNS
-from batch.formatting import cell, timestamp
-from batch.host.files import creating, replacing
-from batch.model import ID_BYTES, Listing, Outcome, RowResult
-from batch.results.csv_file import BOOLEANS, CODES, OUTCOMES, Recorded, line_of
+from batch.errors import StoppedError
+from batch.formatting import cell, timestamp, uncell
+from batch.host.files import creating, open_to_append, replacing
+from batch.model import ID_BYTES, Listing, Outcome, RowResult, parse_id
+from batch.results.csv_file import (
+    BOOLEANS,
+    CODES,
+    OUTCOMES,
+    Recorded,
+    Tally,
+    line_of,
+    write_counted,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from io import FileIO
     from pathlib import Path
 
 
@@ -34,8 +43,14 @@ _WAS = tuple(BOOLEANS)
 _WAITING = frozenset({Outcome.PLANNED, Outcome.NOT_ATTEMPTED})
 """Outcomes of rows that are not settled: they have no ``finished_at``."""
 
-_REPEATED = COLUMNS.index("duplicate_of") - 1
-"""Cells after the row number that a row has in common with those that repeat it."""
+_REPEATED = COLUMNS.index("duplicate_of")
+"""Cells before ``duplicate_of``: but for the row number a row has them in common with those that
+repeat it."""
+
+_SHARED = "somebody else has written into it"
+
+_BLOCK = 1 << 12
+"""Bytes of the journal that are read at a time; what stands beside a line is often next."""
 
 
 class Journal:
@@ -72,8 +87,11 @@ class Journal:
         self._before: dict[int, tuple[int, int]] = {}
         self._owed: dict[int, tuple[int, bytes]] = {}
         self._repeats = listing.repeated()
-        self._file: BinaryIO = io.BytesIO()
+        self._file: BinaryIO | FileIO = io.BytesIO()
         self._size = 0
+        self._is_shared = False
+        self._earlier = 0
+        self._block, self._block_start = b"", 0
 
     def create(self, row_results: Iterable[RowResult | None]) -> None:
         """Put a file in place that holds what the plan says of every entry, in input order.
@@ -84,8 +102,7 @@ class Journal:
             OSError: There is no file; or there is one already that has not been touched.
         """
         with creating(self.path) as file:
-            header = line_of([*COLUMNS, *map(self._outside, self._listing.carry)])
-            self._size = file.write(header)
+            self._size = file.write(self._header())
             finished = timestamp(self._now())
             for entry, result in enumerate(row_results):
                 assert result is not None
@@ -105,9 +122,9 @@ class Journal:
         self._outcomes[:] = recorded.outcomes
         self._offsets[:] = recorded.offsets
         self._attempts = recorded.attempts
-        self._size = recorded.size
+        self._size = self._earlier = recorded.size
         self._open()
-        self._file.truncate(self._size)
+        self._file.truncate(self._size)  # behind it stands half a line
         self._take_over()
         for entry, result in enumerate(row_results):
             if result is None or self._listing.repeats(entry):
@@ -120,19 +137,16 @@ class Journal:
 
     def _take_over(self) -> None:
         """Write how the rows stand that a cut has left behind the row that they repeat."""
-        rows, carried = self._listing.rows, self._listing.carried
+        rows = self._listing.rows
         for entry, repeats in self._repeats.items():
             behind = [each for each in repeats if self._outcomes[each] != self._outcomes[entry]]
             if not behind:
                 continue
-            self._file.seek(self._offsets[entry])
-            _, *cells = next(csv.reader([self._file.readline().decode("utf-8", "replace")]))
-            self._file.seek(self._size)
-            cells = [*cells, ""][:_REPEATED]  # a spreadsheet drops an empty cell at the end
+            _, *cells = self._cells_again(entry, self._line_at(self._offsets[entry]))
             for each in behind:
-                own = map(self._outside, carried[each]) if carried else ()
-                self._offsets[each], self._outcomes[each] = self._size, self._outcomes[entry]
-                self._write(line_of([str(rows[each]), *cells, str(rows[entry]), *own]))
+                own = [str(rows[each]), *cells[: _REPEATED - 1], str(rows[entry])]
+                self._offsets[each] = self._write(line_of(own + self._carried(each)))
+                self._outcomes[each] = self._outcomes[entry]
 
     def _plan_again(self, entry: int, result: RowResult) -> None:
         """Say that a license will be sent, so that after a kill it is known to be in doubt."""
@@ -145,8 +159,7 @@ class Journal:
             self.record((entry, result))
 
     def _open(self) -> None:
-        self._file = self.path.open("r+b", buffering=0)
-        self._file.seek(self._size)
+        self._file = open_to_append(self.path)
 
     def record(self, *row_results: tuple[int, RowResult]) -> None:
         """Write how entries stand, each for its row and for the rows that repeat it.
@@ -162,9 +175,8 @@ class Journal:
             code = CODES[result.outcome]
             entries = (entry, *self._repeats.get(entry, ()))
             lines += [(each, code, self._row(each, result, finished)) for each in entries]
-        start = self._size
         try:
-            self._write(b"".join([line for _, _, line in lines]))
+            start = self._write(b"".join([line for _, _, line in lines]))
         except OSError:
             for entry, code, line in lines:
                 self._owed[entry] = code, line
@@ -184,6 +196,8 @@ class Journal:
         os.fsync(self._file.fileno())
         if not self.is_in_place():
             raise OSError(errno.ENOENT, "the file is gone from its place")
+        if self._is_shared:
+            raise OSError(errno.EIO, _SHARED)
 
     def is_in_place(self) -> bool:
         """Tell whether the file being written still stands at its path, as long as it should be."""
@@ -194,33 +208,59 @@ class Journal:
         except OSError:
             return False
 
-    def counts(self, *, repeats: bool = True) -> dict[Outcome, int]:
-        """Rows by outcome, in the order of `Outcome`; outcomes without rows are left out.
-
-        Args:
-            repeats: Whether rows that repeat a license are counted; else it is licenses.
-        """
-        found = Counter(self._outcomes)
-        if not repeats:
-            found -= Counter(
-                self._outcomes[each] for more in self._repeats.values() for each in more
+    def meddled(self) -> StoppedError | None:
+        """Say what somebody else has done to the results, if anything; for the end of a run."""
+        if not self.is_in_place():
+            return StoppedError(
+                f"the results are gone from their place: {self.path}",
+                hint="put them back there, with their manifest, before you go on.",
             )
-        return {outcome: found[code] for code, outcome in enumerate(OUTCOMES) if found[code]}
+        if self._reason():
+            return StoppedError(
+                f"somebody else has written into the results: {self.path}",
+                hint="what this run has settled stands there too, among lines of another program; "
+                "keep the file, and read with verify what is revoked.",
+            )
+        return None
 
-    def finish(self) -> None:
+    def tally(self) -> Tally:
+        """Count the rows and the licenses as they stand now."""
+        found = Counter(self._outcomes)
+        repeated = (self._outcomes[each] for more in self._repeats.values() for each in more)
+        rows, licenses = (
+            {outcome: count[code] for code, outcome in enumerate(OUTCOMES) if count[code]}
+            for count in (found, found - Counter(repeated))
+        )
+        return Tally(rows, licenses)
+
+    def finish(self, done: Collection[Outcome] = (), *, most: int = 0) -> Tally:
         """Replace the journal by one line for each row, in input order; all or nothing.
 
         Rows that are still planned become ``not_attempted``, or what they were before.
 
+        Args:
+            done: As in `write_counted`.
+            most: As there.
+
         Raises:
             OSError: The journal stands as it was.
         """
+        if reason := self._reason():
+            raise OSError(errno.EIO, reason)
         with replacing(self.path) as final:
-            self._copy_in_order(final)
+            tally = write_counted(self._final_lines(), final, done, most)
         for entry in range(len(self._outcomes)):
             code = self._owed[entry][0] if entry in self._owed else self._end_of(entry)[0]
             is_left = code == CODES[Outcome.PLANNED]
             self._outcomes[entry] = CODES[Outcome.NOT_ATTEMPTED] if is_left else code
+        return tally
+
+    def _reason(self) -> str:
+        """Why the file is not what was written; empty if it is."""
+        size = os.fstat(self._file.fileno()).st_size
+        if size < self._size:
+            return "somebody else has cut it off"
+        return _SHARED if self._is_shared or size > self._size else ""
 
     def cut_back(self, size: int) -> None:
         """Take back what was written beyond so many bytes, where that is possible."""
@@ -231,62 +271,122 @@ class Journal:
         """Close the file; what is in it stays."""
         self._file.close()
 
-    def _copy_in_order(self, final: BinaryIO) -> None:
-        # The journal is read through its own descriptor: whatever somebody has put into its
-        # place meanwhile, these are the lines that were written.
-        if os.fstat(self._file.fileno()).st_size < self._size:
-            raise OSError(errno.EIO, "somebody else has cut it off")
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as lines:
-            final.write(lines[: lines.find(b"\n") + 1])
-            for entry in range(len(self._outcomes)):
-                if entry % 16_384 == 0 and hasattr(mmap, "MADV_DONTNEED"):
-                    lines.madvise(mmap.MADV_DONTNEED)  # or all of the file counts as our memory
-                code, start = self._end_of(entry)
-                if entry in self._owed:
-                    final.write(self._owed[entry][1])
-                elif code == CODES[Outcome.PLANNED]:
-                    sent = self._attempts[entry] if self._attempts else 0
-                    final.write(
-                        self._row(entry, RowResult(Outcome.NOT_ATTEMPTED, attempts=sent), "")
-                    )
-                else:
-                    final.write(lines[start : lines.find(b"\n", start) + 1])
+    def _final_lines(self) -> Iterator[bytes]:
+        """The lines of the final file."""
+        yield self._header()
+        for entry in range(len(self._outcomes)):
+            code, start = self._end_of(entry)
+            if entry in self._owed:
+                yield self._owed[entry][1]
+            elif code == CODES[Outcome.PLANNED]:
+                sent = self._attempts[entry] if self._attempts else 0
+                yield self._row(entry, RowResult(Outcome.NOT_ATTEMPTED, attempts=sent), "")
+            elif start < self._earlier:
+                yield line_of(self._cells_again(entry, self._line_at(start)))
+            else:
+                yield self._line_at(start)
+
+    def _line_at(self, start: int) -> bytes:
+        """Read a line of the journal.
+
+        Through its own descriptor: whatever somebody has put into its place meanwhile, these are
+        the lines that were written. And not by mapping it: where a file system cannot read a page,
+        that ends the process.
+
+        Raises:
+            OSError: It cannot be read, or has no end.
+        """
+        at = start - self._block_start
+        end = self._block.find(b"\n", at) + 1 if 0 <= at < len(self._block) else 0
+        if not end:
+            at, self._block, self._block_start = 0, b"", start
+            self._file.seek(start)
+            while not end:
+                more = self._file.read(_BLOCK)
+                if not more:
+                    raise OSError(errno.EIO, "somebody else has cut it off")
+                self._block += more
+                end = self._block.find(b"\n") + 1
+        return self._block[at:end]
+
+    def _cells_again(self, entry: int, line: bytes) -> list[str]:
+        """The cells of a line of an earlier session, as this one spells them.
+
+        A program that has saved the file meanwhile spells them in its own way, and without the
+        quote that keeps a formula from being run.
+        """
+        cells = next(csv.reader([line.decode("utf-8", "replace")]), [])
+        found = dict.fromkeys(COLUMNS, "") | dict(zip(COLUMNS, cells, strict=False))
+        license_id, license_key = self._named(entry)
+        if self._listing.keys and not license_id and parse_id(found["license_id"]):
+            license_id = found["license_id"]  # an earlier session has found it
+        revoked = found["revoked"].lower()
+        status, sent = found["http_status"], self._attempts[entry]
+        return [
+            str(self._listing.rows[entry]),
+            license_id,
+            license_key,
+            OUTCOMES[self._end_of(entry)[0]],
+            revoked if revoked in BOOLEANS.values() else "",
+            BOOLEANS[_WAS[self._was[entry]]],
+            status if status.isdecimal() else "",
+            *(cell(uncell(found[name])) for name in ("error_code", "error")),
+            "" if sent == 0 else str(sent),
+            cell(uncell(found["finished_at"])),
+            self._duplicate_of(entry),
+            *self._carried(entry),
+        ]
 
     def _end_of(self, entry: int) -> tuple[int, int]:
         """The outcome with which a row ends, and where its line is, as far as they are written."""
         stands = self._outcomes[entry], self._offsets[entry]
         return self._before.get(entry, stands) if stands[0] == CODES[Outcome.PLANNED] else stands
 
-    def _write(self, data: bytes) -> None:
-        """Append; a part that a full disk let through is taken back."""
+    def _write(self, data: bytes) -> int:
+        """Append, and return where that begins; a part that a full disk let through is taken back.
+
+        Lines that somebody else has appended in between stay, and do no harm to ours.
+        """
         written = 0
         try:
             while written < len(data):
                 written += self._file.write(data[written:])
         except OSError:
-            self._file.seek(self._size)
-            self._file.truncate()
+            self._file.truncate(self._size)
             raise
-        self._size += len(data)
+        start = self._file.tell() - written
+        self._is_shared |= start != self._size
+        self._size = start + written
+        return start
+
+    def _header(self) -> bytes:
+        return line_of([*COLUMNS, *map(self._outside, self._listing.carry)])
 
     def _row(self, entry: int, result: RowResult, finished: str) -> bytes:
+        return line_of(
+            [
+                str(self._listing.rows[entry]),
+                *self._named(entry),
+                result.outcome,
+                BOOLEANS[result.revoked],
+                BOOLEANS[_WAS[self._was[entry]]],
+                "" if result.http_status is None else str(result.http_status),
+                self._outside(result.error_code),
+                self._outside(result.error),
+                "" if result.attempts == 0 else str(result.attempts),
+                "" if result.outcome in _WAITING else finished,
+                self._duplicate_of(entry),
+                *self._carried(entry),
+            ]
+        )
+
+    def _duplicate_of(self, entry: int) -> str:
         listing = self._listing
-        cells = [
-            str(listing.rows[entry]),
-            *self._named(entry),
-            result.outcome,
-            BOOLEANS[result.revoked],
-            BOOLEANS[_WAS[self._was[entry]]],
-            "" if result.http_status is None else str(result.http_status),
-            self._outside(result.error_code),
-            self._outside(result.error),
-            "" if result.attempts == 0 else str(result.attempts),
-            "" if result.outcome in _WAITING else finished,
-            str(listing.rows[listing.first[entry]]) if listing.repeats(entry) else "",
-        ]
-        if listing.carried:
-            cells.extend(map(self._outside, listing.carried[entry]))
-        return line_of(cells)
+        return str(listing.rows[listing.first[entry]]) if listing.repeats(entry) else ""
+
+    def _carried(self, entry: int) -> list[str]:
+        carried = self._listing.carried
+        return [self._outside(text) for text in carried[entry]] if carried else []
 
     def _named(self, entry: int) -> tuple[str, str]:
         """The cells ``license_id`` and ``license_key``; one holds what is neither."""

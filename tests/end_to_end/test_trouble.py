@@ -318,6 +318,29 @@ def test_results_that_somebody_takes_away_stop_the_run_and_nothing_is_lost(
     assert "out.csv.other-" not in deleted
 
 
+def test_results_that_another_program_writes_into_are_not_called_finished(
+    bulk_revoke: Command,
+) -> None:
+    listed = write(bulk_revoke.home / "licenses.csv", IDS)
+    results = bulk_revoke.home / "out.csv"
+    foreign = "2,of somebody else\n"
+    with overheard(IDS, latency=(0.1, 0.1)) as sandbox:
+        process = bulk_revoke.start(
+            "run", listed, "--base-url", sandbox.base_url, "--rate", "none", "--concurrency", "2",
+            "-o", results, *unasked(len(IDS)),
+        )  # fmt: skip
+        wait_until(lambda: len(patched(sandbox)) >= 5)
+        with results.open("a") as file:
+            file.write(foreign)
+        end = said(process, timeout=30)
+
+    assert process.returncode == 3, end
+    assert "could not be put into its order: somebody else has written into it" in end
+    assert "stopped: somebody else has written into the results: " in end
+    assert foreign in results.read_text()
+    assert called_revoked(results) == revoked(sandbox) < set(IDS), "it stops when it sees that"
+
+
 @pytest.mark.parametrize(("soft", "hard", "code"), [(30, 30, 2), (30, 56, 0)])
 def test_connections_for_which_there_is_no_room_are_a_refusal_and_no_outage(
     bulk_revoke: Command, soft: int, hard: int, code: int

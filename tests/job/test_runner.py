@@ -36,7 +36,6 @@ from tests.support.virtual_time import VirtualTimeLoop
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from batch.job.runner import Session
     from batch.reporting.summary import Report
     from batch.results.output import Earlier
 
@@ -67,9 +66,9 @@ class End:
     stopped_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Runner(runner.Runner):
-    """A run whose API is a sandbox in the session's own loop."""
+    """A run whose API is a sandbox in the run's own loop."""
 
     account: Account | None = None
     faults: dict[str, list[str | int]] = field(default_factory=dict)
@@ -89,12 +88,12 @@ class Runner(runner.Runner):
                 await sandbox.settle()
                 self.patched.extend(patches_to(sandbox))
 
-    async def _act(self, session: Session, *others: Any) -> Report:  # noqa: ANN401
+    async def _settle(self, *parts: Any) -> Report:  # noqa: ANN401
         if self.end.stopped_at is not None:
             loop = asyncio.get_running_loop()
             reason = InterruptedRunError(signal.SIGINT)
-            loop.call_later(self.end.stopped_at, session.client.stop, reason)
-        return await runner.Runner._act(self, session, *others)
+            loop.call_later(self.end.stopped_at, self.client.stop, reason)
+        return await runner.Runner._settle(self, *parts)
 
 
 def patches_to(sandbox: Sandbox) -> list[str]:
@@ -107,7 +106,7 @@ def killing(end: End) -> Iterator[None]:
     lines = 0
     write = Journal._write
 
-    def dying(journal: Journal, data: bytes) -> None:
+    def dying(journal: Journal, data: bytes) -> int:
         nonlocal lines
         lines += 1
         if lines == end.killed_at:
@@ -115,7 +114,7 @@ def killing(end: End) -> Iterator[None]:
             raise KilledError
         if end.killed_at is not None and lines > end.killed_at:
             raise KilledError
-        write(journal, data)
+        return write(journal, data)
 
     with patch.object(Journal, "_write", dying):
         yield
@@ -322,11 +321,11 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
             yield sandbox.base_url, TOKEN
             run.patched.extend(patches_to(sandbox))
 
-    act = Runner._act
+    settle = Runner._settle
 
-    async def acting(run: Runner, session: Session, *others: Any) -> Report:  # noqa: ANN401
+    async def acting(run: Runner, *parts: Any) -> Report:  # noqa: ANN401
         began[-1]()
-        return await act(run, session, *others)
+        return await settle(run, *parts)
 
     with world(frozenset(IDS[:2])) as it:
         source, results = it.home / "list.csv", it.home / "results.csv"
@@ -334,7 +333,7 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
         before = dict(it.account.revoked)
         with monkeypatch.context() as patched:
             patched.setattr(Runner, "_api", failing)
-            patched.setattr(Runner, "_act", acting)
+            patched.setattr(Runner, "_settle", acting)
             code = it.session(REVOKE, source, results)
         outcomes = {row["outcome"] for row in table(results)}
         sent = list(it.patched)

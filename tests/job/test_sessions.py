@@ -87,11 +87,11 @@ def test_what_a_second_session_does_not_reach_ends_as_it_was(path: Path) -> None
     journal, _ = resumed(Recorded.read(path), listed)
     with closing(journal):
         counts = {Outcome.PLANNED: 4}
-        assert journal.counts() == counts
+        assert journal.tally().counts == counts
         journal.finish()
 
     assert path.read_bytes() == before
-    assert journal.counts() == {Outcome.FAILED: 2, Outcome.NOT_ATTEMPTED: 2}
+    assert journal.tally().counts == {Outcome.FAILED: 2, Outcome.NOT_ATTEMPTED: 2}
 
 
 def test_a_planned_row_that_was_sent_in_a_killed_session_keeps_its_attempts(path: Path) -> None:
@@ -203,7 +203,7 @@ def test_rows_that_a_cut_has_left_behind_take_over_what_became_of_the_first(path
     assert [row["Kundin"] for row in rows] == ["'=a", "b", r'"c"\n', "d,"]
     same = set(rows[0]) - {"row", "duplicate_of", "Kundin"}
     assert all(row[name] == rows[0][name] for row in (rows[2], rows[3]) for name in same)
-    assert journal.counts() == {Outcome.REVOKED: 3, Outcome.FAILED: 1}
+    assert journal.tally().counts == {Outcome.REVOKED: 3, Outcome.FAILED: 1}
 
 
 @pytest.mark.parametrize("end", [",,\n", ",\n", "\n", ",\r\n"])
@@ -279,7 +279,7 @@ def test_where_the_rest_cannot_be_written_the_line_that_is_owed_counts(path: Pat
         journal.finish()
 
     assert lines(path) == [["2", "revoked", "3"], ["3", "not_attempted", ""]]
-    assert journal.counts() == {Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 1}
+    assert journal.tally().counts == {Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 1}
 
 
 def test_what_is_written_is_forced_to_the_disk_before_the_first_request(

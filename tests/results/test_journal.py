@@ -18,8 +18,9 @@ from batch.job.plan import make_plan
 from batch.job.snapshot import Snapshot
 from batch.model import REVOKE, Listing, Outcome, RowResult
 from batch.reporting.logs import Redactor
-from batch.results.csv_file import Ledger
+from batch.results.csv_file import write_counted
 from batch.results.journal import Journal
+from batch.results.manifest import file_sha256
 from tests.support.builders import calm, full_disk, listing
 from tests.support.job_harness import some_ids
 from tests.support.results_files import Open, column, started, table
@@ -90,7 +91,7 @@ def test_the_last_line_of_a_row_counts(path: Path, start: Open) -> None:
 
     assert column(path, "outcome") == ["revoked", "not_attempted"]
     assert column(path, "error") == ["", ""]
-    assert journal.counts() == {Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 1}
+    assert journal.tally().counts == {Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 1}
 
 
 def test_a_repeated_row_takes_over_the_first_ones_outcome_and_names_it(
@@ -133,20 +134,20 @@ def test_an_invalid_row_keeps_its_cell(path: Path, start: Open) -> None:
 def test_what_was_not_reached_is_not_attempted_at_the_end(path: Path, start: Open) -> None:
     journal = start(listing(A, B, B))
     journal.record((0, REVOKED))
-    assert journal.counts() == {Outcome.REVOKED: 1, Outcome.PLANNED: 2}
+    assert journal.tally().counts == {Outcome.REVOKED: 1, Outcome.PLANNED: 2}
 
     journal.finish()
 
     assert column(path, "outcome") == ["revoked", "not_attempted", "not_attempted"]
     assert column(path, "duplicate_of") == ["", "", "3"]
-    assert journal.counts() == {Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 2}
+    assert journal.tally().counts == {Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 2}
 
 
 def test_a_row_without_a_line_is_never_counted_as_revoked(path: Path) -> None:
     journal = Journal(path, listing(A, B), bytearray(2))
     journal.create([])
 
-    assert journal.counts() == {Outcome.PLANNED: 2}
+    assert journal.tally().counts == {Outcome.PLANNED: 2}
     journal.finish()
     journal.close()
 
@@ -183,26 +184,27 @@ def test_rows_in_are_rows_out_and_every_outcome_is_counted(
 
     rows = table(path)
     assert [int(row["row"]) for row in rows] == list(listed.rows)
-    assert sum(journal.counts().values()) == len(cells)
+    assert sum(journal.tally().counts.values()) == len(cells)
     for entry, row in enumerate(rows):
         assert row["outcome"] == rows[listed.first[entry]]["outcome"]
-    for outcome, count in journal.counts().items():
+    for outcome, count in journal.tally().counts.items():
         assert column(path, "outcome").count(outcome) == count
 
 
-def test_the_ledger_is_what_the_file_says_and_not_what_was_meant(path: Path, start: Open) -> None:
+def test_the_tally_is_what_the_file_says_and_not_what_was_meant(path: Path, start: Open) -> None:
     journal = start(listing(A, B, C, "no id"))
     for entry in (2, 1, 0):
         journal.record((entry, FAILED if entry != 1 else REVOKED))
-    journal.finish()
 
-    ledger = Ledger.read(path, {Outcome.REVOKED}, most=2)
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join([*lines[:2], "rubbish\n", *lines[3:-1]]))
-    damaged = Ledger.read(path, {Outcome.REVOKED}, most=10)
+    tally = journal.finish({Outcome.REVOKED}, most=2)
+    lines = path.read_bytes().splitlines(keepends=True)
+    damaged = write_counted(
+        [*lines[:2], b"rubbish\n", *lines[3:-1]], io.BytesIO(), {Outcome.REVOKED}, 10
+    )
 
-    assert ledger.counts == journal.counts() == {"revoked": 1, "failed": 2, "invalid": 1}
-    assert [cells[0] for cells in ledger.undone] == ["2", "4"]
+    assert tally.counts == journal.tally().counts == {"revoked": 1, "failed": 2, "invalid": 1}
+    assert [cells[0] for cells in tally.undone] == ["2", "4"]
+    assert tally.sha256 == file_sha256(path)
     assert damaged.counts == {"failed": 2}
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import json
-import mmap
 import os
 import stat
 import subprocess
@@ -64,7 +63,7 @@ def test_a_line_that_a_full_disk_cut_is_taken_back(path: Path, start: Open, room
         journal.record((0, FAILED))
 
     assert path.read_bytes() == before
-    assert journal.counts() == {Outcome.PLANNED: 3}
+    assert journal.tally().counts == {Outcome.PLANNED: 3}
 
     disk.room = 10_000
     journal.record((0, REVOKED))
@@ -81,10 +80,10 @@ def test_what_a_full_disk_did_not_take_is_in_the_final_file(path: Path, start: O
 
     with pytest.raises(OSError, match="No space left"):
         journal.record((0, REVOKED))
-    assert journal.counts() == {Outcome.FAILED: 1, Outcome.PLANNED: 1}
+    assert journal.tally().counts == {Outcome.FAILED: 1, Outcome.PLANNED: 1}
     journal.finish()
 
-    assert journal.counts() == {Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 1}
+    assert journal.tally().counts == {Outcome.REVOKED: 1, Outcome.NOT_ATTEMPTED: 1}
     assert column(path, "outcome") == ["revoked", "not_attempted"]
 
 
@@ -130,7 +129,7 @@ said = {
     "finish": finish,
     "untouched": path.read_bytes() == before,
     "files": [each.name for each in path.parent.iterdir()],
-    "counts": journal.counts(),
+    "counts": journal.tally().counts,
     "ends": before.endswith(b"\\n"),
 }
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -174,7 +173,7 @@ def fail(error: BaseException) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(
     ("where", "name"),
-    [(Path, "replace"), (os, "fsync"), (mmap, "mmap"), (Journal, "_row")],
+    [(Path, "replace"), (os, "fsync"), (Journal, "_line_at"), (Journal, "_row")],
 )
 @pytest.mark.parametrize(
     "error", [OSError(errno.EIO, "I/O error"), MemoryError(), KeyboardInterrupt()]
@@ -189,7 +188,7 @@ def test_a_final_step_that_fails_leaves_the_journal_as_it_was(
 ) -> None:
     journal = start(listing(A, B, A))
     journal.record((0, FAILED))
-    before, counts = path.read_bytes(), journal.counts()
+    before, counts = path.read_bytes(), journal.tally().counts
 
     with monkeypatch.context() as patch:
         patch.setattr(where, name, fail(error))
@@ -198,7 +197,7 @@ def test_a_final_step_that_fails_leaves_the_journal_as_it_was(
 
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
-    assert journal.counts() == counts
+    assert journal.tally().counts == counts
 
     journal.finish()
     assert column(path, "outcome") == ["failed", "not_attempted", "failed"]
@@ -288,3 +287,48 @@ def test_a_journal_that_somebody_has_cut_off_is_noticed_and_not_brought_to_an_en
         journal.sync()
     with pytest.raises(OSError, match="cut it off"):
         journal.finish()
+
+
+def test_a_journal_that_somebody_else_writes_into_is_noticed_and_not_brought_to_an_end(
+    path: Path, start: Open
+) -> None:
+    journal = start(listing(A, B))
+    journal.record((0, REVOKED))
+    written = path.read_bytes()
+    with path.open("ab") as file:
+        file.write(b"2,somebody else's\n")
+
+    with pytest.raises(OSError, match="written into it"):
+        journal.finish()
+
+    meddled = journal.meddled()
+    assert meddled is not None
+    assert "somebody else has written into the results" in str(meddled)
+    assert path.read_bytes() == written + b"2,somebody else's\n"
+
+
+def test_a_journal_that_is_as_it_was_written_is_nobody_elses(start: Open) -> None:
+    journal = start(listing(A))
+
+    assert journal.meddled() is None
+
+
+def test_a_journal_that_cannot_be_read_is_an_error_and_no_end_of_the_process(
+    path: Path, start: Open
+) -> None:
+    """As a mapped page is that a file system cannot read."""
+    journal = start(listing(A, B))
+    journal.record((1, REVOKED))
+
+    class Refused(Disk):
+        def read(self, _size: int) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    file = journal._file
+    journal._file = Refused(file, 0)  # type: ignore[assignment]
+    with pytest.raises(OSError, match="Input/output error"):
+        journal.finish()
+    journal._file = file
+    journal.finish()
+
+    assert column(path, "outcome") == ["not_attempted", "revoked"]

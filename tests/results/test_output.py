@@ -518,10 +518,10 @@ def test_going_on_that_fails_halfway_can_be_gone_on_with_again(
     found = output.earlier(at(path, resume=True))
     write = Journal._write
 
-    def full(journal: Journal, data: bytes) -> None:
+    def full(journal: Journal, data: bytes) -> int:
         if journal._size > len(before["results.csv"]):
             raise OSError(28, "No space left")
-        write(journal, data)
+        return write(journal, data)
 
     with monkeypatch.context() as patched:
         patched.setattr(Journal, "_write", full)
