@@ -34,6 +34,9 @@ class Outcome(StrEnum):
     RESTORED = "restored"
     ALREADY_RESTORED = "already_restored"
 
+    # As equal texts have; that of an enum is a function in Python, called for every row.
+    __hash__ = str.__hash__
+
 
 DONE = frozenset(
     {

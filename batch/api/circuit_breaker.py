@@ -140,6 +140,8 @@ class CircuitBreaker:
             )
 
     def _end_streak(self) -> None:
+        if not (self._streak or self._spent or self.is_down):
+            return  # there is none
         for attempts in self._streak:
             attempts.suspect = True
         self._streak.clear()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote
@@ -27,7 +26,6 @@ from batch.api.transport import (
     read_body,
     send_once,
     tls_context,
-    under_way,
 )
 from batch.errors import ApiError, told
 
@@ -49,6 +47,8 @@ LARGEST_PAGE = 16 << 20
 
 PAGE_SIZE = 100
 """Licenses on a page: the most that is safe to ask for (Cryptlex Web API, "Pagination")."""
+
+_SENT_ONCE = (send_once,)
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -116,7 +116,6 @@ class CryptlexClient:
             timeout=aiohttp.ClientTimeout(),  # none of its own
             proxy=self._proxy,
             trust_env=False,  # it would read ~/.netrc, and send loopback through a proxy
-            middlewares=(send_once,),
         )
         return self
 
@@ -202,10 +201,7 @@ class CryptlexClient:
     ) -> _T:
         sent = await self._rate_limiter.acquire()
         self.patches += method == "PATCH"
-        started = time.perf_counter()
-        attempt = Attempt()
-        under_way.set(attempt)
-        self._deadlines.begin()
+        attempt, error = self._deadlines.begin(), None
         try:
             response = await self._session.request(
                 method,
@@ -213,6 +209,7 @@ class CryptlexClient:
                 data=body,
                 headers=self._own_headers,
                 allow_redirects=False,
+                middlewares=() if method == "PATCH" else _SENT_ONCE,
             )
             try:
                 attempt.status = response.status
@@ -220,50 +217,44 @@ class CryptlexClient:
             except BaseException:
                 response.close()
                 raise
-            found = parse(response.status, response.headers, answer)
-        except ApiError as error:
+            return parse(response.status, response.headers, answer)
+        except ApiError as refusal:
+            error = refusal
             error.sent = sent
-            self._log(method, target, started, attempt.status, error)
             raise
         except (aiohttp.ClientError, OSError, asyncio.CancelledError) as cause:
-            if isinstance(cause, asyncio.CancelledError):
-                if not self._deadlines.is_over():
-                    raise
-                cause = TimeoutError()
-            failure = failure_of(cause, attempt)
-            failure.sent = sent
-            self._log(method, target, started, attempt.status, failure)
-            raise failure from None  # the cause may name the proxy with its password
+            if not isinstance(cause, asyncio.CancelledError):
+                error = failure_of(cause, attempt)
+            elif attempt.ran_out():
+                error = failure_of(TimeoutError(), attempt)
+            else:
+                raise
+            error.sent = sent
+            raise error from None  # the cause may name the proxy with its password
         finally:
-            self._deadlines.end()
+            self._deadlines.end(attempt)
             self._rate_limiter.release()
-        self._log(method, target, started, attempt.status, None)
-        return found
+            if log.isEnabledFor(logging.DEBUG):
+                _log(method, target, attempt, error)
 
-    def _log(
-        self,
-        method: str,
-        target: str,
-        started: float,
-        status: int | None,
-        error: ApiError | None,
-    ) -> None:
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug(
-                "%s %s: %s",
-                method,
-                target,
-                # An answer may hold a license key, and a log must not: its code is enough.
-                told(error, to_all=True) if error and status is None else f"HTTP {status}",
-                extra={
-                    "event": "attempt",
-                    "method": method,
-                    "license_id": target if LICENSE_ID.fullmatch(target) else None,
-                    "http_status": status,
-                    "error_code": error.code if error else None,
-                    "duration_ms": round((time.perf_counter() - started) * 1000, 1),
-                },
-            )
+
+def _log(method: str, target: str, attempt: Attempt, error: ApiError | None) -> None:
+    status = attempt.status
+    log.debug(
+        "%s %s: %s",
+        method,
+        target,
+        # An answer may hold a license key, and a log must not: its code is enough.
+        told(error, to_all=True) if error and status is None else f"HTTP {status}",
+        extra={
+            "event": "attempt",
+            "method": method,
+            "license_id": target if LICENSE_ID.fullmatch(target) else None,
+            "http_status": status,
+            "error_code": error.code if error else None,
+            "duration_ms": round((asyncio.get_running_loop().time() - attempt.began) * 1000, 1),
+        },
+    )
 
 
 def filter_query(filters: Mapping[str, Sequence[str]]) -> str:

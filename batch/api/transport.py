@@ -17,17 +17,32 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Attempt:
-    """The state of a request that is under way, as far as it is known.
+    """A request that is under way, as far as its state is known.
 
     Attributes:
+        task: The task that makes it, and nothing else meanwhile.
+        began: When, in seconds on the loop's clock.
+        cancels: How often the task had been cancelled before.
         left: A connection was made and the head is being sent: it may be carried out.
         status: HTTP status, once the head of an answer has come.
+        is_late: Its time is over, so it was cancelled.
     """
 
+    task: asyncio.Task[Any]
+    began: float
+    cancels: int
     left: bool = False
     status: int | None = None
+    is_late: bool = False
+
+    def ran_out(self) -> bool:
+        """Tell whether its task was cancelled only because its time is over.
+
+        To be asked once, after the cancellation; it is then taken back.
+        """
+        return self.is_late and self.task.uncancel() <= self.cancels
 
 
 under_way: ContextVar[Attempt] = ContextVar("under_way")
@@ -53,38 +68,41 @@ class MarkingConnector(aiohttp.TCPConnector):
 
 
 class _DroppedError(aiohttp.ClientError):
-    """The connection ended before an answer came."""
+    """The connection ended before an answer came, for the reason that is its cause."""
 
 
 async def send_once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Hide dropped connections from aiohttp, which would send a GET again past the rate limiter."""
+    """Hide dropped connections from aiohttp, which would send a GET again past the rate limiter.
+
+    A PATCH it does not send again, since that is no idempotent method (RFC 9110, section 9.2.2).
+    """
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as cause:
-        # aiohttp puts a head that broke off into the other one, whatever is in it.
-        told = str(cause) if isinstance(cause, aiohttp.ClientOSError) else ""
-        raise _DroppedError(told or "the server closed the connection") from cause
+        raise _DroppedError from cause
 
 
 async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
     """The whole body, inflated; refused beyond so many bytes."""
     content = response.content
-    chunks = [content.read_nowait()] if content.is_eof() else []
-    size = sum(map(len, chunks))
-    while not content.at_eof() and size <= most:
-        chunks.append(await content.readany())
-        size += len(chunks[-1])
-    if size > most:
+    body = content.read_nowait() if content.is_eof() else b""
+    if not content.at_eof():
+        chunks, size = [body], len(body)
+        while not content.at_eof() and size <= most:
+            chunks.append(await content.readany())
+            size += len(chunks[-1])
+        body = b"".join(chunks)
+    if len(body) > most:
         raise TransientError(
             f"HTTP {response.status} with a body of more than {most >> 20} MiB",
             status=response.status,
             code="bad_body",
         )
-    return b"".join(chunks)
+    return body
 
 
 def failure_of(cause: Exception, attempt: Attempt) -> ApiError:
@@ -121,9 +139,19 @@ def _described(cause: Exception, status: int | None) -> tuple[str, str, str]:
         return f"HTTP {status} with a body that broke off", "bad_body", ""
     if isinstance(cause, aiohttp.ClientResponseError):
         return "an answer that is no HTTP", "bad_body", ""
-    # Other errors may name the proxy with its password.
-    reason = str(cause) if isinstance(cause, _DroppedError) else type(cause).__name__
-    return "the connection failed", "connection", reason
+    return "the connection failed", "connection", _reason(cause)
+
+
+def _reason(cause: BaseException) -> str:
+    """The words of others for a connection that failed; some would name the proxy's password."""
+    if isinstance(cause, _DroppedError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, aiohttp.ServerDisconnectedError):
+        # aiohttp puts a head that broke off into it, whatever that holds.
+        return "the server closed the connection"
+    if isinstance(cause, aiohttp.ClientOSError):
+        return str(cause) or "the server closed the connection"
+    return type(cause).__name__
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
@@ -148,33 +176,23 @@ class Deadlines:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._open: dict[asyncio.Task[Any], tuple[float, int]] = {}
-        self._over: set[asyncio.Task[Any]] = set()
+        self._open: dict[Attempt, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
-        """The current task begins an attempt."""
-        task = asyncio.current_task()
+    def begin(self) -> Attempt:
+        """Begin an attempt of the current task."""
+        task = asyncio.current_task(self._loop)
         assert task is not None
-        self._open[task] = self._loop.time() + self._seconds, task.cancelling()
+        attempt = Attempt(task, self._loop.time(), task.cancelling())
+        self._open[attempt] = None
+        under_way.set(attempt)
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._check)
+        return attempt
 
-    def end(self) -> None:
-        """The current task has ended its attempt, in whatever way."""
-        task = asyncio.current_task()
-        assert task is not None
-        del self._open[task]
-        self._over.discard(task)
-
-    def is_over(self) -> bool:
-        """Tell whether the current task was cancelled only because its time is over.
-
-        To be asked once, after its cancellation; it is then taken back.
-        """
-        task = asyncio.current_task()
-        assert task is not None
-        return task in self._over and task.uncancel() <= self._open[task][1]
+    def end(self, attempt: Attempt) -> None:
+        """End an attempt, in whatever way."""
+        del self._open[attempt]
 
     def close(self) -> None:
         """Watch no longer."""
@@ -184,10 +202,11 @@ class Deadlines:
     def _check(self) -> None:
         self._timer = None
         now = self._loop.time()
-        for task, (ends_at, _) in self._open.items():
+        for attempt in self._open:
+            ends_at = attempt.began + self._seconds
             if ends_at > now:
                 self._timer = self._loop.call_at(ends_at, self._check)
                 return
-            if task not in self._over:
-                self._over.add(task)
-                task.cancel()
+            if not attempt.is_late:
+                attempt.is_late = True
+                attempt.task.cancel()

@@ -92,6 +92,8 @@ class Journal:
         self._is_shared = False
         self._earlier = 0
         self._block, self._block_start = b"", 0
+        self._told: tuple[RowResult, int, str] | None = None
+        self._cells = b""
 
     def create(self, row_results: Iterable[RowResult | None]) -> None:
         """Put a file in place that holds what the plan says of every entry, in input order.
@@ -184,8 +186,9 @@ class Journal:
         for entry, code, line in lines:
             self._offsets[entry] = start
             self._outcomes[entry] = code
-            self._owed.pop(entry, None)
             start += len(line)
+            if self._owed:
+                self._owed.pop(entry, None)
 
     def sync(self) -> None:
         """Force what was written to the disk; slow, and safe to call from a thread.
@@ -363,22 +366,37 @@ class Journal:
         return line_of([*COLUMNS, *map(self._outside, self._listing.carry)])
 
     def _row(self, entry: int, result: RowResult, finished: str) -> bytes:
-        return line_of(
-            [
-                str(self._listing.rows[entry]),
-                *self._named(entry),
-                result.outcome,
-                BOOLEANS[result.revoked],
-                BOOLEANS[_WAS[self._was[entry]]],
-                "" if result.http_status is None else str(result.http_status),
-                self._outside(result.error_code),
-                self._outside(result.error),
-                "" if result.attempts == 0 else str(result.attempts),
-                "" if result.outcome in _WAITING else finished,
-                self._duplicate_of(entry),
-                *self._carried(entry),
-            ]
-        )
+        told = result, self._was[entry], finished
+        if told != self._told:  # most rows of a moment say the same
+            self._told, self._cells = told, line_of(self._cells_of(*told))[:-1]
+        return b"%b,%b,%b" % (self._head(entry), self._cells, self._tail(entry))
+
+    def _head(self, entry: int) -> bytes:
+        """The cells before ``outcome``, as they stand in a line."""
+        row = self._listing.rows[entry]
+        if self._listing.keys or entry in self._listing.invalid:
+            return line_of([str(row), *self._named(entry)])[:-1]
+        return f"{row},{self._listing.license_id(entry)},".encode()
+
+    def _tail(self, entry: int) -> bytes:
+        """The cells behind ``finished_at``, as they stand in a line, and its end."""
+        repeated = self._duplicate_of(entry)
+        if self._listing.carried:
+            return line_of([repeated, *self._carried(entry)])
+        return f"{repeated}\n".encode()
+
+    def _cells_of(self, result: RowResult, was: int, finished: str) -> list[str]:
+        """The cells from ``outcome`` to ``finished_at``."""
+        return [
+            result.outcome,
+            BOOLEANS[result.revoked],
+            BOOLEANS[_WAS[was]],
+            "" if result.http_status is None else str(result.http_status),
+            self._outside(result.error_code),
+            self._outside(result.error),
+            "" if result.attempts == 0 else str(result.attempts),
+            "" if result.outcome in _WAITING else finished,
+        ]
 
     def _duplicate_of(self, entry: int) -> str:
         listing = self._listing

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 async def attempt(deadlines: Deadlines, seconds: float) -> str:
     """Make an attempt of so many seconds, and say how it ended."""
-    deadlines.begin()
+    made = deadlines.begin()
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
-        return "over" if deadlines.is_over() else "cancelled"
+        return "over" if made.ran_out() else "cancelled"
     finally:
-        deadlines.end()
+        deadlines.end(made)
     return "done"
 
 
@@ -113,13 +113,13 @@ async def test_an_attempt_that_does_not_heed_its_end_is_cancelled_once() -> None
 
     async def stubborn() -> None:
         nonlocal cancelled
-        deadlines.begin()
+        made = deadlines.begin()
         for _ in range(4):
             try:
                 await asyncio.sleep(4)
             except asyncio.CancelledError:
                 cancelled += 1
-        deadlines.end()
+        deadlines.end(made)
 
     async def later() -> str:
         await asyncio.sleep(1)
