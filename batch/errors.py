@@ -9,24 +9,27 @@
     ├── ResultsError   the results file, before the run          exit 2, no PATCH was sent
     ├── BusyError      another run holds the lock                exit 4, no PATCH was sent
     ├── StoppedError   the run cannot go on; what was sent is recorded    exit 3
-    │   └── InterruptedRunError    a signal                         exit 128 + its number
+    │   ├── InterruptedRunError    a signal                         exit 128 + its number
+    │   └── BugError               something of which nobody has thought
     └── ApiError       an answer of the server, or none
         ├── TransientError   the same request may be sent again
         │   └── ThrottledError   everybody waits; it does not count as an attempt
         ├── UnconfirmedError a 2xx that does not confirm: read the license back
         ├── RejectedError    this license is refused, or not found; the next one may not be
         └── AccessError      every other request would be refused as well: stop
+
+Whatever else is raised becomes one of them by `meaning_of`.
 """
 
 from __future__ import annotations
 
+from signal import SIGINT, Signals
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from batch import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from signal import Signals
 
 _E = TypeVar("_E", bound="BulkRevokeError")
 
@@ -155,6 +158,41 @@ class InterruptedRunError(StoppedError):
         self.exit_code = 128 + number
 
 
+class BugError(StoppedError):
+    """Something has happened of which nobody has thought; the exception is its cause."""
+
+    def __init__(self, bug: BaseException) -> None:
+        super().__init__(
+            f"a bug in bulk-revoke {__version__}: {type(bug).__name__}", shown=str(bug)
+        )
+        self.__cause__ = bug
+
+
+def meaning_of(cause: BaseException) -> BulkRevokeError:
+    """Return the error with which a command ends, whatever has ended it.
+
+    Args:
+        cause: What was raised. A KeyboardInterrupt may have the number of its signal with it.
+
+    Returns:
+        ``cause`` itself, if it is one of ours; else an error whose cause it is.
+    """
+    error: BulkRevokeError
+    match cause:
+        case BulkRevokeError():
+            return cause
+        case KeyboardInterrupt(args=(Signals() as number,)):
+            error = InterruptedRunError(number)
+        case KeyboardInterrupt():
+            error = InterruptedRunError(SIGINT)
+        case OSError():  # such as standard output that is gone or full
+            error = StoppedError(cause.strerror or str(cause))
+        case _:
+            error = BugError(cause)
+    error.__cause__ = cause
+    return error
+
+
 class ApiError(BulkRevokeError):
     """A request did not bring what was asked for.
 
@@ -229,14 +267,6 @@ class RejectedError(ApiError):
 
 class AccessError(ApiError):
     """The server, or what stands in front of it, would answer every request like this."""
-
-
-def bug_found(bug: BaseException) -> StoppedError:
-    """The error that something happened of which nobody has thought."""
-    return StoppedError(
-        f"a bug in bulk-revoke {__version__}: {type(bug).__name__}",
-        shown=str(bug),
-    )
 
 
 def not_the_api(seen: ApiError | None) -> AccessError:

@@ -17,13 +17,13 @@ from batch.api.retry import Attempts, RetryPolicy
 from batch.errors import (
     AccessError,
     ApiError,
+    BugError,
     InterruptedRunError,
     RejectedError,
     StoppedError,
     ThrottledError,
     TransientError,
     UnconfirmedError,
-    bug_found,
     not_the_api,
     told,
 )
@@ -88,7 +88,7 @@ class RetryingClient:
     def stop_for_bug(self, bug: Exception) -> None:
         """Stop for what should not have happened, and have it logged."""
         log.error("unexpected error", exc_info=bug, extra={"event": "bug"})
-        self.stop(bug_found(bug))
+        self.stop(BugError(bug))
 
     @property
     def halted(self) -> bool:

@@ -13,14 +13,8 @@ from typing import NamedTuple
 import click
 
 from batch import __version__
-from batch.errors import BulkRevokeError, StoppedError, bug_found, told
-from batch.host.signals import (
-    admit_signals,
-    ignore_signals,
-    number_of,
-    outlast_signals,
-    raise_at_signals,
-)
+from batch.errors import BugError, meaning_of, told
+from batch.host.signals import State, signals
 from batch.host.streams import is_watched, let_go_of_streams, open_closed_streams, say
 from batch.reporting.observers import Observers
 
@@ -85,9 +79,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and end the process with the exit code of docs/reference.md."""
     open_closed_streams()
-    raise_at_signals()
     code = run_command(sys.argv[1:])
-    ignore_signals()
+    signals.enter(State.IGNORE)
     let_go_of_streams()
     sys.exit(code)
 
@@ -110,13 +103,16 @@ def run_command(arguments: list[str]) -> int:
     """Run one command, tell how it ended to whom it concerns, and return its exit code."""
     observers = Observers()
     try:
-        end = _run(arguments, observers)
-        outlast_signals()
-    except KeyboardInterrupt as late:  # while it was found out what to say
-        outlast_signals()
-        number = number_of(late)
-        text = f"interrupted by {number.name}"
-        end = _End(128 + number, text, text)
+        try:
+            signals.enter(State.RAISE)
+            code = cli.main(
+                arguments, prog_name="bulk-revoke", standalone_mode=False, obj=observers
+            )
+        finally:
+            signals.enter(State.OUTLAST)
+        end = _End(code if isinstance(code, int) else 0)
+    except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - the last resort
+        end = _ended_by(cause, observers)
     title = observers.title(end.code) if end.text else ""
     warnings: list[str] = []
     if is_watched():
@@ -135,52 +131,34 @@ def run_command(arguments: list[str]) -> int:
     return end.code
 
 
-def _run(arguments: list[str], observers: Observers) -> _End:
-    """Run one command."""
-    try:
-        admit_signals()
-        code = cli.main(arguments, prog_name="bulk-revoke", standalone_mode=False, obj=observers)
-        return _End(code if isinstance(code, int) else 0)
-    except click.ClickException as usage:
+def _ended_by(cause: BaseException, observers: Observers) -> _End:
+    """Say what has ended a command before it could say so by itself."""
+    if isinstance(cause, click.ClickException):
         shown = io.StringIO()
-        usage.show(shown)
+        cause.show(shown)
         text = shown.getvalue().rstrip("\n")
-        end = _End(usage.exit_code, text, text)
-    except BulkRevokeError as error:
-        end = _refused(error)
-    except (click.Abort, KeyboardInterrupt) as ended:
-        end = _interrupted(ended.__cause__ or ended, observers)
-    except OSError as cause:  # standard output is gone or full
-        end = _refused(StoppedError(cause.strerror or str(cause)))
-    except Exception as bug:  # noqa: BLE001 - the last resort of a command line
-        end = _bug(bug, observers)
+        return _End(cause.exit_code, text, text)
+    is_inside = isinstance(cause, click.Abort)  # click makes it of any interrupt, and of EOFError
+    raised = (is_inside and cause.__cause__) or cause
+    error = meaning_of(raised)
+    if isinstance(raised, KeyboardInterrupt):
+        if observers.report is not None:
+            return _End(observers.report.summary.exit_code)
+        to_all = told(error) + ": nothing was sent" * is_inside
+        text = f"\n{to_all}" if is_watched() else to_all  # behind the ^C
+    else:
+        if isinstance(error, BugError):
+            say(observers.redact(_traceback(error)))
+            error.hint = "the results file, if there is one, says what was sent."
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        text, to_all = (f"error: {told(error, to_all=each)}{hint}" for each in (False, True))
     again = ""
-    if end.text and observers.resume_command and end.code not in {2, 4}:
+    if observers.resume_command and error.exit_code not in {2, 4}:
         again = f"\nagain:   {observers.resume_command}"
-    return _End(end.code, *(observers.redact(text + again) for text in end[1:]))
+    return _End(error.exit_code, *(observers.redact(each + again) for each in (text, to_all)))
 
 
-def _refused(error: BulkRevokeError) -> _End:
-    hint = f"\nhint: {error.hint}" if error.hint else ""
-    texts = (f"error: {told(error, to_all=to_all)}{hint}" for to_all in (False, True))
-    return _End(error.exit_code, *texts)
-
-
-def _interrupted(cause: BaseException, observers: Observers) -> _End:
-    if not isinstance(cause, KeyboardInterrupt):  # click takes any EOFError for one
-        return _bug(cause, observers)
-    if observers.report is not None:
-        return _End(observers.report.summary.exit_code)
-    number = number_of(cause)
-    text = f"interrupted by {number.name}: nothing was sent"
-    # Behind the ^C.
-    return _End(128 + number, f"\n{text}" if is_watched() else text, text)
-
-
-def _bug(bug: BaseException, observers: Observers) -> _End:
+def _traceback(error: BugError) -> str:
     import traceback  # noqa: PLC0415 - a tenth of the time that --help takes
 
-    say(observers.redact("".join(traceback.format_exception(bug))))
-    error = bug_found(bug)
-    error.hint = "the results file, if there is one, says what was sent."
-    return _refused(error)
+    return "".join(traceback.format_exception(error.__cause__))

@@ -19,12 +19,11 @@ from batch.api.base_url import check_base_url
 from batch.cli.help import Command
 from batch.cli.precedence import EXCLUSIVE, settled
 from batch.cli.resume_command import resume_command
-from batch.errors import BulkRevokeError, ConfigError, StoppedError
+from batch.errors import ConfigError, meaning_of
 from batch.formatting import timestamp
 from batch.host import terminal
 from batch.host.lock import Owner
 from batch.host.process import make_room_for, restrain_libraries
-from batch.host.signals import number_of
 from batch.reporting import logs
 from batch.reporting.observers import Observers, same_file
 from batch.results.manifest import Manifest, manifest_path, new_run_id, run_id_of, user_name
@@ -114,18 +113,12 @@ def _token(settings: Settings, token_file: str | None) -> tuple[str, str]:
 
 @contextmanager
 def _logged(command: str, source: str) -> Iterator[Callable[[int, Mapping[str, int]], None]]:
-    """Log how a command begins and how it ends; the block logs an end that is none of these."""
+    """Log how a command begins, and what it ends with; the block logs that it came to its end."""
     try:
         logs.started(command, source)
         yield logs.ended
-    except BulkRevokeError as refusal:
-        logs.ended(refusal.exit_code, cause=refusal)
-        raise
-    except KeyboardInterrupt as interrupt:
-        logs.ended(128 + number_of(interrupt), cause=interrupt)
-        raise
-    except Exception as bug:
-        logs.ended(StoppedError.exit_code, cause=bug)
+    except (Exception, KeyboardInterrupt) as cause:
+        logs.ended(meaning_of(cause).exit_code, cause=cause)
         raise
     finally:
         logs.stop()

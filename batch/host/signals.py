@@ -1,10 +1,11 @@
-"""Signals: the first one stops the run, the second one ends the process."""
+"""Signals: one state machine says what the next SIGINT, SIGTERM or SIGHUP does."""
 
 from __future__ import annotations
 
 import os
 import signal
 from contextlib import contextmanager
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from batch.errors import InterruptedRunError
@@ -16,107 +17,110 @@ if TYPE_CHECKING:
     from batch.errors import StoppedError
 
 
-class TerminatedError(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, while nothing is in flight that would have to be settled."""
+class State(Enum):
+    """What the next signal does.
 
-    def __init__(self, number: signal.Signals) -> None:
-        super().__init__(number.name)
-        self.number = number
+    ::
 
+        RAISE ──▶ DRAIN ──▶ RAISE       a look, which leaves everything to do
+                  DRAIN ──▶ OUTLAST     the PATCH requests, after which all is done
+        RAISE ──▶ OUTLAST ──▶ IGNORE    the command is over, then it is told
 
-def raise_at_signals() -> None:
-    """Let SIGTERM and SIGHUP end what goes on as SIGINT does: what has to be tidied up is."""
-
-    def terminate(number: int, _frame: FrameType | None) -> None:
-        raise TerminatedError(signal.Signals(number))
-
-    for number in _signals("SIGTERM", "SIGHUP"):
-        signal.signal(number, terminate)
-
-
-def ignore_signals() -> None:
-    """Let none of them change the exit code any more, once everything is done and told."""
-    for number in _signals("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def outlast_signals() -> None:
-    """Let the first one change nothing any more, and the second one end the process at once.
-
-    For what comes when all is done: it has to be told, and that may take a while.
+    Attributes:
+        RAISE: It raises KeyboardInterrupt with its number: nothing is in flight that would have to
+            be settled, and what has to be tidied up is. The tidying is outlasted.
+        DRAIN: The first one begins nothing new, the second one ends the process at once.
+        OUTLAST: The first one changes nothing: what is done has to be told, and that may take a
+            while. The second one ends the process at once.
+        IGNORE: Nothing: everything is told, and the exit code is known.
     """
-    received: list[int] = []
 
-    def note(number: int, _frame: FrameType | None) -> None:
-        if received:
+    RAISE = auto()
+    DRAIN = auto()
+    OUTLAST = auto()
+    IGNORE = auto()
+
+
+class Signals:
+    """The one handler of the signals that end a command, and its state.
+
+    It is no handler of the event loop: that one would wait for the loop, and the loop may be stuck
+    in writing to a terminal or a pipe that nobody reads.
+    """
+
+    def __init__(self) -> None:
+        self._state = State.RAISE
+        self._is_second = False
+        self._drain: Callable[[signal.Signals], object] = signal.Signals
+
+    def enter(
+        self, state: State, drain: Callable[[signal.Signals], object] = signal.Signals
+    ) -> None:
+        """Let the next signal do what a state says, the first one and the second one.
+
+        Signals that were ignored at the start stay so: nohup does that. Those that were blocked do
+        not: a mask outlives exec (execve(2)), but whoever wants a signal to do nothing ignores it.
+        One that is blocked was forgotten, and nobody could stop the run in an orderly way.
+
+        Args:
+            state: From now on.
+            drain: For DRAIN: called with the first signal, wherever the process is just then.
+
+        Raises:
+            KeyboardInterrupt: In RAISE, a signal that was blocked has come meanwhile.
+        """
+        self._drain, self._is_second, self._state = drain, False, state
+        numbers = _heard()
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN if state is State.IGNORE else self._handle)
+        if hasattr(signal, "pthread_sigmask"):  # Windows has none
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._state is State.RAISE:
+            self._state = State.OUTLAST
+            raise KeyboardInterrupt(signal.Signals(number))
+        if self._is_second:
+            # Every settled row has been handed to the operating system: nothing is lost.
             os._exit(128 + number)
-        received.append(number)
-
-    for number in _signals("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(number, note)
+        self._is_second = True
+        self._drain(signal.Signals(number))
 
 
-def admit_signals() -> None:
-    """Unblock the signals that stop a run; call it where an interrupt may be raised.
-
-    A mask outlives exec (execve(2)). Whoever wants a signal to do nothing ignores it; one that is
-    blocked was forgotten, and nobody could stop the run in an orderly way.
-    """
-    if hasattr(signal, "pthread_sigmask"):  # Windows has none
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _signals("SIGINT", "SIGTERM", "SIGHUP"))
-
-
-def number_of(interrupt: KeyboardInterrupt) -> signal.Signals:
-    """The signal that was behind an interrupt."""
-    return interrupt.number if isinstance(interrupt, TerminatedError) else signal.SIGINT
-
-
-def _signals(*names: str) -> list[signal.Signals]:
-    """Those that the system has. One that was ignored at the start stays so: nohup does that."""
+def _heard() -> list[signal.Signals]:
+    """The signals that end a command, as far as the system has them and nobody ignores them."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
     there = [signal.Signals[name] for name in names if hasattr(signal, name)]
     return [number for number in there if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+signals = Signals()
+"""Those of this process."""
 
 
 @contextmanager
 def stopped_by_signals(
     stop: Callable[[StoppedError], None], say: Callable[[str], None], *, is_last: bool = False
 ) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP stop a run while the block runs.
+    """Let the first signal stop a run while the block runs, and the second end the process.
 
     Args:
         stop: Begins nothing new; called on the event loop.
         say: Tells the user.
-        is_last: Whether all is done once the block has ended well: a signal then changes nothing
-            any more, as `outlast_signals` says.
+        is_last: Whether all is done once the block has ended well, and is to be outlasted.
     """
     import asyncio  # noqa: PLC0415 - what is above has to be there before --help is shown
 
     loop = asyncio.get_running_loop()
-    received: list[int] = []
-    is_over = False
 
     def stop_for(number: signal.Signals) -> None:
         stop(InterruptedRunError(number))
         say(f"{number.name}: waiting for what is in flight; once more ends at once")
 
-    # Not the event loop's own handlers: they would wait for the loop, and the loop may be stuck
-    # in writing to a terminal or a pipe that nobody reads.
-    def received_one(number: int, _frame: FrameType | None) -> None:
-        if received:
-            # Every settled row has been handed to the operating system: nothing is lost.
-            os._exit(128 + number)
-        received.append(number)
-        if not is_over:
-            loop.call_soon_threadsafe(stop_for, signal.Signals(number))
-
-    before = {
-        number: signal.signal(number, received_one)
-        for number in _signals("SIGINT", "SIGTERM", "SIGHUP")
-    }
+    after = State.RAISE
+    signals.enter(State.DRAIN, lambda number: loop.call_soon_threadsafe(stop_for, number))
     try:
         yield
-        is_over = is_last
+        after = State.OUTLAST if is_last else State.RAISE
     finally:
-        if not is_over:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        signals.enter(after)

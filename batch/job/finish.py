@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch.errors import BulkRevokeError, bug_found, told
+from batch.errors import BulkRevokeError, told
 from batch.formatting import plain, timestamp
 from batch.model import UNFINISHED, Outcome
 from batch.reporting.summary import (
@@ -107,12 +107,10 @@ class Finish:
             self.screen.say(text)
         return Report(summary, self.screen.redact(to_all))
 
-    def give_up(self, error: Exception) -> None:
+    def give_up(self, error: BulkRevokeError) -> None:
         """Write into the manifest that the run has not come to its end: a bug, or a signal."""
         if self.manifest.sessions[-1].finished_at:
             return  # it had
-        if not isinstance(error, BulkRevokeError):
-            error = bug_found(error)
         self._end(error.exit_code, self.journal.tally().counts, self._reason(error))
 
     def _end(self, code: int, counts: Mapping[Outcome, int], stopped: str) -> SessionRecord:

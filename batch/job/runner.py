@@ -25,11 +25,11 @@ from batch.api.rate_limiter import RateLimiter, least_seconds
 from batch.api.retry import RetryPolicy
 from batch.api.retrying_client import RetryingClient
 from batch.api.transport import tls_context
-from batch.errors import ConfigError, InterruptedRunError, StoppedError, told
+from batch.errors import ConfigError, StoppedError, meaning_of, told
 from batch.formatting import cell
 from batch.host import lock
 from batch.host.clock import Clock
-from batch.host.signals import number_of, stopped_by_signals
+from batch.host.signals import stopped_by_signals
 from batch.host.terminal import confirm, open_terminal, tell
 from batch.job.executor import Executor
 from batch.job.finish import Finish
@@ -341,14 +341,10 @@ class Runner:
         )
         try:
             return loop.run(self._settle(plan, journal, finish))
-        except KeyboardInterrupt as interrupt:
-            # Before its own handlers are in place, or after they have been taken away.
-            error = InterruptedRunError(number_of(interrupt))
+        except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - raised as what it means
+            error = meaning_of(cause)
             finish.give_up(error)
-            raise error from None
-        except Exception as error:
-            finish.give_up(error)
-            raise
+            raise error  # noqa: B904 - it has its cause, or is it
         finally:
             journal.close()
 

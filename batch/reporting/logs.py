@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from batch import __version__
-from batch.errors import BulkRevokeError, ConfigError
+from batch.errors import BugError, ConfigError, meaning_of
 from batch.formatting import plain, timestamp
 
 if TYPE_CHECKING:
@@ -267,14 +267,15 @@ def ended(
     """Log how a command has ended: its rows by outcome, or the kind of what it ended with."""
     level = logging.ERROR if exit_code in {2, 3, 4} else logging.WARNING
     told = [f"{name} {count}" for name, count in (counts or {}).items()]
-    told += [type(cause).__name__] if cause else []
-    is_bug = isinstance(cause, Exception) and not isinstance(cause, BulkRevokeError)
+    error = meaning_of(cause) if cause else None
+    bug = error.__cause__ if isinstance(error, BugError) else None
+    told += [type(bug or cause).__name__] if cause else []
     _logger.log(
         level if exit_code else logging.INFO,
         "exit code %d%s",
         exit_code,
         f": {', '.join(told)}" if told else "",
-        exc_info=cause if is_bug else None,
+        exc_info=bug,
         extra={"event": "ended", "exit_code": exit_code},
     )
 

@@ -26,7 +26,7 @@ from batch.errors import (
     Detail,
     InputError,
     StoppedError,
-    bug_found,
+    meaning_of,
     not_the_api,
     told,
 )
@@ -237,7 +237,7 @@ HTTP_503 = ApiError("HTTP 503", status=503, shown="KEY")
             "the token is not accepted (HTTP 503)",
         ),
         (not_the_api(HTTP_503).becomes(StoppedError), "this is not the license API (HTTP 503)"),
-        (bug_found(KeyError("KEY")), f"a bug in bulk-revoke {__version__}: KeyError"),
+        (meaning_of(KeyError("KEY")), f"a bug in bulk-revoke {__version__}: KeyError"),
         (
             InputError("3 rows without an ID:", details=[Detail("row 4  ", "KEY"), Detail("…")]),
             "3 rows without an ID:\n  row 4  …\n  …",
