@@ -108,7 +108,7 @@ def _token(settings: Settings, token_file: str | None) -> tuple[str, str]:
     """Return the token and a warning about its file; both are empty in the sandbox."""
     if settings.sandbox:
         return "", ""
-    return find_token(token_file, os.environ, terminal.prompt_for_token)
+    return find_token(token_file, os.environ, terminal.ask_token)
 
 
 @contextmanager

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager, suppress
+import warnings
+from contextlib import suppress
+from getpass import GetPassWarning, getpass
 from typing import TYPE_CHECKING, TextIO
 
-from batch.errors import GuardError
+from batch.errors import ConfigError, GuardError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+
+_NO_ANSWER: tuple[type[Exception], ...] = (EOFError, OSError, UnicodeDecodeError, GetPassWarning)
 
 with suppress(ImportError):  # Windows has none
     import termios
 
+    _NO_ANSWER += (termios.error,)
+
+LONGEST_LINE = 1023 if sys.platform == "darwin" else 4095
+"""Bytes of a line that a terminal edits: it cuts a longer one silently (termios(3), "Canonical and
+noncanonical mode"; ``TTYHOG`` of macOS). `os.pathconf` does not know: on Linux it says 255."""
 
 NO_TERMINAL = GuardError(
     "there is no terminal to ask on",
@@ -77,79 +86,30 @@ def _forget_what_was_typed(terminal: TextIO) -> None:
             termios.tcflush(terminal.fileno(), termios.TCIFLUSH)
 
 
-def prompt_for_token() -> str:
-    """Open the terminal and `ask_token` on it.
-
-    Raises:
-        GuardError: There is none, or the process runs in its background.
-        KeyboardInterrupt: Ctrl-C was typed.
-    """
-    with open_terminal() as terminal:
-        return ask_token(terminal, tell)
-
-
-def ask_token(terminal: TextIO, say: Callable[[str], None]) -> str:
-    """Let the user type or paste the access token without showing it.
-
-    It is read key by key, because the line that a terminal edits has an end (4,095 bytes on
-    Linux, 1,023 on macOS) and cuts a longer token silently.
-
-    Args:
-        terminal: As `open_terminal` opens it; nothing was read from it yet.
-        say: Writes a line on it.
+def ask_token() -> str:
+    """Let the user type or paste the access token on the terminal without showing it.
 
     Returns:
-        What was typed before Enter; empty after Ctrl-D, and where the terminal is gone or cannot
-        hide anything.
+        What was typed before Enter; empty if it is no text, after Ctrl-D, and where the terminal is
+        gone or cannot hide anything.
 
     Raises:
+        GuardError: There is no terminal, or the process runs in its background.
+        ConfigError: The line may have been cut.
         KeyboardInterrupt: Ctrl-C was typed.
     """
-    question = "Access token (it is not shown): "
-    if os.name != "posix":
-        from getpass import getpass  # noqa: PLC0415 - reads the keys of a Windows console
-
-        say(question)
-        return getpass("")
-    try:
-        with _hidden(terminal.fileno()):
-            say(question)
-            return _typed(terminal.fileno())
-    except (OSError, termios.error):
-        return ""
-
-
-@contextmanager
-def _hidden(number: int) -> Iterator[None]:
-    """Let a terminal show nothing, and hand over every key, while the block runs."""
-    before = termios.tcgetattr(number)
-    mode = [*before[:6], list(before[6])]
-    # No key may suspend or end the process: it would leave the terminal mute.
-    mode[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
-    mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-    try:
-        termios.tcsetattr(number, termios.TCSAFLUSH, mode)
-        yield
-    finally:
-        # What was pasted behind the token must answer no other question, and no shell.
-        termios.tcsetattr(number, termios.TCSAFLUSH, before)
-
-
-def _typed(number: int) -> str:
-    """Return the text typed before Enter; empty if it is given up."""
-    typed = bytearray()
-    while key := os.read(number, 1):
-        match key:
-            case b"\r" | b"\n":
-                return typed.decode("utf-8", errors="replace")
-            case b"\x03":
-                raise KeyboardInterrupt
-            case b"\x04":
-                break
-            case b"\x08" | b"\x7f":
-                del typed[-1:]
-            case b"\x15":
-                typed.clear()
-            case _:
-                typed += key
-    return ""
+    with open_terminal(), warnings.catch_warnings():
+        warnings.simplefilter("error", GetPassWarning)  # rather none than one that is seen
+        try:
+            typed = getpass("Access token (it is not shown): ")
+        except _NO_ANSWER:
+            with suppress(OSError):
+                tell("")  # the line of the question has no end yet
+            return ""
+    if len(typed.encode()) >= LONGEST_LINE:
+        raise ConfigError(
+            f"what was typed: is longer than a terminal takes: {LONGEST_LINE - 1:,} bytes",
+            hint="save the token in a file that only you can read, and name that with "
+            "--token-file.",
+        )
+    return typed
