@@ -17,7 +17,6 @@ import click
 from batch.api.auth import check_token, find_token
 from batch.api.base_url import check_base_url
 from batch.cli.help import Command
-from batch.cli.precedence import EXCLUSIVE, settled
 from batch.cli.resume_command import resume_command
 from batch.errors import ConfigError, meaning_of
 from batch.formatting import timestamp
@@ -43,6 +42,10 @@ if TYPE_CHECKING:
     from batch.reporting.summary import Summary
 
 
+EXCLUSIVE = (("quiet", "verbose"), ("resume", "overwrite"), ("resume", "dry_run"))
+"""Switches of which only one can be on."""
+
+
 def perform(context: click.Context, action: Action) -> int:
     """Run a command from its options to its exit code.
 
@@ -57,7 +60,7 @@ def perform(context: click.Context, action: Action) -> int:
     from batch.job.runner import Runner  # noqa: PLC0415 - only now may libraries be imported
     from batch.reporting.progress import Screen  # noqa: PLC0415
 
-    options = settled(context)
+    options = dict(context.params)
     source = options.pop("source")
     observers = context.ensure_object(Observers)
     observers.quiet = options["quiet"]

@@ -1,16 +1,23 @@
-"""Commands whose help pages show their options in groups."""
+"""Commands and their options: where each setting comes from, and help pages in groups."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from batch.cli.precedence import addresses, settled
+from batch.cli import profile
 from batch.errors import BulkRevokeError, ConfigError
 from batch.reporting.observers import Observers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+_RULED_OUT = "batch.cli: what the command line rules out"
+"""Key, in a context's ``meta``, of the settings that are not taken from the environment."""
 
 
 class GroupedOption(click.Option):
@@ -21,6 +28,7 @@ class GroupedOption(click.Option):
         number: Whether a profile may give it as a whole number as well as in quotes.
         only_typed: Whether it is one for the command line alone.
         is_output: Whether it names the results, which else have a name after the command's input.
+        adds_up: Whether the values of all places count together.
     """
 
     def __init__(
@@ -30,6 +38,7 @@ class GroupedOption(click.Option):
         number: bool = False,
         only_typed: bool = False,
         is_output: bool = False,
+        adds_up: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         kwargs.setdefault("allow_from_autoenv", not only_typed)
@@ -38,9 +47,30 @@ class GroupedOption(click.Option):
         self.number = number
         self.only_typed = only_typed
         self.is_output = is_output
+        self.adds_up = adds_up
+
+    def consume_value(
+        self, ctx: click.Context, opts: Mapping[str, Any]
+    ) -> tuple[Any, ParameterSource]:
+        """Take the value of the nearest place, or of all places."""
+        value, source = super().consume_value(ctx, opts)
+        if self.adds_up:
+            in_profile = ctx.lookup_default(self.name or "")
+            places = (
+                opts.get(self.name or ""),
+                self.value_from_envvar(ctx),
+                in_profile if isinstance(in_profile, list) else (),  # else it is refused
+            )
+            value = tuple(dict.fromkeys(each for values in places for each in values or ()))
+        return value, source
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """Take nothing but blanks for nothing: else it would take away what a profile says."""
+        """Leave out what the command line rules out, and what is blank.
+
+        Nothing but blanks would else take away what a profile says.
+        """
+        if self.name in ctx.meta.get(_RULED_OUT, ()):
+            return None
         found = super().resolve_envvar_value(ctx)
         return found if found and found.strip() else None
 
@@ -136,32 +166,83 @@ class Command(click.Command):
             raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Find out who is to be told how it ends, also where something else is wrong."""
+        """Parse with the profile, and find out who is to be told how it ends.
+
+        Both are known also where something else is wrong, by a parse that takes anything.
+        """
+        if ctx.resilient_parsing:  # a shell completes a word
+            return super().parse_args(ctx, args)
         observers = ctx.ensure_object(Observers)
-        given = list(args)
+        given = tuple(args)
         try:
+            self._take_profile(ctx, self._parse_anything(ctx, given))
             rest = super().parse_args(ctx, args)
             self._check_environment(ctx)
         except (click.UsageError, BulkRevokeError) as error:
-            lenient = click.Context(
-                self,
-                parent=ctx.parent,
-                info_name=ctx.info_name,
-                resilient_parsing=True,
-                ignore_unknown_options=True,
-                allow_extra_args=True,
-                default_map=ctx.default_map,  # a profile that is a pipe cannot be read again
-            )
-            super().parse_args(lenient, given)
-            observers.gather(self.name or "", settled(lenient), addresses(lenient))
+            self._gather(observers, self._parse_anything(ctx, given))
             if isinstance(error, click.BadParameter) and error.param is not None:
                 origin = _origin(ctx, error.param.opts[-1])
                 if origin:
                     told = f"{error.message} {origin}"
                     raise click.BadParameter(told, error.ctx, error.param) from error
             raise
-        observers.gather(self.name or "", settled(ctx), addresses(ctx))
+        self._gather(observers, ctx)
         return rest
+
+    def _parse_anything(self, ctx: click.Context, args: Sequence[str]) -> click.Context:
+        """Parse what can be parsed, with the profile if it is known already."""
+        lenient = click.Context(
+            self,
+            parent=ctx.parent,
+            info_name=ctx.info_name,
+            resilient_parsing=True,
+            ignore_unknown_options=True,
+            allow_extra_args=True,
+            default_map=ctx.default_map,
+        )
+        super().parse_args(lenient, list(args))
+        return lenient
+
+    def _take_profile(self, ctx: click.Context, near: click.Context) -> None:
+        """Make defaults of the profile's settings that nothing nearer to the user rules out.
+
+        Args:
+            ctx: Gets the defaults, also those of a profile that is refused: it is known then who
+                is to be told.
+            near: Knows the settings of the command line and of the environment.
+
+        Raises:
+            ConfigError: The profile cannot be used.
+        """
+        line, environment = ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT
+        ctx.meta[_RULED_OUT] = profile.ruled_out(near, line)
+        path = near.params.get("config")
+        if path is None:
+            return
+        tables = profile.read(path)
+        table = tables.get(self.name or "")
+        if isinstance(table, dict):
+            dropped = profile.ruled_out(near, line, environment)
+            ctx.default_map = {key: table[key] for key in table if key not in dropped}
+        group = ctx.find_root().command
+        assert isinstance(group, click.Group)
+        commands = (group.get_command(ctx, name) for name in group.list_commands(ctx))
+        takers = (command for command in commands if isinstance(command, Command))
+        profile.check(path, tables, {each.name or "": each.settable() for each in takers})
+
+    def settable(self) -> dict[str, GroupedOption]:
+        """Return the options that a profile may set, by their names."""
+        return {
+            each.name: each
+            for each in self.params
+            if isinstance(each, GroupedOption)
+            and each.name
+            and not (each.only_typed or each.name == "config")
+        }
+
+    def _gather(self, observers: Observers, ctx: click.Context) -> None:
+        notified = profile.addresses(ctx.default_map or {})
+        observers.gather(self.name or "", ctx.params, notified)
 
 
 def _origin(context: click.Context, option: str) -> str:

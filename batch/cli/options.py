@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from batch.cli.help import GroupedOption
-from batch.cli.profile import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,6 +168,7 @@ OPTIONS = {
             metavar="FILE",
             type=PATH,
             multiple=True,
+            adds_up=True,
             help="Never touch what this file names, by ID or key, in any cell. Repeatable.",
         ),
         _safety(
@@ -258,8 +258,6 @@ OPTIONS = {
             "--config",
             metavar="FILE",
             type=PATH,
-            is_eager=True,
-            callback=load,
             envvar="BULK_REVOKE_CONFIG",
             allow_from_autoenv=False,
             help="Profile (TOML): a table for each command, keys as the options with _ for -.",

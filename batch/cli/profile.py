@@ -1,4 +1,7 @@
-"""Profiles: settings in a TOML file, one table for each command, under the options' names."""
+"""Profiles: settings in a TOML file, one table for each command, under the options' names.
+
+A table becomes click's ``default_map``, without what something nearer to the user rules out.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batch.cli.help import GroupedOption
-from batch.cli.precedence import NOTIFY
 from batch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from click.core import ParameterSource
+
+    from batch.cli.help import GroupedOption
 
 
 LARGEST = 1 << 20
 """Bytes of a profile that are read; a device would never end."""
+
+NOTIFY = "notify"
+"""A profile's key for addresses that are notified. No option: others could read it in the process
+list."""
+
+OF_THE_REAL_RUN = frozenset({
+    "output", "resume", "overwrite", "log_file", "notify_file", NOTIFY,
+})  # fmt: skip
+"""Settings for the real run: a trial must not take its place, or notify anybody."""
 
 _TEXT, _TEXTS, _NUMBER, _WHOLE, _SWITCH = (
     "text",
@@ -26,38 +40,38 @@ _TEXT, _TEXTS, _NUMBER, _WHOLE, _SWITCH = (
 )
 
 
-def load(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
-    """Take the settings of a profile as the defaults of a command; the callback of ``--config``.
+RULES_OUT = {
+    "quiet": frozenset({"verbose"}),
+    "verbose": frozenset({"quiet"}),
+    "resume": frozenset({"overwrite"}),
+    "overwrite": frozenset({"resume"}),
+    "dry_run": OF_THE_REAL_RUN,
+    "sandbox": OF_THE_REAL_RUN,
+}
+"""What a switch that is on drops of what is said farther from the user. Nothing drops a trial."""
 
-    All tables are checked, also those of other commands: what is wrong with them should not show
-    on the day on which they are needed.
+
+def ruled_out(context: click.Context, *near: ParameterSource) -> frozenset[str]:
+    """Return the settings that count no more if they come from a place farther away than these.
+
+    Args:
+        context: That of a command whose command line and environment have been read.
+        near: The places whose switches are looked at.
+    """
+    on = (
+        name
+        for name in RULES_OUT
+        if context.params.get(name) and context.get_parameter_source(name) in near
+    )
+    return frozenset().union(*(RULES_OUT[name] for name in on))
+
+
+def read(path: str) -> dict[str, Any]:
+    """Return the tables of a profile, by the name of their command; nothing of them is checked.
 
     Raises:
-        ConfigError: It cannot be used. File, table and key are named, never a value: it may be a
-            secret that is in the wrong place.
+        ConfigError: It cannot be read, or is no TOML.
     """
-    if path is None or (context.resilient_parsing and context.default_map is not None):
-        return path  # or it has been read already
-    tables = _read(path)
-    own = tables.get(context.command.name or "")
-    # Before anything is checked: also of a wrong profile it is known who is to be told.
-    context.default_map = own if isinstance(own, dict) else {}
-    commands = _commands(context, option)
-    for name, table in tables.items():
-        if name not in commands:
-            raise ConfigError(
-                f"{path}: {name}: {'no such table' if isinstance(table, dict) else 'in no table'}",
-                hint=meant(name, commands, "tables are"),
-            )
-        if not isinstance(table, dict):
-            raise ConfigError(
-                f"{path}: {name}: is no table", hint=f"write [{name}] above its keys."
-            )
-        _check(f"{path}: [{name}]", table, commands[name])
-    return path
-
-
-def _read(path: str) -> dict[str, Any]:
     import tomllib  # noqa: PLC0415 - --help needs none of it
     from pathlib import Path  # noqa: PLC0415
 
@@ -82,26 +96,43 @@ def _read(path: str) -> dict[str, Any]:
         ) from cause
 
 
-def _commands(context: click.Context, option: click.Parameter) -> dict[str, list[click.Parameter]]:
-    """The parameters of every command that takes a profile, by the command's name."""
-    group = context.find_root().command
-    commands = [context.command]
-    if isinstance(group, click.Group):
-        there = (group.get_command(context, name) for name in group.list_commands(context))
-        commands = [command for command in there if command is not None]
-    return {
-        command.name or "": command.params
-        for command in commands
-        if any(each.name == option.name for each in command.params)
-    }
+def addresses(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the addresses that a table, right or wrong, wants notified."""
+    found = table.get(NOTIFY, [])
+    return tuple(found) if _fits(found, _TEXTS) else ()
 
 
-def _check(where: str, table: dict[str, Any], parameters: Iterable[click.Parameter]) -> None:
-    known = {
-        each.name: each
-        for each in parameters
-        if isinstance(each, GroupedOption) and each.name and not (each.is_eager or each.only_typed)
-    }
+def check(
+    path: str, tables: dict[str, Any], commands: Mapping[str, Mapping[str, GroupedOption]]
+) -> None:
+    """Refuse a profile that is wrong anywhere.
+
+    All tables are checked, also those of other commands: what is wrong with them should not show
+    on the day on which they are needed.
+
+    Args:
+        path: The profile.
+        tables: What `read` has found in it.
+        commands: The commands that take a profile, with the options that may stand there.
+
+    Raises:
+        ConfigError: File, table and key are named, never a value: it may be a secret that is in the
+            wrong place.
+    """
+    for name, table in tables.items():
+        if name not in commands:
+            raise ConfigError(
+                f"{path}: {name}: {'no such table' if isinstance(table, dict) else 'in no table'}",
+                hint=meant(name, commands, "tables are"),
+            )
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"{path}: {name}: is no table", hint=f"write [{name}] above its keys."
+            )
+        _check(f"{path}: [{name}]", table, commands[name])
+
+
+def _check(where: str, table: dict[str, Any], known: Mapping[str, GroupedOption]) -> None:
     for key, value in table.items():
         if key == NOTIFY:
             problem = "" if _fits(value, _TEXTS) else f"must be {_TEXTS}"

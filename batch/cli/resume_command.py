@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from click.core import ParameterSource
 
-from batch.cli.precedence import settled
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -35,13 +33,12 @@ def resume_command(context: click.Context, action: Action, source: str, results:
     if not (action.sends or action.is_dry_run):
         return ""
     once = ONCE - {"limit"} if action.is_dry_run else ONCE
-    excluded = settled(context).get("exclude", ())
     words = ["bulk-revoke", context.command.name or "", _operand(source)]
     for parameter in context.command.params:
         name = parameter.name or ""
         if name in once or not _is_said(context, name):
             continue
-        values = excluded if name == "exclude" else context.params[name]
+        values = context.params[name]
         for value in values if isinstance(values, tuple) else (values,):
             words += _spelled(parameter, value)
     going_on = [] if action.is_dry_run else ["--resume", "-o", _operand(str(results))]

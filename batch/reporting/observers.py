@@ -63,7 +63,9 @@ class Observers:
         """
         self.addresses = tuple(addresses)
         self.notify_file = options.get("notify_file")
-        self.metrics_file = options.get("metrics_file")
+        # Those of a trial would be taken for those of the real run.
+        is_trial = options.get("dry_run") or options.get("sandbox")
+        self.metrics_file = None if is_trial else options.get("metrics_file")
         self._spare(_files(options))
         self.command = command
 

@@ -14,7 +14,6 @@ from click.core import ParameterSource
 
 from batch.cli import cli, options, run_command
 from batch.cli.help import Command, GroupedOption
-from batch.cli.precedence import settled
 from batch.reporting.observers import Observers
 from batch.sandbox import Account
 from tests.support.commands import YES, served, settle_in, write
@@ -130,11 +129,15 @@ def test_the_command_line_wins_over_the_environment_over_the_profile_over_the_de
         of_environment = given(name, key, *with_profile)
     of_line = given(name, key, *with_profile, *values.line[0])
 
+    profiled, in_environment, on_line = (value for _, value in values)
+    if option.adds_up:
+        in_environment += profiled
+        on_line += in_environment
     assert default == (default_of(option), ParameterSource.DEFAULT)
-    assert of_profile == (values.profile[1], ParameterSource.DEFAULT_MAP)
+    assert of_profile == (profiled, ParameterSource.DEFAULT_MAP)
     if option.allow_from_autoenv:
-        assert of_environment == (values.environment[1], ParameterSource.ENVIRONMENT)
-    assert of_line == (values.line[1], ParameterSource.COMMANDLINE)
+        assert of_environment == (in_environment, ParameterSource.ENVIRONMENT)
+    assert of_line == (on_line, ParameterSource.COMMANDLINE)
 
 
 def test_only_what_must_be_meant_now_cannot_come_from_the_environment() -> None:
@@ -419,10 +422,59 @@ def test_a_profile_of_rehearsals_says_for_itself_where_they_go() -> None:
 def test_of_two_that_exclude_each_other_the_one_on_the_command_line_counts(
     setting: str, argument: str, on: str, off: str
 ) -> None:
-    found = settled(parsed("run", "--config", profile("[run]", setting), argument))
+    found = parsed("run", "--config", profile("[run]", setting), argument).params
 
     assert found[on] is True
     assert not found[off]
+
+
+REAL = ("output = 'p.csv'", "resume = true", "log_file = 'p.jsonl'", "notify_file = 'p'")
+NOT_SET = {"output": None, "resume": False, "log_file": None, "notify_file": None}
+
+
+@pytest.mark.parametrize(
+    ("line", "environment", "settings", "found"),
+    [
+        (["--dry-run"], {}, REAL, NOT_SET),
+        (["--sandbox"], {"OUTPUT": "e.csv", "RESUME": "true"}, REAL, NOT_SET),
+        ([], {"DRY_RUN": "true", "OUTPUT": "e.csv"}, REAL, NOT_SET | {"output": "e.csv"}),
+        (["-o", "l.csv"], {"SANDBOX": "true"}, REAL, NOT_SET | {"output": "l.csv"}),
+        (["--dry-run"], {"SANDBOX": "true", "LOG_FILE": "e.jsonl"}, REAL, NOT_SET),
+        ([], {"DRY_RUN": "false", "OUTPUT": "e.csv"}, ["resume = true"], {"resume": True}),
+        (["--resume"], {}, ["dry_run = true"], {"resume": True, "dry_run": True}),
+        ([], {"OUTPUT": "e.csv"}, ["sandbox = true", *REAL], {"output": "e.csv", "resume": True}),
+        ([], {"VERBOSE": "true"}, ["quiet = true"], {"quiet": False, "verbose": True}),
+        (["--quiet"], {"VERBOSE": "true"}, [], {"quiet": True, "verbose": False}),
+        ([], {"QUIET": "true", "VERBOSE": "true"}, [], {"quiet": True, "verbose": True}),
+        (["--overwrite"], {"RESUME": "true"}, [], {"overwrite": True, "resume": False}),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_a_switch_rules_out_what_contradicts_it_in_every_place_farther_away(
+    line: list[str],
+    environment: dict[str, str],
+    settings: list[str],
+    found: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(f"BULK_REVOKE_RUN_{name}", value)
+
+    context = parsed("run", "--config", profile("[run]", *settings), *line)
+
+    assert {name: context.params[name] for name in found} == found
+
+
+@pytest.mark.parametrize(("trial", "notified"), [(None, ("json://x",)), ("--sandbox", ())])
+@pytest.mark.usefixtures("home")
+def test_a_trial_notifies_nobody_whom_the_profile_names(
+    trial: str | None, notified: tuple[str, ...]
+) -> None:
+    more = [trial] if trial else []
+
+    context = parsed("run", "--config", profile("[run]", "notify = ['json://x']"), *more)
+
+    assert context.ensure_object(Observers).addresses == notified
 
 
 @pytest.mark.usefixtures("home")

@@ -309,7 +309,7 @@ def test_a_token_that_the_terminal_may_have_cut_is_refused(screen: Screen, more:
     assert b"aaa" not in screen.shown
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Enter does not end such a line")
+@pytest.mark.skipif(sys.platform != "linux", reason="each system cuts in its own way")
 def test_a_terminal_cuts_a_line_where_we_take_it_to() -> None:
     end, terminal = os.openpty()
 

@@ -37,7 +37,6 @@ from batch import __version__
 from batch.api.auth import CREDENTIAL, find_token
 from batch.cli import COMMANDS, cli, run_command
 from batch.cli.execute import _settings
-from batch.cli.precedence import settled
 from batch.errors import ConfigError
 from batch.job.runner import DRAIN
 from batch.reporting.alerts import Alerts
@@ -182,7 +181,7 @@ def understood(words: Sequence[str], profile: Path) -> Understood:
         cli, info_name="bulk-revoke", auto_envvar_prefix="BULK_REVOKE", obj=Observers()
     )
     context = command.make_context(name, arguments, parent=above)
-    options = settled(context)
+    options = dict(context.params)
     if PROFILE in words:
         options["config"] = PROFILE
     settings = _settings(options.pop("source"), ".results.csv", options, "7f3a0c1d")
