@@ -36,7 +36,7 @@ from batch.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from batch.model import Action, Listing
     from batch.reporting.summary import Summary
@@ -79,7 +79,8 @@ def perform(context: click.Context, action: Action) -> int:
     for each in filter(None, (warning, observers.warning)):
         screen.say(f"warning: {each}")
     if token:
-        _check(token, action)
+        needs = "license:write" if action.sends else "license:read"
+        check_token(token, needs=needs, now=datetime.now(UTC))
     logs.start(
         screen,
         run_id=run_id,
@@ -89,7 +90,7 @@ def perform(context: click.Context, action: Action) -> int:
     )
     command = resume_command(context, action, source, settings.output)
     observers.resume_command = command if action.sends else ""
-    with _logged(action.command, source) as log_end:
+    with _logged(action.command, source):
         observers.report = Runner(
             action=action,
             settings=settings,
@@ -101,7 +102,7 @@ def perform(context: click.Context, action: Action) -> int:
             redact=redact,
         ).run()
         summary = observers.report.summary
-        log_end(summary.exit_code, summary.counts)
+        logs.ended(summary.exit_code, summary.counts)
     if options["json"]:
         _print(summary, screen.insist)
     return summary.exit_code
@@ -115,22 +116,16 @@ def _token(settings: Settings, token_file: str | None) -> tuple[str, str]:
 
 
 @contextmanager
-def _logged(command: str, source: str) -> Iterator[Callable[[int, Mapping[str, int]], None]]:
-    """Log how a command begins, and what it ends with; the block logs that it came to its end."""
+def _logged(command: str, source: str) -> Iterator[None]:
+    """Log how a command begins, and what it is ended by; its own end the block logs itself."""
     try:
         logs.started(command, source)
-        yield logs.ended
+        yield
     except (Exception, KeyboardInterrupt) as cause:
         logs.ended(meaning_of(cause).exit_code, cause=cause)
         raise
     finally:
         logs.stop()
-
-
-def _check(token: str, action: Action) -> None:
-    """Refuse a token that says of itself that it cannot be used."""
-    needs = "license:write" if action.sends else "license:read"
-    check_token(token, needs=needs, now=datetime.now(UTC))
 
 
 def _print(summary: Summary, insist: Any) -> None:  # noqa: ANN401

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread, stack_size
+from typing import TYPE_CHECKING
 
 from batch.errors import ConfigError
 from batch.formatting import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 THREADS = 5
 """Threads that a run has beside its own: four of libuv, and one that saves."""
@@ -68,19 +73,27 @@ def restrain_libraries() -> None:
         tempfile.gettempdir()
     except OSError:
         tempfile.tempdir = os.sep
+    with _threads(THREADS) as started:
+        if started < THREADS:
+            raise ConfigError(
+                f"only {counted(started, 'thread')} can be started, a run needs {THREADS}: "
+                "nothing was sent",
+                hint=_more_threads(),
+            )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[int]:
+    """Have so many threads while the block runs, or as many as there are, and say how many."""
     over = Event()
     started: list[Thread] = []
     try:
-        for _ in range(THREADS):
-            thread = Thread(target=over.wait, daemon=True)
-            thread.start()
-            started.append(thread)
-    except RuntimeError as cause:
-        raise ConfigError(
-            f"only {counted(len(started), 'thread')} can be started, a run needs {THREADS}: "
-            "nothing was sent",
-            hint=_more_threads(),
-        ) from cause
+        with suppress(RuntimeError):
+            for _ in range(count):
+                thread = Thread(target=over.wait, daemon=True)
+                thread.start()
+                started.append(thread)
+        yield len(started)
     finally:
         over.set()
         for thread in started:
@@ -94,14 +107,10 @@ def _more_threads() -> str:
     started it is not their number.
     """
     usual = stack_size(SMALL_STACK)
-    try:
-        smaller = Thread(target=int)
-        smaller.start()
-        smaller.join()
-    except RuntimeError:
-        return "allow more processes: ulimit -u, TasksMax= of systemd, --pids-limit of a container."
-    finally:
+    with _threads(1) as smaller:
         stack_size(usual)
+    if not smaller:
+        return "allow more processes: ulimit -u, TasksMax= of systemd, --pids-limit of a container."
     return (
         "there is no memory for their stacks: allow more (ulimit -v or -d, LimitAS= of systemd), or"
         " smaller ones (ulimit -s 8192, LimitSTACK=8M)."
