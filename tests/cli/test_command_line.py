@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import socket
 import stat
 import zipfile
@@ -14,6 +15,7 @@ import xlsxwriter
 
 from batch.cli import run_command
 from batch.columns import COLUMNS
+from batch.host.signals import State, signals
 from tests.support.job_harness import some_ids
 
 TOKEN = "0123456789abcdef.token"
@@ -357,3 +359,23 @@ def test_an_earlier_results_file_is_read_whatever_it_carries(
     )
 
     assert code == 0, capsys.readouterr().err
+
+
+def test_a_signal_between_the_end_and_its_telling_is_told_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter = signals.enter
+
+    def interrupted(state: State) -> None:
+        if state is State.OUTLAST:
+            signal.raise_signal(signal.SIGTERM)
+        enter(state)
+
+    monkeypatch.setattr(signals, "enter", interrupted)
+
+    assert run_command(["run", "missing.csv", "--sandbox"]) == 143
+    assert capsys.readouterr().err.splitlines() == [
+        "bulk-revoke run: interrupted (exit 143)",
+        "interrupted by SIGTERM",
+        "again:   bulk-revoke run missing.csv --sandbox --resume -o missing.rehearsal.csv",
+    ]

@@ -394,6 +394,12 @@ def test_a_signal_after_the_end_changes_nothing(night: Night, moment: str) -> No
     check(ended, "1", code=1, kind="warning")
 
 
+def test_a_signal_after_a_refusal_changes_nothing(night: Night) -> None:
+    ended = night.run(source="missing.csv", before=LATE["when it is told"] + SIGNAL)
+
+    check(ended, "2", code=2, kind="failure")
+
+
 def test_a_second_signal_after_the_end_ends_at_once(night: Night) -> None:
     with webhook(manner="silent") as nobody:
         night.set(notify=[nobody.url], quiet=False)
