@@ -5,6 +5,6 @@
 - ``commands``: whole commands in this process, against a sandbox on a thread;
 - ``end_to_end``: the command in a process of its own, with real sockets, signals and disks;
 - ``project``: the repository itself: documents, samples, architecture, speed, this suite;
-- ``support``: what the tests are written with;
+- ``support``: what the tests are written with, and tests of that;
 - ``fixtures``, ``cases``, ``mails``: files to read, and mails as cron sends them.
 """

@@ -86,7 +86,6 @@ def sandbox(
         faults=_share(faults),
         seed=seed,
         port=port,
-        log=False,
     )
     try:
         asyncio.run(_serve(sandbox))

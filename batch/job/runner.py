@@ -392,7 +392,7 @@ class Runner:
             return
         account = account_for(self.action, listing, earlier.recorded if earlier else None)
         rate = None if self.settings.rate.limit is None else (50, 5.0)
-        async with Sandbox(account, rate=rate, latency=REHEARSAL_LATENCY, log=False) as sandbox:
+        async with Sandbox(account, rate=rate, latency=REHEARSAL_LATENCY) as sandbox:
             yield sandbox.base_url, TOKEN
 
     @asynccontextmanager

@@ -1,44 +1,29 @@
 """A license API on loopback that behaves as the Cryptlex Web API v3 does.
 
-It serves demonstrations, rehearsals and tests. It imports nothing else of the package, so that
-a mistaken idea of the API cannot be made twice and cancel itself out.
+It serves rehearsals and demonstrations. It imports nothing else of the package, so that a mistaken
+idea of the API cannot be made twice and cancel itself out.
 
 The modules, in the order a request meets them:
 
-- `server`: `Sandbox`, its port, what a request goes through up to its answer, and the log
+- `server`: `Sandbox`, its port, and the way of a request through it
 - `limiter`: the rate limit in front of the API
-- `faults`: whether this request is to go wrong, and the ways in which it can
-- `api`: what the API answers, filters and pages of a list, and the change that an answer reports
+- `faults`: requests that go wrong at random
+- `api`: what the API answers, filters and pages of a list
 - `account`: the licenses
-- `message`: a request and an answer, as all of these see them
-- `wire`: how an answer reaches the client, or fails to
+- `message`: a request and a response, as all of these see them
+
+`limiter`, `faults` and `api` are handlers, one behind another: each makes a `message.Response` of a
+`message.Request`. The response also says how it is delivered. So whoever wants other things to go
+wrong puts a handler of his own between them; `tests/support/faulty_sandbox.py` does.
 
 ::
 
-    async with Sandbox(Account.generate(1000), rate=(50, 5.0)) as sandbox:
-        sandbox.fail(license_id, "reset_after")
+    async with Sandbox(Account.generate(1000), rate=(50, 5.0), faults=0.02) as sandbox:
         ...  # a client talks to sandbox.base_url with the token sandbox-token
-        assert sandbox.revoked[license_id]
 """
 
 from batch.sandbox.account import PRODUCTS, Account, SandboxLicense
-from batch.sandbox.faults import FAULTS, SURVIVABLE, Fault, http_date
-from batch.sandbox.limiter import FixedWindow, Limiter, Verdict
-from batch.sandbox.server import TOKEN, Entry, Log, Sandbox
+from batch.sandbox.api import TOKEN
+from batch.sandbox.server import Sandbox
 
-__all__ = [
-    "FAULTS",
-    "PRODUCTS",
-    "SURVIVABLE",
-    "TOKEN",
-    "Account",
-    "Entry",
-    "Fault",
-    "FixedWindow",
-    "Limiter",
-    "Log",
-    "Sandbox",
-    "SandboxLicense",
-    "Verdict",
-    "http_date",
-]
+__all__ = ["PRODUCTS", "TOKEN", "Account", "Sandbox", "SandboxLicense"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 DAY = 24 * 3600
 SOLD_FOR = 3 * 365 * DAY
@@ -33,12 +35,10 @@ class Account:
 
     Attributes:
         licenses: License ID in lower case to license.
-        revoked: License ID, in any case, to whether it is revoked; always the present state.
     """
 
     def __init__(self, licenses: Iterable[SandboxLicense] = ()) -> None:
         self.licenses: dict[str, SandboxLicense] = {}
-        self.revoked: Mapping[str, bool] = _Revoked(self.licenses)
         self._order: list[SandboxLicense] = []
         self._by_key: dict[str, list[SandboxLicense]] = {}
         for license_ in licenses:
@@ -126,22 +126,6 @@ class Account:
             for license_ in self._order:
                 self._by_key.setdefault(license_.key, []).append(license_)
         return [found for key in keys for found in self._by_key.get(key, ())]
-
-
-class _Revoked(Mapping[str, bool]):
-    """License ID to whether it is revoked: a view, never a copy."""
-
-    def __init__(self, licenses: Mapping[str, SandboxLicense]) -> None:
-        self._licenses = licenses
-
-    def __getitem__(self, license_id: str) -> bool:
-        return self._licenses[license_id.lower()].revoked
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._licenses)
-
-    def __len__(self) -> int:
-        return len(self._licenses)
 
 
 class _Inventor:
@@ -237,7 +221,7 @@ class SandboxLicense:
 
     Attributes:
         id: UUID in lower case.
-        key: The license key, unique unless a test wants otherwise.
+        key: The license key; it need not be unique.
         product: One of `PRODUCTS`.
         customer: Whom it belongs to, or None.
         type: One of `TYPES`.

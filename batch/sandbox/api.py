@@ -13,17 +13,21 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from batch.sandbox.account import TICKS, Account, SandboxLicense
-from batch.sandbox.message import Call, Change, Reply
+from batch.sandbox.message import Change, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-
 NOT_FOUND_PAGE = b"<!DOCTYPE html>\n<html><body><h1>404 Not Found</h1></body></html>\n"
+TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but a sandbox
+TOKENS = {TOKEN: frozenset({"license:read", "license:write"})}
+"""The access token of every sandbox, and its scopes."""
+
 SCOPES = {"GET": "license:read", "PATCH": "license:write"}
 METHODS = {"license": ("GET", "PATCH"), "licenses": ("GET",), "status": ("GET",)}
 
@@ -35,68 +39,65 @@ class Api:
         account: The licenses.
         tokens: Access token to its scopes; read anew for each request.
         wall_clock: The present time in seconds since 1970.
-        pagination: Whether lists carry the ``Pagination-*`` headers.
     """
 
     def __init__(
         self,
         account: Account,
-        tokens: Mapping[str, frozenset[str]],
-        wall_clock: Callable[[], float],
-        *,
-        pagination: bool = True,
+        tokens: Mapping[str, frozenset[str]] = TOKENS,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._account = account
         self._tokens = tokens
         self._wall_clock = wall_clock
-        self._pagination = pagination
 
-    def answer(self, call: Call) -> Reply:
-        """The answer to a request; its ``change`` is for the caller to apply."""
-        refusal = _unroutable(call)
+    def handle(self, request: Request) -> Response:
+        """Answer a request; the ``change`` is for the caller to apply."""
+        refusal = _unroutable(request)
         if refusal is not None:
             return refusal
-        if call.resource == "status":
+        if request.resource == "status":
             return success({"status": "ok"})
-        refusal = self._unauthorized(call)
+        refusal = self._unauthorized(request)
         if refusal is not None:
             return refusal
-        return self._list(call) if call.resource == "licenses" else self._license(call)
+        return self._list(request) if request.resource == "licenses" else self._license(request)
 
-    def _unauthorized(self, call: Call) -> Reply | None:
+    def _unauthorized(self, request: Request) -> Response | None:
         """The refusal of a request that its token does not admit, or None."""
-        scheme, _, token = call.headers.get("Authorization", "").partition(" ")
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         scopes = self._tokens.get(token.strip()) if scheme.lower() == "bearer" else None
         if scopes is None:
             refusal = error(401, "UNAUTHORIZED", "Access token is missing, invalid or expired.")
             return replace(refusal, headers={"WWW-Authenticate": "Bearer"})
-        needed = SCOPES[call.method]
+        needed = SCOPES[request.method]
         if needed not in scopes:
             return error(403, "FORBIDDEN", f"Access token lacks the scope {needed}.")
         return None
 
-    def _license(self, call: Call) -> Reply:
-        license_ = self._account.find(call.license_id)
+    def _license(self, request: Request) -> Response:
+        license_ = self._account.find(request.license_id)
         if license_ is None:
             return error(404, "LICENSE_NOT_FOUND", "License with the specified id does not exist.")
         return (
-            self._patch(license_, call) if call.method == "PATCH" else success(license_.as_json())
+            self._patch(license_, request)
+            if request.method == "PATCH"
+            else success(license_.as_json())
         )
 
-    def _list(self, call: Call) -> Reply:
+    def _list(self, request: Request) -> Response:
         try:
-            licenses, headers = select(self._account, call.query, self._ticks())
+            licenses, headers = select(self._account, request.query, self._ticks())
         except BadQueryError as e:
             return error(e.status, "INVALID_QUERY", str(e), field=e.field)
-        reply = success([license_.as_json() for license_ in licenses])
-        return replace(reply, headers=headers) if self._pagination else reply
+        return replace(success([license_.as_json() for license_ in licenses]), headers=headers)
 
-    def _patch(self, license_: SandboxLicense, call: Call) -> Reply:
-        media_type = call.headers.get("Content-Type", "").partition(";")[0]
+    def _patch(self, license_: SandboxLicense, request: Request) -> Response:
+        media_type = request.headers.get("Content-Type", "").partition(";")[0]
         if media_type.strip().lower() != "application/json":
             return error(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
         try:
-            properties = json.loads(call.body)
+            properties = json.loads(request.body)
         except (ValueError, RecursionError):
             return error(400, "INVALID_JSON", "The body is not valid JSON.")
         if not isinstance(properties, dict) or not properties:
@@ -114,23 +115,23 @@ class Api:
         return int(self._wall_clock() * TICKS)
 
 
-def _unroutable(call: Call) -> Reply | None:
+def _unroutable(request: Request) -> Response | None:
     """The refusal of a request to a path or by a method that there is not, or None."""
-    methods = METHODS.get(call.resource)
+    methods = METHODS.get(request.resource)
     if methods is None:
-        return Reply(404, NOT_FOUND_PAGE, "text/html")
-    if call.method not in methods:
-        refusal = error(405, "METHOD_NOT_ALLOWED", f"{call.method} is not allowed here.")
+        return Response(404, NOT_FOUND_PAGE, "text/html")
+    if request.method not in methods:
+        refusal = error(405, "METHOD_NOT_ALLOWED", f"{request.method} is not allowed here.")
         return replace(refusal, headers={"Allow": ", ".join(methods)})
     return None
 
 
-def success(value: object) -> Reply:
+def success(value: object) -> Response:
     """A 200 with this value as JSON."""
-    return Reply(200, json.dumps(value, separators=(",", ":")).encode())
+    return Response(200, json.dumps(value, separators=(",", ":")).encode())
 
 
-def error(status: int, code: str, message: str, *, field: str | None = None) -> Reply:
+def error(status: int, code: str, message: str, *, field: str | None = None) -> Response:
     """The API's error body; ``errors`` is there for a field that failed its validation."""
     body: dict[str, Any] = {"message": message, "code": code}
     if field is not None:

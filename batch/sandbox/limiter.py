@@ -1,20 +1,21 @@
-"""The rate limit in front of the API: a fixed window, as AspNetCoreRateLimit keeps it.
-
-A limiter is asked once for each request, when it arrives, and never waits. Whatever has
-``limit``, ``period`` and ``admit`` can stand in for `FixedWindow`.
-"""
+"""The rate limit in front of the API: a fixed window, as AspNetCoreRateLimit keeps it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from math import floor
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from batch.sandbox.message import Reply
+from batch.sandbox.account import TICKS, timestamp
+from batch.sandbox.message import Handler, Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """The decision of a limiter on one request.
 
     Attributes:
@@ -28,26 +29,15 @@ class Verdict:
     ends: float
 
 
-class Limiter(Protocol):
-    """Decides which requests are admitted.
-
-    Attributes:
-        limit: Requests admitted in one period.
-        period: Length of the period in seconds.
-    """
-
-    limit: int
-    period: float
-
-    def admit(self, now: float) -> Verdict:
-        """Count a request that arrives at ``now``, in seconds of a monotonic clock."""
-
-
 class FixedWindow:
     """Admits ``limit`` requests in a window that opens with the first request after the last.
 
     Every request counts, a rejected one too, but none prolongs the window; its last moment
     still belongs to it. Source: AspNetCoreRateLimit, ``ProcessRequestAsync``.
+
+    Args:
+        limit: Requests admitted in one period.
+        period: Length of the period in seconds.
     """
 
     def __init__(self, limit: int, period: float) -> None:
@@ -56,17 +46,58 @@ class FixedWindow:
         self._ends = float("-inf")
         self._count = 0
 
-    def admit(self, now: float) -> Verdict:
+    def admit(self, now: float) -> Decision:
         """Count a request that arrives at ``now``, in seconds of a monotonic clock."""
         if now > self._ends:
             self._ends = now + self.period
             self._count = 0
         self._count += 1
-        return Verdict(
+        return Decision(
             admitted=self._count <= self.limit,
             remaining=max(0, self.limit - self._count),
             ends=self._ends,
         )
+
+
+class RateLimit:
+    """A handler that turns requests away, and tells the others what is left of the window.
+
+    Args:
+        handler: Answers what is admitted.
+        window: Counts the requests.
+        wall_clock: The present time in seconds since 1970.
+    """
+
+    def __init__(
+        self, handler: Handler, window: FixedWindow, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        self._handler = handler
+        self._window = window
+        self._wall_clock = wall_clock
+        self._reset = (0.0, "")
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request, or turn it away."""
+        decision = self._window.admit(request.arrived)
+        if not decision.admitted:
+            wait = decision.ends - request.arrived
+            return quota_exceeded(self._window.limit, self._window.period, wait)
+        response = self._handler(request)
+        if not response.from_api or response.status == 429:
+            return response
+        quota = self._quota(decision, request.arrived)
+        return replace(response, headers={**response.headers, **quota})
+
+    def _quota(self, decision: Decision, now: float) -> dict[str, str]:
+        """The headers of the limiter; the end of a window is told the same way throughout it."""
+        if decision.ends != self._reset[0]:
+            moment = self._wall_clock() + decision.ends - now
+            self._reset = decision.ends, timestamp(int(moment * TICKS))
+        return {
+            "X-Rate-Limit-Limit": period_name(self._window.period),
+            "X-Rate-Limit-Remaining": str(decision.remaining),
+            "X-Rate-Limit-Reset": self._reset[1],
+        }
 
 
 def period_name(seconds: float) -> str:
@@ -77,14 +108,14 @@ def period_name(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
-def quota_exceeded(limit: int, period: float, wait: float) -> Reply:
+def quota_exceeded(limit: int, period: float, wait: float) -> Response:
     """The answer to a request that is turned away, ``wait`` seconds before the window ends.
 
     It bears none of the ``X-Rate-Limit`` headers. Source: AspNetCoreRateLimit,
     ``ReturnQuotaExceededResponse``.
     """
     text = f"API calls quota exceeded! maximum admitted {limit} per {period_name(period)}."
-    return Reply(429, text.encode(), "text/plain", {"Retry-After": retry_after(wait)})
+    return Response(429, text.encode(), "text/plain", {"Retry-After": retry_after(wait)})
 
 
 def retry_after(seconds: float) -> str:

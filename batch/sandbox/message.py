@@ -1,24 +1,24 @@
-"""A request and an answer, as every module of the sandbox sees them."""
+"""A request and a response, as every module of the sandbox sees them."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from aiohttp import web
 
 from batch.sandbox.account import SandboxLicense, timestamp
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 
 JSON = "application/json; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Request:
     """A request that has arrived.
 
     Attributes:
+        arrived: The moment of its arrival, in seconds of the event loop's clock.
         method: HTTP method in upper case.
         path: The path without query, prefix included.
         resource: ``license``, ``licenses``, ``status``, or empty for any other path.
@@ -28,6 +28,7 @@ class Call:
         body: The body, inflated.
     """
 
+    arrived: float
     method: str
     path: str
     resource: str
@@ -37,23 +38,9 @@ class Call:
     body: bytes
 
     @property
-    def operation(self) -> str:
-        """Name for scripted faults: ``PATCH``, ``GET``, ``LIST``, ``STATUS`` or ``OTHER``."""
-        return _OPERATIONS.get((self.method, self.resource), "OTHER")
-
-    @property
     def target(self) -> str:
         """The license ID, or the path where none is meant."""
         return self.license_id or self.path
-
-
-_OPERATIONS = {
-    ("PATCH", "license"): "PATCH",
-    ("GET", "license"): "GET",
-    ("GET", "licenses"): "LIST",
-    ("GET", "status"): "STATUS",
-}
-OPERATIONS = (*_OPERATIONS.values(), "OTHER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +64,35 @@ class Change:
         self.license.updated = max(self.license.updated, self.updated)
 
 
+def http_headers(response: Response) -> dict[str, str]:
+    """The header fields of a response as it is put on the wire."""
+    if not response.content_type:
+        return dict(response.headers)
+    return {"Content-Type": response.content_type, **response.headers}
+
+
+async def send(_request: web.BaseRequest, response: Response) -> web.StreamResponse:
+    """Deliver a response whole."""
+    return web.Response(status=response.status, body=response.body, headers=http_headers(response))
+
+
+Deliver = Callable[[web.BaseRequest, "Response"], Awaitable[web.StreamResponse]]
+"""Puts a response on the wire, in answer to a request of aiohttp."""
+
+
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer, before it is put on the wire.
+class Response:
+    """What becomes of a request: the change that it makes, and the answer to it.
 
     Attributes:
-        status: HTTP status.
+        status: HTTP status, or 0 where the client gets no answer.
         body: The body as it is sent.
         content_type: Value of ``Content-Type``, or empty for none.
         headers: Further header fields.
-        change: The change that this answer reports, or None.
+        change: The change to apply before the answer is delivered, or None.
         from_api: Whether it passes the rate limiter on its way out, and thus gets its headers;
             proxies and portals in front of it know nothing of them.
+        deliver: Puts it on the wire.
     """
 
     status: int
@@ -97,3 +101,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     change: Change | None = None
     from_api: bool = True
+    deliver: Deliver = send
+
+
+Handler = Callable[[Request], Response]
+"""Decides what becomes of a request, at once. Most handlers ask another one behind them."""

@@ -34,10 +34,12 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
 )
-from batch.sandbox import FAULTS, TOKEN, Account, Sandbox
+from batch.sandbox import TOKEN, Account
 from batch.sandbox.api import FIELDS, OPERATORS, PARAMETER, select
-from batch.sandbox.wire import drop as reset
+from batch.sandbox.faults import drop as reset
 from tests.support.builders import calm, packed
+from tests.support.faults import FAULTS
+from tests.support.faulty_sandbox import FaultySandbox
 from tests.support.job_harness import holding, some_ids, state_of
 from tests.support.virtual_time import now, virtual_clock
 
@@ -1084,7 +1086,10 @@ async def test_a_list_is_one_get_that_names_page_size_and_filters() -> None:
 async def test_a_page_is_what_the_account_holds_there(pagination: bool, total: int | None) -> None:
     account = Account.generate(250)
     ids = [license_.id for license_ in account]
-    async with Sandbox(account, pagination=pagination) as sandbox, client(sandbox.base_url) as api:
+    async with (
+        FaultySandbox(account, pagination=pagination) as sandbox,
+        client(sandbox.base_url) as api,
+    ):
         pages = [await api.list({}, page=number) for number in (1, 2, 3, 4)]
 
     assert [[license_.id for license_ in page.licenses] for page in pages] == [
@@ -1097,7 +1102,7 @@ async def test_a_page_is_what_the_account_holds_there(pagination: bool, total: i
 async def test_filters_choose_what_is_listed() -> None:
     account = Account.generate(500, revoked=0.5)
     wanted = [license_.key for license_ in account][100:140]
-    async with Sandbox(account) as sandbox, client(sandbox.base_url) as api:
+    async with FaultySandbox(account) as sandbox, client(sandbox.base_url) as api:
         page = await api.list({"key[in]": wanted, "revoked": ["true"]})
 
     assert [license_.key for license_ in page.licenses] == [

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch.api.rate_limiter import MARGIN, RateLimiter, least_seconds
-from batch.sandbox import FixedWindow, Limiter
-from tests.support.server_limiters import LeakyBucket, SlidingCounter, SlidingLog, TokenBucket
+from batch.sandbox.limiter import FixedWindow
+from tests.support.server_limiters import (
+    LeakyBucket,
+    Limiter,
+    SlidingCounter,
+    SlidingLog,
+    TokenBucket,
+)
 from tests.support.simulated_network import Network, simulate
 from tests.support.virtual_time import now, virtual_clock
 

@@ -11,6 +11,7 @@ import pytest
 
 from batch.errors import StoppedError
 from batch.sandbox import Account
+from batch.sandbox.message import Response
 from tests.support.commands import Served, served, write
 from tests.support.job_harness import bench, holding, some_ids
 
@@ -182,25 +183,13 @@ def test_without_a_look_the_api_shows_itself_by_its_list(api: Served, fault: str
 def test_a_gateway_that_knows_no_such_path_is_no_api(api: Served) -> None:
     # A prefix that is not there: every path is answered like this, with a message and no code.
     body = json.dumps({"message": "no Route matched with those values"}).encode()
-    api.call(setattr, api.sandbox._gateway, "api", _Gateway(body))
+    api.call(setattr, api.sandbox, "api", lambda _request: Response(404, body))
 
     for more in ((), ("--no-look",)):
         ended = api.run(*RUN, *more, "-o", f"{len(more)}.csv")
         assert ended.code == 3
         assert "this is not the license API" in ended.err
         assert "revoked" not in ended.counts if ended.summary else True
-
-
-class _Gateway:
-    """What an API gateway answers for a route that it does not know."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def answer(self, call: object) -> object:  # noqa: ARG002
-        from batch.sandbox.message import Reply  # noqa: PLC0415
-
-        return Reply(404, self._body)
 
 
 async def test_a_stop_while_the_api_is_asked_to_show_itself_calls_no_license_missing() -> None:

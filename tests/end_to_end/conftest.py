@@ -23,7 +23,7 @@ from tests.support.job_harness import holding
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
-    from batch.sandbox import Sandbox
+    from tests.support.faulty_sandbox import FaultySandbox
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "sandbox-token"
@@ -145,7 +145,7 @@ def serving(home: Path, *arguments: str | Path) -> Iterator[Api]:
 
 
 @contextmanager
-def overheard(ids: Sequence[str], **options: object) -> Iterator[Sandbox]:
+def overheard(ids: Sequence[str], **options: object) -> Iterator[FaultySandbox]:
     """A sandbox in a thread of this process, until the end of the block: its log can be read."""
     sandbox = holding(ids, **options)
     loop = asyncio.new_event_loop()

@@ -34,7 +34,7 @@ from tests.support.programs import program
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from batch.sandbox import Sandbox
+    from tests.support.faulty_sandbox import FaultySandbox
 
 LIST = "Kündigungen für Łódź.csv"
 RESULTS = "Ergebnis für Łódź.csv"
@@ -324,14 +324,14 @@ class Runner:
             return pwd.getpwuid(self.uid).pw_name
         return str(self.uid)
 
-    def options(self, sandbox: Sandbox) -> tuple[str | Path, ...]:
+    def options(self, sandbox: FaultySandbox) -> tuple[str | Path, ...]:
         """What is said where the environment says nothing."""
         return (
             "--base-url", sandbox.base_url, "--rate", "none", "--quiet", "--json",
             "--token-file", self.home / "token", "--lock-dir", self.home,
         )  # fmt: skip
 
-    def listing(self, sandbox: Sandbox) -> tuple[str | Path, ...]:
+    def listing(self, sandbox: FaultySandbox) -> tuple[str | Path, ...]:
         """Arguments that name every file by its whole path."""
         return (
             "run", self.home / LIST, "--output", self.results, *self.options(sandbox),
@@ -395,7 +395,7 @@ def ended(process: subprocess.Popen[str], timeout: float = 60) -> tuple[str, str
         raise AssertionError(process.communicate()) from None
 
 
-def interrupt(run: Runner, process: subprocess.Popen[str], sandbox: Sandbox) -> None:
+def interrupt(run: Runner, process: subprocess.Popen[str], sandbox: FaultySandbox) -> None:
     """End a run in its middle; a SIGHUP comes first, where it is ignored."""
     wait_until(lambda: len(patched(sandbox)) >= 3 or process.poll() is not None)
     if IGNORED.format("SIGHUP") in run.condition.before:
@@ -406,7 +406,7 @@ def interrupt(run: Runner, process: subprocess.Popen[str], sandbox: Sandbox) -> 
 # --- how it ends ---
 
 
-def assert_ended(run: Runner, ending: Ending, sandbox: Sandbox) -> None:
+def assert_ended(run: Runner, ending: Ending, sandbox: FaultySandbox) -> None:
     """Server, results, manifest and directory are as the exit code says."""
     really = revoked(sandbox)
     assert sorted(patched(sandbox)) == sorted(really), "each is sent once"

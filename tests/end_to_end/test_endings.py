@@ -30,7 +30,7 @@ from tests.support.receivers import webhook
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batch.sandbox import Sandbox
+    from tests.support.faulty_sandbox import FaultySandbox
     from tests.support.receivers import Hook
 
 IDS = some_ids(3)
@@ -81,7 +81,7 @@ class Night:
     """
 
     command: Command
-    api: Sandbox
+    api: FaultySandbox
     hook: Hook
     process: subprocess.Popen[str] = field(init=False)
 

@@ -16,6 +16,7 @@ import pytest
 
 from batch.sandbox import TOKEN, Account
 from tests.support.commands import Served, served, table
+from tests.support.faulty_sandbox import Revoked
 from tests.support.forkserver import Ended, ForkServer, Trouble, forkserver
 from tests.support.job_harness import some_ids
 
@@ -111,7 +112,7 @@ def test_whatever_kills_a_run_it_ends_as_if_nothing_had_and_can_be_undone(
     known = random.sample(list(account.licenses), random.randrange(20, len(account)))
     strangers = some_ids(random.randrange(3), seed=seed + 1_000_000)
     listed = write_list(tmp_path / "list.csv", random, [*known, *strangers])
-    before = dict(account.revoked)
+    before = dict(Revoked(account))
     faults = random.choice((0.0, 0.02, 0.1))
     with served(account, latency=(0.0, 0.02), faults=faults, seed=seed) as api:
         scenario = Scenario(tmp_path, forks, api, random)
@@ -119,7 +120,7 @@ def test_whatever_kills_a_run_it_ends_as_if_nothing_had_and_can_be_undone(
         scenario.until_done("run", tmp_path / "list.csv", tmp_path / "list.results.csv")
 
         rows = table(tmp_path / "list.results.csv")
-        revoked = {license_id for license_id, is_so in account.revoked.items() if is_so}
+        revoked = {license_id for license_id, is_so in Revoked(account).items() if is_so}
         assert [row["license_id"] for row in rows] == listed
         assert [int(row["row"]) for row in rows] == list(range(2, len(listed) + 2))
         assert revoked == {key for key, was in before.items() if was} | set(known)
@@ -132,7 +133,7 @@ def test_whatever_kills_a_run_it_ends_as_if_nothing_had_and_can_be_undone(
         if any(row["outcome"] == "revoked" for row in rows):
             scenario.until_done("restore", tmp_path / "list.results.csv", tmp_path / "restored.csv")
 
-        assert dict(account.revoked) == before
+        assert dict(Revoked(account)) == before
 
 
 def expected(license_id: str, before: dict[str, bool]) -> str:

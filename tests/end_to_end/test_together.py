@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from batch.sandbox import Sandbox
+    from tests.support.faulty_sandbox import FaultySandbox
 
 LIMIT, PERIOD = 10, 1.0
 TIMEOUT = 2
@@ -49,13 +49,13 @@ before: its C code takes the class for the real one."""
 
 
 @contextmanager
-def limited(ids: Iterable[str]) -> Iterator[Sandbox]:
+def limited(ids: Iterable[str]) -> Iterator[FaultySandbox]:
     """A server that admits what the commands here are told that it does."""
     with overheard([*ids], rate=(LIMIT, PERIOD), latency=LATENCY) as sandbox:
         yield sandbox
 
 
-def at(sandbox: Sandbox, *more: str | Path) -> tuple[str | Path, ...]:
+def at(sandbox: FaultySandbox, *more: str | Path) -> tuple[str | Path, ...]:
     """Options of a command that keeps to the limit."""
     return ("--base-url", sandbox.base_url, *PACED, *more)
 
@@ -70,7 +70,7 @@ def lists(home: Path, *counts: int) -> tuple[list[Path], list[list[str]]]:
     return [write(home / f"{number}.csv", each) for number, each in enumerate(ids)], ids
 
 
-def patched(sandbox: Sandbox) -> list[str]:
+def patched(sandbox: FaultySandbox) -> list[str]:
     return [entry.target for entry in list(sandbox.log) if entry.method == "PATCH"]
 
 

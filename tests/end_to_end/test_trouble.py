@@ -23,7 +23,7 @@ from tests.support.job_harness import some_ids
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from batch.sandbox import Sandbox
+    from tests.support.faulty_sandbox import FaultySandbox
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -44,7 +44,7 @@ def called_revoked(results: Path) -> set[str]:
     return {each for each, outcome in standing(results).items() if outcome == "revoked"}
 
 
-def revoked(sandbox: Sandbox) -> set[str]:
+def revoked(sandbox: FaultySandbox) -> set[str]:
     return {license_id for license_id, revoked in sandbox.revoked.items() if revoked}
 
 
@@ -65,7 +65,9 @@ def command_after(end: str) -> list[str]:
 # --- before anything is sent ---
 
 
-def interrupted_look(command: Command, number: signal.Signals, what: str) -> tuple[str, Sandbox]:
+def interrupted_look(
+    command: Command, number: signal.Signals, what: str
+) -> tuple[str, FaultySandbox]:
     """Interrupt a command while it looks, and return what it has said."""
     listed = write(command.home / "licenses.csv", IDS[:30])
     with overheard([*OTHERS, *IDS[:30]], latency=LATENCY) as sandbox:

@@ -10,7 +10,7 @@ import pytest
 from batch.api.retry import Attempts, FailureLimit, RetryPolicy
 from batch.errors import StoppedError, ThrottledError
 from batch.model import Outcome, RowResult
-from batch.sandbox import FAULTS
+from tests.support.faults import FAULTS
 from tests.support.job_harness import bench, holding, some_ids
 from tests.support.virtual_time import now
 

@@ -20,9 +20,10 @@ from batch.input.identifiers import LONGEST_KEY, first_keys, parse_key
 from batch.job.key_lookup import LONGEST_QUERY, KeyLookup, batches, cannot_ask
 from batch.job.snapshot import Snapshot, State
 from batch.model import ID_BYTES, License, Listing, Outcome, RowResult
-from batch.sandbox import Account, Sandbox, SandboxLicense, api
+from batch.sandbox import Account, SandboxLicense, api
 from batch.sandbox.api import OPERATORS, select
 from tests.support.builders import calm
+from tests.support.faulty_sandbox import FaultySandbox
 from tests.support.job_harness import Watch, kinds, looking, some_ids
 from tests.support.virtual_time import now
 
@@ -217,7 +218,7 @@ def test_a_license_that_nobody_asked_for_is_no_answer(key: str) -> None:
 async def test_three_thousand_keys_take_thirty_one_requests() -> None:
     there = Account.generate(4000)
     keys = [license_.key for license_ in there][:3000]
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
         snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 31}
@@ -237,7 +238,7 @@ COMMAS = ["a,b", "a,", ",a", "1,000,000"]
 async def test_every_key_finds_its_license_whatever_it_is_made_of(pagination: bool) -> None:
     there = account("a", "b", "1", "000", "A", "50", *STRANGE, *COMMAS)
     async with (
-        Sandbox(there, pagination=pagination) as sandbox,
+        FaultySandbox(there, pagination=pagination) as sandbox,
         looking(sandbox, keyed(*STRANGE, *COMMAS)) as watch,
     ):
         snapshot = await watch.run()
@@ -250,7 +251,7 @@ async def test_every_key_finds_its_license_whatever_it_is_made_of(pagination: bo
 
 async def test_a_key_with_a_comma_is_asked_for_alone_and_as_one() -> None:
     there = account("a", "b", "c", "d")
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed("c", "a,b", "d")) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, keyed("c", "a,b", "d")) as watch:
         snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 2}
@@ -262,7 +263,7 @@ async def test_a_key_with_a_comma_is_asked_for_alone_and_as_one() -> None:
 async def test_a_key_that_no_request_can_ask_for_fails_and_sends_nothing() -> None:
     there = account("a", "b")
     keys = [",", ", ,", "日" * LONGEST_KEY, "🗝" * LONGEST_KEY]
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
         snapshot = await watch.run()
 
     assert sandbox.requests == 0
@@ -274,7 +275,7 @@ async def test_a_key_that_no_request_can_ask_for_fails_and_sends_nothing() -> No
 
 
 async def test_no_keys_send_nothing() -> None:
-    async with Sandbox(account("a")) as sandbox, looking(sandbox, keyed("a")) as watch:
+    async with FaultySandbox(account("a")) as sandbox, looking(sandbox, keyed("a")) as watch:
         snapshot = await watch.look.run([])
 
     assert sandbox.requests == 0
@@ -283,7 +284,10 @@ async def test_no_keys_send_nothing() -> None:
 
 async def test_a_repeated_key_is_asked_for_once() -> None:
     there = account("a", "b")
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed("a", "b", "a", "a")) as watch:
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, keyed("a", "b", "a", "a")) as watch,
+    ):
         snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 1}
@@ -294,7 +298,7 @@ async def test_a_repeated_key_is_asked_for_once() -> None:
 async def test_a_key_that_differs_in_case_alone_finds_nothing() -> None:
     there = account("Key-1", "key-2")
     async with (
-        Sandbox(there) as sandbox,
+        FaultySandbox(there) as sandbox,
         looking(sandbox, keyed("key-1", "KEY-2", "key-2", "other")) as watch,
     ):
         snapshot = await watch.run()
@@ -325,7 +329,7 @@ def _case_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_where_the_server_does_not_compare_exactly_the_look_does(apart: bool) -> None:
     there = Loose([*account("AbC", "x", "X", "d,E")])
     keys = ["abc", "ABC", "AbC", "x", "X", "D,E"]
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
         if apart:
             for entry in range(len(keys)):
                 await watch.look.run([entry])
@@ -343,7 +347,7 @@ async def test_where_the_server_does_not_compare_exactly_the_look_does(apart: bo
 
 async def test_a_key_that_licenses_share_is_nobodys() -> None:
     there = account("a", "b", "b", "b", "c")
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed("a", "b", "c")) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, keyed("a", "b", "c")) as watch:
         snapshot = await watch.run()
 
     assert list(snapshot.problems) == [1]
@@ -358,7 +362,7 @@ async def test_a_key_that_licenses_share_is_nobodys() -> None:
 async def test_all_pages_of_an_answer_are_read(pagination: bool) -> None:
     there = account(*["a"] * 60, "b", *["c"] * 70, "d", *["e"] * 99)
     async with (
-        Sandbox(there, pagination=pagination) as sandbox,
+        FaultySandbox(there, pagination=pagination) as sandbox,
         looking(sandbox, keyed("a", "b", "c", "d", "e", "f")) as watch,
     ):
         snapshot = await watch.run()
@@ -376,7 +380,7 @@ async def test_all_pages_of_an_answer_are_read(pagination: bool) -> None:
 async def test_one_key_that_two_licenses_share_costs_its_request_twice_and_a_page() -> None:
     keys = [f"key-{number}" for number in range(99)]
     there = account(*keys, keys[50])
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
         snapshot = await watch.run()
 
     assert list(snapshot.problems) == [50]
@@ -386,7 +390,7 @@ async def test_one_key_that_two_licenses_share_costs_its_request_twice_and_a_pag
 
 async def test_a_key_that_hundreds_share_takes_all_of_their_pages() -> None:
     there = account(*["a"] * 250)
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed("a")) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, keyed("a")) as watch:
         snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 3}
@@ -410,7 +414,7 @@ async def test_a_license_that_slips_from_one_page_to_the_one_before_is_not_misse
     keys: str,
 ) -> None:
     there = Shifting(sorted(account(*["a"] * 99, *keys), key=lambda license_: license_.key))
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, keyed(*keys)) as watch:
         snapshot = await watch.run()
 
     assert list(snapshot.problems) == [0]
@@ -433,7 +437,7 @@ async def test_a_server_that_ignores_the_filter_stops_the_run(
     there = Account.generate(2000)
     keys = [license_.key for license_ in there][:1000]
     async with (
-        Sandbox(there, latency=(0.1, 0.1)) as sandbox,
+        FaultySandbox(there, latency=(0.1, 0.1)) as sandbox,
         looking(sandbox, keyed(*keys), concurrency=concurrency) as watch,
     ):
         snapshot = await watch.run()
@@ -452,7 +456,7 @@ async def test_a_server_that_ignores_the_page_stops_the_run(
         api, "select", lambda there, query, now: select(there, [*query, ("page", "1")], now)
     )
     there = account(*["a"] * 150)
-    async with Sandbox(there) as sandbox, looking(sandbox, keyed("a", "b")) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, keyed("a", "b")) as watch:
         snapshot = await watch.run()
 
     assert watch.client.stopped is not None
@@ -469,7 +473,10 @@ async def test_a_server_that_ignores_the_page_stops_the_run(
 async def test_keys_that_cannot_be_looked_up_fail(
     kind: str | int, requests: int, code: str
 ) -> None:
-    async with Sandbox(account("a", "b")) as sandbox, looking(sandbox, keyed("a", "b")) as watch:
+    async with (
+        FaultySandbox(account("a", "b")) as sandbox,
+        looking(sandbox, keyed("a", "b")) as watch,
+    ):
         sandbox.fail_all(kind, on="LIST")
         snapshot = await watch.run()
 
@@ -486,7 +493,7 @@ async def test_keys_that_cannot_be_looked_up_fail(
 async def test_keys_that_cannot_be_looked_up_hold_up_no_others() -> None:
     keys = [f"{number:03}" for number in range(250)]
     async with (
-        Sandbox(account(*keys)) as sandbox,
+        FaultySandbox(account(*keys)) as sandbox,
         looking(sandbox, keyed(*keys), concurrency=1) as watch,
     ):
         sandbox.fail_all(422, times=1, on="LIST")
@@ -500,7 +507,7 @@ async def test_keys_that_cannot_be_looked_up_hold_up_no_others() -> None:
 async def test_a_token_that_may_not_read_turns_the_look_off() -> None:
     keys = [f"{number:04}" for number in range(2000)]
     async with (
-        Sandbox(account(*keys), tokens={"w": frozenset({"license:write"})}) as sandbox,
+        FaultySandbox(account(*keys), tokens={"w": frozenset({"license:write"})}) as sandbox,
         looking(sandbox, keyed(*keys), token="w", concurrency=2) as watch,
     ):
         snapshot = await watch.run()
@@ -513,7 +520,7 @@ async def test_a_token_that_may_not_read_turns_the_look_off() -> None:
 async def test_a_403_after_another_answer_is_about_some_keys_alone() -> None:
     keys = [f"{number:03}" for number in range(250)]
     async with (
-        Sandbox(account(*keys), latency=(0.1, 0.1)) as sandbox,
+        FaultySandbox(account(*keys), latency=(0.1, 0.1)) as sandbox,
         looking(sandbox, keyed(*keys), concurrency=1) as watch,
     ):
         asyncio.get_running_loop().call_later(0.12, lambda: sandbox.fail_all(403, times=1))
@@ -527,7 +534,7 @@ async def test_a_403_after_another_answer_is_about_some_keys_alone() -> None:
 async def test_a_token_that_is_refused_stops_the_look() -> None:
     keys = [f"{number:04}" for number in range(2000)]
     async with (
-        Sandbox(account(*keys)) as sandbox,
+        FaultySandbox(account(*keys)) as sandbox,
         looking(sandbox, keyed(*keys), token="wrong", concurrency=2) as watch,
     ):
         snapshot = await watch.run()
@@ -540,7 +547,7 @@ async def test_a_token_that_is_refused_stops_the_look() -> None:
 
 async def test_an_outage_is_waited_for() -> None:
     keys = [f"{number:04}" for number in range(2000)]
-    async with Sandbox(account(*keys)) as sandbox, looking(sandbox, keyed(*keys)) as watch:
+    async with FaultySandbox(account(*keys)) as sandbox, looking(sandbox, keyed(*keys)) as watch:
         sandbox.outage(503)
         asyncio.get_running_loop().call_later(90, sandbox.heal)
         snapshot = await watch.run()
@@ -553,7 +560,7 @@ async def test_an_outage_is_waited_for() -> None:
 async def test_a_stop_leaves_the_rest_unseen() -> None:
     keys = [f"{number:04}" for number in range(2000)]
     async with (
-        Sandbox(account(*keys), latency=(0.1, 0.1)) as sandbox,
+        FaultySandbox(account(*keys), latency=(0.1, 0.1)) as sandbox,
         looking(sandbox, keyed(*keys), concurrency=2) as watch,
     ):
         asyncio.get_running_loop().call_later(0.25, watch.client.stop, StoppedError("enough"))
@@ -576,7 +583,7 @@ async def test_all_faults_at_random_leave_nothing_false_and_nothing_out(seed: in
     keys = [license_.key for license_ in there][::2]
     keys += ["nobody's", "a,b", ","]
     async with (
-        Sandbox(there, faults=0.3, fault_kinds=SURVIVED, seed=seed, drip=1.0) as sandbox,
+        FaultySandbox(there, faults=0.3, fault_kinds=SURVIVED, seed=seed, drip=1.0) as sandbox,
         looking(sandbox, keyed(*keys), concurrency=1 + seed, seed=seed) as watch,
     ):
         snapshot = await watch.run()

@@ -13,9 +13,11 @@ import pytest
 from batch.errors import AccessError, InterruptedRunError, StoppedError
 from batch.job.snapshot import Snapshot, State
 from batch.model import Outcome, RowResult
-from batch.sandbox import FAULTS, Account, Sandbox, SandboxLicense, api
+from batch.sandbox import Account, SandboxLicense, api
 from batch.sandbox.api import select
 from tests.support.builders import listing
+from tests.support.faults import FAULTS
+from tests.support.faulty_sandbox import FaultySandbox
 from tests.support.job_harness import Watch, kinds, looking, some_ids
 from tests.support.virtual_time import now
 
@@ -120,7 +122,7 @@ async def test_the_road_with_fewer_requests_is_taken(
 ) -> None:
     there = account(held_there)
     ids = [license_.id for license_ in there][-listed:]
-    async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
         await watch.run()
 
     assert kinds(sandbox) == cost
@@ -129,7 +131,7 @@ async def test_the_road_with_fewer_requests_is_taken(
 
 async def test_ten_thousand_of_twenty_thousand_cost_two_hundred_requests() -> None:
     there = account(20_000)
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there, 2)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, every(there, 2)) as watch:
         snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 200}
@@ -141,7 +143,7 @@ async def test_ten_thousand_of_twenty_thousand_cost_two_hundred_requests() -> No
 async def test_a_single_license_is_read_by_itself(listed: int) -> None:
     there = account(300)
     ids = [license_.id for license_ in there][:listed]
-    async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
         snapshot = await watch.run()
 
     assert kinds(sandbox) == ({"GET": 1} if listed else {})
@@ -152,7 +154,10 @@ async def test_a_single_license_is_read_by_itself(listed: int) -> None:
 async def test_a_repeated_license_is_looked_at_once_and_seen_at_its_first_entry() -> None:
     there = account(1000)
     ids = [license_.id for license_ in there][:3]
-    async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids, *ids, *ids)) as watch:
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, listing(*ids, *ids, *ids)) as watch,
+    ):
         snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 1}
@@ -163,7 +168,10 @@ async def test_a_repeated_license_is_looked_at_once_and_seen_at_its_first_entry(
 async def test_what_was_on_the_first_page_is_not_read_again() -> None:
     there = account(5000)
     ids = [license_.id for license_ in there]
-    async with Sandbox(there) as sandbox, looking(sandbox, listing(ids[7], ids[4000])) as watch:
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, listing(ids[7], ids[4000])) as watch,
+    ):
         await watch.run()
 
     assert kinds(sandbox) == {"LIST": 1, "GET": 1}
@@ -174,7 +182,7 @@ async def test_what_was_on_the_first_page_is_not_read_again() -> None:
 async def test_once_every_license_was_on_a_page_no_further_page_is_read() -> None:
     there = account(2000)
     async with (
-        Sandbox(there) as sandbox,
+        FaultySandbox(there) as sandbox,
         looking(sandbox, listing(*list(there.licenses)[:150]), concurrency=1) as watch,
     ):
         await watch.run()
@@ -195,7 +203,7 @@ async def test_where_the_size_is_not_told_pages_are_given_up_when_gets_would_hav
     there = account(held_there)
     ids = [license_.id for license_ in there][-listed:]
     async with (
-        Sandbox(there, pagination=False) as sandbox,
+        FaultySandbox(there, pagination=False) as sandbox,
         looking(sandbox, listing(*ids)) as watch,
     ):
         await watch.run()
@@ -208,7 +216,7 @@ async def test_without_a_size_a_page_that_is_not_full_is_the_last() -> None:
     there = account(250)
     ids = [*there.licenses, *STRANGERS[:50]]
     async with (
-        Sandbox(there, pagination=False) as sandbox,
+        FaultySandbox(there, pagination=False) as sandbox,
         looking(sandbox, listing(*ids)) as watch,
     ):
         snapshot = await watch.run()
@@ -221,7 +229,7 @@ async def test_without_a_size_a_page_that_is_not_full_is_the_last() -> None:
 async def test_nothing_is_inferred_from_absence() -> None:
     there = account(100)
     async with (
-        Sandbox(there) as sandbox,
+        FaultySandbox(there) as sandbox,
         looking(sandbox, listing(*there.licenses, *STRANGERS[:20])) as watch,
     ):
         snapshot = await watch.run()
@@ -239,7 +247,7 @@ async def test_nothing_is_inferred_from_absence() -> None:
 async def test_everything_goes_through_the_rate_limiter() -> None:
     there = account(7000)
     async with (
-        Sandbox(there, rate=(50, 5.0), latency=(0.0, 0.2)) as sandbox,
+        FaultySandbox(there, rate=(50, 5.0), latency=(0.0, 0.2)) as sandbox,
         looking(sandbox, every(there, 30), rate=(50, 5.0)) as watch,
     ):
         await watch.run()
@@ -256,7 +264,7 @@ async def test_the_last_word_about_how_many_requests_there_will_be_is_right(
 ) -> None:
     there = account(held_there)
     ids = [*list(there.licenses)[-listed:], *STRANGERS[:3]]
-    async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
         await watch.run()
 
     assert watch.expected[0] == len(ids)
@@ -265,7 +273,7 @@ async def test_the_last_word_about_how_many_requests_there_will_be_is_right(
 
 async def test_the_number_of_pages_is_told_as_soon_as_it_is_known() -> None:
     there = account(2000)
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
         await watch.run()
 
     assert watch.expected == [2000, 20, 20]
@@ -287,7 +295,10 @@ async def test_a_size_that_is_not_true_costs_requests_and_nothing_else(
     monkeypatch.setattr(api, "select", lying)
     there = account(800)
     ids = list(there.licenses)[-700:]
-    async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids), concurrency=1) as watch:
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, listing(*ids), concurrency=1) as watch,
+    ):
         await watch.run()
 
     assert kinds(sandbox) == cost
@@ -303,7 +314,7 @@ async def test_pages_that_are_smaller_than_was_asked_for_leave_nothing_out(
     monkeypatch.setattr("batch.sandbox.api.LARGEST_LIMIT", 20)
     there = account(800)
     async with (
-        Sandbox(there, pagination=pagination) as sandbox,
+        FaultySandbox(there, pagination=pagination) as sandbox,
         looking(sandbox, every(there)) as watch,
     ):
         await watch.run()
@@ -324,7 +335,7 @@ async def test_licenses_that_are_deleted_meanwhile_are_missing_and_no_other(
     gone: set[str] = set()
     there.then = lambda _page: gone.update(there.remove_first() for _ in range(7))
     async with (
-        Sandbox(there, pagination=pagination) as sandbox,
+        FaultySandbox(there, pagination=pagination) as sandbox,
         looking(sandbox, wanted, concurrency=2) as watch,
     ):
         snapshot = await watch.run()
@@ -353,7 +364,7 @@ async def test_licenses_that_are_created_meanwhile_hide_no_other(pagination: boo
 
     there.then = create
     async with (
-        Sandbox(there, pagination=pagination) as sandbox,
+        FaultySandbox(there, pagination=pagination) as sandbox,
         looking(sandbox, wanted, concurrency=3) as watch,
     ):
         await watch.run()
@@ -374,7 +385,7 @@ async def test_what_a_page_said_is_replaced_by_what_a_later_page_says() -> None:
 
     there.then = shift
     async with (
-        Sandbox(there, pagination=False) as sandbox,
+        FaultySandbox(there, pagination=False) as sandbox,
         looking(sandbox, every(there)) as watch,
     ):
         await watch.run()
@@ -396,7 +407,7 @@ async def test_a_list_that_cannot_be_read_leaves_the_licenses_to_be_read_one_by_
     kind: str | int, lists: int
 ) -> None:
     there = account(400)
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
         sandbox.fail_all(kind, on="LIST")
         await watch.run()
 
@@ -411,7 +422,10 @@ async def test_a_list_that_cannot_be_read_leaves_the_licenses_to_be_read_one_by_
 async def test_a_list_that_can_be_read_no_further_is_given_up(kind: str | int) -> None:
     there = account(3000)
     there.then = lambda _page: sandbox.fail_all(kind, on="LIST")
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there), concurrency=8) as watch:
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, every(there), concurrency=8) as watch,
+    ):
         await watch.run()
 
         assert kinds(sandbox)["LIST"] <= 1 + 8 * 5
@@ -424,7 +438,7 @@ async def test_a_list_that_can_be_read_no_further_is_given_up(kind: str | int) -
 async def test_a_page_that_fails_now_and_then_is_read_again() -> None:
     there = account(3000)
     async with (
-        Sandbox(there, faults=0.2, fault_kinds=[500, 503, "reset_before"]) as sandbox,
+        FaultySandbox(there, faults=0.2, fault_kinds=[500, 503, "reset_before"]) as sandbox,
         looking(sandbox, every(there)) as watch,
     ):
         await watch.run()
@@ -436,7 +450,10 @@ async def test_a_page_that_fails_now_and_then_is_read_again() -> None:
 
 async def test_where_only_single_attempts_are_allowed_one_failure_gives_the_list_up() -> None:
     there = account(400)
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there), max_attempts=1) as watch:
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, every(there), max_attempts=1) as watch,
+    ):
         sandbox.fail_all(500, times=1, on="LIST")
         await watch.run()
 
@@ -447,7 +464,7 @@ async def test_where_only_single_attempts_are_allowed_one_failure_gives_the_list
 async def test_a_license_that_may_not_be_read_is_unread_where_others_were_read() -> None:
     there = account(1000)
     ids = [*list(there.licenses)[-5:], *STRANGERS[:2]]
-    async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
         sandbox.fail(ids[1], 403, on="GET", times=None)
         snapshot = await watch.run()
 
@@ -465,7 +482,7 @@ async def test_a_license_that_may_not_be_read_is_unread_where_others_were_read()
 async def test_an_answer_that_says_not_found_shows_that_the_token_may_read() -> None:
     there = account(10)
     async with (
-        Sandbox(there) as sandbox,
+        FaultySandbox(there) as sandbox,
         looking(sandbox, listing(STRANGERS[0], *there.licenses), concurrency=1) as watch,
     ):
         sandbox.fail_all(403, on="LIST")
@@ -480,7 +497,7 @@ async def test_an_answer_that_says_not_found_shows_that_the_token_may_read() -> 
 async def test_a_token_that_may_not_read_turns_the_look_off_at_once() -> None:
     there = account(5000)
     async with (
-        Sandbox(there, tokens={"write-only": frozenset({"license:write"})}) as sandbox,
+        FaultySandbox(there, tokens={"write-only": frozenset({"license:write"})}) as sandbox,
         looking(sandbox, every(there), token="write-only", concurrency=8) as watch,
     ):
         snapshot = await watch.run()
@@ -495,7 +512,7 @@ async def test_a_token_that_may_not_read_turns_the_look_off_at_once() -> None:
 
 async def test_a_license_that_may_not_be_read_ends_the_trying_of_a_list_that_fails() -> None:
     there = account(50)
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
         sandbox.fail_all(500, on="LIST")
         sandbox.fail_all(403, on="GET")
         snapshot = await watch.run()
@@ -513,7 +530,10 @@ async def test_what_every_request_would_meet_stops_the_run(
 ) -> None:
     there = account(1000)
     ids = list(there.licenses)[-9:]
-    async with Sandbox(there) as sandbox, looking(sandbox, listing(*ids), concurrency=2) as watch:
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, listing(*ids), concurrency=2) as watch,
+    ):
         sandbox.fail_all(kind, on=on)
         snapshot = await watch.run()
 
@@ -529,7 +549,10 @@ async def test_what_every_request_would_meet_stops_the_run(
 async def test_a_token_that_is_withdrawn_stops_the_look_and_what_was_seen_stays() -> None:
     there = account(2000)
     there.then = lambda page: sandbox.tokens.clear() if page == 5 else None
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there), concurrency=1) as watch:
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, every(there), concurrency=1) as watch,
+    ):
         snapshot = await watch.run()
 
     assert watch.client.stopped is not None
@@ -541,7 +564,10 @@ async def test_a_token_that_is_withdrawn_stops_the_look_and_what_was_seen_stays(
 
 async def test_a_busy_answer_pauses_the_look_and_costs_nothing_else() -> None:
     there = account(1000)
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there), concurrency=1) as watch:
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, every(there), concurrency=1) as watch,
+    ):
         sandbox.fail_all(429, on="LIST", times=20)
         await watch.run()
 
@@ -552,7 +578,7 @@ async def test_a_busy_answer_pauses_the_look_and_costs_nothing_else() -> None:
 
 async def test_a_hundred_busy_answers_stop_the_run() -> None:
     there = account(1000)
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
         sandbox.fail_all(429, on="LIST")
         await watch.run()
 
@@ -577,7 +603,7 @@ async def test_an_outage_of_two_minutes_is_waited_for(
 
     there.then = fall_over
     async with (
-        Sandbox(there, latency=(0.02, 0.1)) as sandbox,
+        FaultySandbox(there, latency=(0.02, 0.1)) as sandbox,
         looking(sandbox, listing(*ids), concurrency=concurrency) as watch,
     ):
         await watch.run()
@@ -594,7 +620,7 @@ async def test_fifteen_minutes_without_an_answer_stop_the_look(listed: int) -> N
     there = account(4000)
     there.then = lambda _page: sandbox.outage(503)
     async with (
-        Sandbox(there) as sandbox,
+        FaultySandbox(there) as sandbox,
         looking(sandbox, listing(*list(there.licenses)[-listed:])) as watch,
     ):
         snapshot = await watch.run()
@@ -616,7 +642,7 @@ async def test_a_stop_leaves_the_rest_unseen_and_ends_with_what_is_in_flight(
     there = account(4000)
     reason = InterruptedRunError(signal.SIGINT)
     async with (
-        Sandbox(there, latency=(0.1, 0.1), pagination=pagination) as sandbox,
+        FaultySandbox(there, latency=(0.1, 0.1), pagination=pagination) as sandbox,
         looking(
             sandbox, listing(*list(there.licenses)[-listed:]), rate=rate, concurrency=4
         ) as watch,
@@ -634,7 +660,7 @@ async def test_a_stop_leaves_the_rest_unseen_and_ends_with_what_is_in_flight(
 
 async def test_a_stop_ends_a_look_at_a_server_that_does_not_answer() -> None:
     there = account(400)
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there), patience=5) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, every(there), patience=5) as watch:
         sandbox.outage("hang_before")
         asyncio.get_running_loop().call_later(2, watch.client.stop, StoppedError("enough"))
         snapshot = await watch.run()
@@ -645,7 +671,7 @@ async def test_a_stop_ends_a_look_at_a_server_that_does_not_answer() -> None:
 
 async def test_a_stop_wakes_a_page_that_rests_before_its_next_attempt() -> None:
     there = account(400)
-    async with Sandbox(there) as sandbox, looking(sandbox, every(there), seed=3) as watch:
+    async with FaultySandbox(there) as sandbox, looking(sandbox, every(there), seed=3) as watch:
         sandbox.fail_all(500, on="LIST")
         watch.client.jitter = lambda: 1.0
         asyncio.get_running_loop().call_later(0.5, watch.client.stop, StoppedError("enough"))
@@ -658,7 +684,7 @@ async def test_a_stop_wakes_a_page_that_rests_before_its_next_attempt() -> None:
 async def test_who_cancels_the_look_is_heard() -> None:
     there = account(400)
     async with (
-        Sandbox(there, latency=(1.0, 1.0)) as sandbox,
+        FaultySandbox(there, latency=(1.0, 1.0)) as sandbox,
         looking(sandbox, every(there)) as watch,
     ):
         look = asyncio.create_task(watch.look.run(watch.listing.distinct()))
@@ -679,7 +705,7 @@ async def test_whatever_an_answer_is_nothing_false_is_seen(kind: str, on: str) -
         else [*list(there.licenses)[-6:], *STRANGERS[:2]]
     )
     async with (
-        Sandbox(there, drip=1.0) as sandbox,
+        FaultySandbox(there, drip=1.0) as sandbox,
         looking(sandbox, listing(*ids), concurrency=4) as watch,
     ):
         sandbox.fail_all(kind, on=on, times=3)
@@ -699,7 +725,7 @@ async def test_all_faults_at_random_leave_nothing_false_and_nothing_out(seed: in
     ids = [*(few if seed % 3 == 2 else there.licenses), *STRANGERS[:10]]
     share = (0.05, 0.2, 0.5)[seed % 3]
     async with (
-        Sandbox(
+        FaultySandbox(
             there,
             faults=share,
             fault_kinds=HARMLESS,

@@ -28,8 +28,9 @@ from batch.model import RESTORE, REVOKE, Action, Listing
 from batch.reporting.progress import Screen
 from batch.results.journal import Journal
 from batch.results.manifest import Manifest
-from batch.sandbox import TOKEN, Account, Sandbox
+from batch.sandbox import TOKEN, Account
 from batch.settings import Rate, Settings
+from tests.support.faulty_sandbox import FaultySandbox, Revoked
 from tests.support.job_harness import some_ids
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -78,7 +79,7 @@ class Runner(runner.Runner):
     @asynccontextmanager
     async def _api(self, _: Listing, __: Earlier | None) -> AsyncIterator[tuple[str, str]]:
         assert self.account is not None
-        async with Sandbox(self.account, latency=(0.01, 0.2)) as sandbox:
+        async with FaultySandbox(self.account, latency=(0.01, 0.2)) as sandbox:
             for license_id, kinds in self.faults.items():
                 for kind in kinds:
                     sandbox.fail(license_id, kind, on="PATCH" if kind in OF_PATCHES else "*")
@@ -96,7 +97,7 @@ class Runner(runner.Runner):
         return await runner.Runner._settle(self, *parts)
 
 
-def patches_to(sandbox: Sandbox) -> list[str]:
+def patches_to(sandbox: FaultySandbox) -> list[str]:
     return [entry.target for entry in sandbox.log if entry.method == "PATCH"]
 
 
@@ -239,7 +240,7 @@ def test_a_run_and_its_restore_are_the_identity_on_what_others_did_not_touch(
         never.write_text("\n".join(["license_id", *excluded]) + "\n")
         exclude = (str(never),) if excluded else ()
         it.others_turn(others_before)
-        before = dict(it.account.revoked)
+        before = dict(Revoked(it.account))
 
         for end, kinds, limit, looks in sessions:
             it.session(
@@ -257,7 +258,7 @@ def test_a_run_and_its_restore_are_the_identity_on_what_others_did_not_touch(
         targets = set(listed) - excluded - set(STRANGERS)
         known = set(it.patched) - set(STRANGERS)  # without a look nobody knows that they are
         assert known <= targets - {key for key in targets if before[key]}
-        assert dict(it.account.revoked) == before | dict.fromkeys(targets, True)
+        assert dict(Revoked(it.account)) == before | dict.fromkeys(targets, True)
 
         it.others_turn(others_after)
         it.patched.clear()
@@ -269,10 +270,10 @@ def test_a_run_and_its_restore_are_the_identity_on_what_others_did_not_touch(
         ours = {row["license_id"] for row in rows if row["outcome"] == "revoked"}
         assert set(it.patched) <= ours
         untouched = set(IDS) - set(others_after)
-        assert {key: it.account.revoked[key] for key in untouched} == {
+        assert {key: Revoked(it.account)[key] for key in untouched} == {
             key: before[key] for key in untouched
         }
-        assert all(it.account.revoked[key] is False for key in ours)
+        assert all(Revoked(it.account)[key] is False for key in ours)
 
 
 def test_a_license_that_a_killed_session_may_have_sent_stays_in_doubt_until_it_is_read() -> None:
@@ -290,7 +291,7 @@ def test_a_license_that_a_killed_session_may_have_sent_stays_in_doubt_until_it_i
         assert it.session(REVOKE, source, results) == 0
         assert {row["outcome"] for row in table(results)} == {"revoked"}
         assert it.session(RESTORE, results, it.home / "restored.csv") == 0
-        assert not any(it.account.revoked.values())
+        assert not any(Revoked(it.account).values())
 
 
 def check(row: dict[str, str], before: dict[str, bool], excluded: frozenset[str]) -> None:
@@ -315,7 +316,7 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
     @asynccontextmanager
     async def failing(run: Runner, *_: object) -> AsyncIterator[tuple[str, str]]:
         assert run.account is not None
-        async with Sandbox(run.account, latency=(0.5, 0.5)) as sandbox:
+        async with FaultySandbox(run.account, latency=(0.5, 0.5)) as sandbox:
             loop = asyncio.get_running_loop()
             began.append(lambda: loop.call_later(0.8, sandbox.outage, kind))
             yield sandbox.base_url, TOKEN
@@ -330,7 +331,7 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
     with world(frozenset(IDS[:2])) as it:
         source, results = it.home / "list.csv", it.home / "results.csv"
         source.write_text("\n".join(["license_id", *IDS]) + "\n")
-        before = dict(it.account.revoked)
+        before = dict(Revoked(it.account))
         with monkeypatch.context() as patched:
             patched.setattr(Runner, "_api", failing)
             patched.setattr(Runner, "_settle", acting)
@@ -347,6 +348,6 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
 
         again = it.patched[len(sent) :]
         assert not done & set(again)
-        assert all(it.account.revoked.values())
+        assert all(Revoked(it.account).values())
         assert it.session(RESTORE, results, it.home / "restored.csv") == 0
-        assert dict(it.account.revoked) == before
+        assert dict(Revoked(it.account)) == before

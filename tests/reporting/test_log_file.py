@@ -27,12 +27,13 @@ from batch.reporting import logs
 from batch.reporting.logs import FIELDS, Redactor
 from batch.reporting.progress import Screen
 from batch.results.journal import Journal
-from batch.sandbox import TOKEN, Account, Sandbox
+from batch.sandbox import TOKEN, Account
 from batch.sandbox.api import error
-from batch.sandbox.faults import FAULTS, Fault
-from batch.sandbox.message import Reply
+from batch.sandbox.message import Response
 from tests.end_to_end.conftest import Command, wait_until
 from tests.support.commands import Served, served, write
+from tests.support.faults import FAULTS
+from tests.support.faulty_sandbox import FaultySandbox
 from tests.support.forkserver import Trouble, forkserver
 from tests.support.job_harness import bench, some_ids
 from tests.support.programs import program
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from batch.model import RowResult
-    from batch.sandbox.wire import Wire
+    from batch.sandbox.faults import Fault
 
 log = logging.getLogger("batch.tested")
 
@@ -621,32 +622,39 @@ def holding_keys() -> Account:
 
 def saying(status: int, code: str = KEYS[0], **headers: str) -> Fault:
     """An error of the API that repeats all it knows."""
-    return Fault("", headers=headers, reshape=lambda _: error(status, code, SPOKEN, field=KEYS[0]))
+    said = error(status, code, SPOKEN, field=KEYS[0])
+    return lambda _response: replace(said, headers=headers)
 
 
 def answering(body: bytes, status: int = 200, **headers: str) -> Fault:
-    return Fault("", headers=headers, reshape=lambda _: Reply(status, body))
+    return lambda _response: Response(status, body, headers=headers)
 
 
-def about_another(reply: Reply) -> Reply:
-    if reply.status != 200:
-        return reply
-    named = json.loads(reply.body)
+def about_another(response: Response) -> Response:
+    if response.status != 200:
+        return response
+    named = json.loads(response.body)
     for each in named if isinstance(named, list) else [named]:
         each["id"] = KEYS[0]
-    return replace(reply, body=json.dumps(named).encode())
+    return replace(response, body=json.dumps(named).encode(), change=None)
 
 
-async def half_a_head(wire: Wire, _reply: Reply, *, ends: bytes) -> web.StreamResponse:
+async def half_a_head(
+    request: web.BaseRequest, _response: Response, *, ends: bytes
+) -> web.StreamResponse:
     """Close the connection in the middle of the head of an answer."""
-    transport = wire._request.transport
+    transport = request.transport
     if transport is not None:
         transport.write(b"HTTP/1.1 200 %s\r\nX-Key: %s\r\n" % (ends, KEYS[0].encode()))
         transport.close()
     return web.Response()
 
 
-CONFIDING = {
+def breaking_off(ends: bytes) -> Fault:
+    return lambda _response: Response(200, deliver=partial(half_a_head, ends=ends))
+
+
+CONFIDING: dict[str, Fault] = {
     **{
         f"says {status}": saying(status)
         for status in (400, 401, 403, 404, 407, 408, 409, 410, 422, 429, 451, 500, 502, 503, 504)
@@ -658,9 +666,9 @@ CONFIDING = {
     "redirects": answering(b"", 302, Location=f"/v3/licenses?key[in]={KEYS[0]}"),
     "is text": answering(SPOKEN.encode()),
     "is other JSON": answering(json.dumps({"message": SPOKEN}).encode()),
-    "is about another license": Fault("", reshape=about_another),
-    "breaks off": Fault("", deliver=partial(half_a_head, ends=KEYS[0].encode())),
-    "is no HTTP": Fault("", deliver=partial(half_a_head, ends=b"\x00" + KEYS[0].encode())),
+    "is about another license": about_another,
+    "breaks off": breaking_off(KEYS[0].encode()),
+    "is no HTTP": breaking_off(b"\x00" + KEYS[0].encode()),
 }
 
 
@@ -678,7 +686,7 @@ async def test_what_a_server_says_is_in_no_log(
     logged: Log, kind: str, on: str, times: int | None
 ) -> None:
     logged.start(verbose=True)
-    sandbox = Sandbox(holding_keys())
+    sandbox = FaultySandbox(holding_keys())
     sandbox.fail_all(kind, times=times, on=on)
 
     async with sandbox, bench(sandbox, KEPT, concurrency=4) as run:
@@ -717,7 +725,7 @@ async def test_what_a_server_says_is_in_no_log(
 async def test_what_happens_is_logged_in_words_and_fields(
     logged: Log, kind: str, event: str, status: int | None, message: str
 ) -> None:
-    sandbox = Sandbox(holding_keys())
+    sandbox = FaultySandbox(holding_keys())
     sandbox.fail_all(kind)
 
     async with sandbox, bench(sandbox, KEPT, concurrency=4) as run:

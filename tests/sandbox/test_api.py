@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from batch.sandbox import TOKEN, Account, Sandbox, SandboxLicense
+from tests.support.faulty_sandbox import FaultySandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -76,19 +77,19 @@ def _parsed(body: bytes) -> Any:  # noqa: ANN401 - whatever the server says
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
+async def sandbox() -> AsyncIterator[FaultySandbox]:
     account = Account.generate(3, seed=1, revoked=0.0)
-    async with Sandbox(account, wall_clock=lambda: NOON) as sandbox:
+    async with FaultySandbox(account, wall_clock=lambda: NOON) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def first(sandbox: Sandbox) -> SandboxLicense:
+def first(sandbox: FaultySandbox) -> SandboxLicense:
     return next(iter(sandbox.account))
 
 
 async def test_a_patch_sets_revoked_and_returns_the_whole_license(
-    sandbox: Sandbox, first: SandboxLicense
+    sandbox: FaultySandbox, first: SandboxLicense
 ) -> None:
     answer = await ask(sandbox, "PATCH", f"/licenses/{first.id}", json={"revoked": True})
 
@@ -100,7 +101,7 @@ async def test_a_patch_sets_revoked_and_returns_the_whole_license(
     assert sum(sandbox.revoked.values()) == 1
 
 
-async def test_a_patch_can_approve_again(sandbox: Sandbox, first: SandboxLicense) -> None:
+async def test_a_patch_can_approve_again(sandbox: FaultySandbox, first: SandboxLicense) -> None:
     first.revoked = True
 
     answer = await ask(sandbox, "PATCH", f"/licenses/{first.id}", json={"revoked": False})
@@ -109,7 +110,9 @@ async def test_a_patch_can_approve_again(sandbox: Sandbox, first: SandboxLicense
     assert sandbox.revoked[first.id] is False
 
 
-async def test_timestamps_carry_seven_decimals(sandbox: Sandbox, first: SandboxLicense) -> None:
+async def test_timestamps_carry_seven_decimals(
+    sandbox: FaultySandbox, first: SandboxLicense
+) -> None:
     first.expires = first.created
 
     license_ = (await ask(sandbox, "GET", f"/licenses/{first.id}")).json
@@ -119,7 +122,7 @@ async def test_timestamps_carry_seven_decimals(sandbox: Sandbox, first: SandboxL
 
 
 async def test_every_patch_moves_updated_at_on_even_while_the_clock_stands(
-    sandbox: Sandbox, first: SandboxLicense
+    sandbox: FaultySandbox, first: SandboxLicense
 ) -> None:
     path = f"/licenses/{first.id}"
     one = (await ask(sandbox, "PATCH", path, json={"revoked": True})).json
@@ -131,7 +134,7 @@ async def test_every_patch_moves_updated_at_on_even_while_the_clock_stands(
 
 
 async def test_an_id_in_the_path_matches_in_any_case(
-    sandbox: Sandbox, first: SandboxLicense
+    sandbox: FaultySandbox, first: SandboxLicense
 ) -> None:
     answer = await ask(sandbox, "PATCH", f"/licenses/{first.id.upper()}", json={"revoked": True})
 
@@ -148,7 +151,7 @@ async def test_an_id_in_the_path_matches_in_any_case(
     ],
 )
 async def test_a_body_that_is_not_exactly_revoked_as_a_boolean_is_refused(
-    sandbox: Sandbox, first: SandboxLicense, body: str
+    sandbox: FaultySandbox, first: SandboxLicense, body: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
     data = body.encode("latin-1")
@@ -162,7 +165,7 @@ async def test_a_body_that_is_not_exactly_revoked_as_a_boolean_is_refused(
 
 
 async def test_a_property_that_fails_validation_is_named_in_errors(
-    sandbox: Sandbox, first: SandboxLicense
+    sandbox: FaultySandbox, first: SandboxLicense
 ) -> None:
     answer = await ask(sandbox, "PATCH", f"/licenses/{first.id}", json={"rvoked": True})
 
@@ -172,7 +175,7 @@ async def test_a_property_that_fails_validation_is_named_in_errors(
 
 
 async def test_a_body_of_another_media_type_is_refused(
-    sandbox: Sandbox, first: SandboxLicense
+    sandbox: FaultySandbox, first: SandboxLicense
 ) -> None:
     answer = await ask(sandbox, "PATCH", f"/licenses/{first.id}", data=b'{"revoked": true}')
 
@@ -183,7 +186,7 @@ async def test_a_body_of_another_media_type_is_refused(
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
 @pytest.mark.parametrize("license_id", [UNKNOWN, "no-uuid"])
 async def test_an_unknown_license_is_a_404_of_the_api(
-    sandbox: Sandbox, method: str, license_id: str
+    sandbox: FaultySandbox, method: str, license_id: str
 ) -> None:
     answer = await ask(sandbox, method, f"/licenses/{license_id}", json={"revoked": True})
 
@@ -192,7 +195,7 @@ async def test_an_unknown_license_is_a_404_of_the_api(
 
 
 @pytest.mark.parametrize("path", ["/license", "/licenses/", f"/licenses/{UNKNOWN}/x", "/status/"])
-async def test_an_unknown_path_is_a_404_page(sandbox: Sandbox, path: str) -> None:
+async def test_an_unknown_path_is_a_404_page(sandbox: FaultySandbox, path: str) -> None:
     answer = await ask(sandbox, "GET", path)
 
     assert answer.status == 404
@@ -201,9 +204,9 @@ async def test_an_unknown_path_is_a_404_page(sandbox: Sandbox, path: str) -> Non
 
 
 async def test_a_path_without_the_prefix_is_unknown() -> None:
-    async with Sandbox(Account.generate(1), prefix="/on-premise/v3") as sandbox:
+    async with Sandbox(Account.generate(1)) as sandbox:
         right = await ask(sandbox, "GET", "/licenses")
-        sandbox_root = sandbox.base_url.removesuffix("/on-premise/v3")
+        sandbox_root = sandbox.base_url.removesuffix("/v3")
         async with aiohttp.ClientSession() as session, session.get(sandbox_root + "/licenses") as r:
             wrong = r.status
 
@@ -220,7 +223,7 @@ async def test_a_path_without_the_prefix_is_unknown() -> None:
     ],
 )
 async def test_another_method_is_a_405(
-    sandbox: Sandbox, method: str, path: str, allowed: str
+    sandbox: FaultySandbox, method: str, path: str, allowed: str
 ) -> None:
     answer = await ask(sandbox, method, path)
 
@@ -228,7 +231,7 @@ async def test_another_method_is_a_405(
     assert answer.headers["Allow"] == allowed
 
 
-async def test_status_needs_no_token(sandbox: Sandbox) -> None:
+async def test_status_needs_no_token(sandbox: FaultySandbox) -> None:
     answer = await ask(sandbox, "GET", "/status", token=None)
 
     assert (answer.status, answer.json) == (200, {"status": "ok"})
@@ -238,7 +241,7 @@ async def test_status_needs_no_token(sandbox: Sandbox) -> None:
     "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}]
 )
 async def test_without_a_known_bearer_token_everything_is_a_401(
-    sandbox: Sandbox, first: SandboxLicense, headers: dict[str, str]
+    sandbox: FaultySandbox, first: SandboxLicense, headers: dict[str, str]
 ) -> None:
     path = f"/licenses/{first.id}"
     change = {"revoked": True}
@@ -256,7 +259,7 @@ async def test_without_a_known_bearer_token_everything_is_a_401(
 
 
 async def test_reading_and_writing_need_a_scope_each(
-    sandbox: Sandbox, first: SandboxLicense
+    sandbox: FaultySandbox, first: SandboxLicense
 ) -> None:
     sandbox.tokens["reader"] = frozenset({"license:read"})
     sandbox.tokens["writer"] = frozenset({"license:write"})
@@ -276,7 +279,7 @@ async def test_reading_and_writing_need_a_scope_each(
     }
 
 
-async def test_a_token_can_be_taken_away_while_the_sandbox_runs(sandbox: Sandbox) -> None:
+async def test_a_token_can_be_taken_away_while_the_sandbox_runs(sandbox: FaultySandbox) -> None:
     before = await ask(sandbox, "GET", "/licenses")
     del sandbox.tokens[TOKEN]
     after = await ask(sandbox, "GET", "/licenses")
@@ -286,7 +289,7 @@ async def test_a_token_can_be_taken_away_while_the_sandbox_runs(sandbox: Sandbox
 
 async def test_tokens_of_ones_own_replace_the_usual_one() -> None:
     tokens = {"mine": frozenset({"license:read"})}
-    async with Sandbox(Account.generate(1), tokens=tokens) as sandbox:
+    async with FaultySandbox(Account.generate(1), tokens=tokens) as sandbox:
         mine = await ask(sandbox, "GET", "/licenses", token="mine")
         usual = await ask(sandbox, "GET", "/licenses")
 

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from batch.cli import run_command
 from batch.columns import COLUMNS
 from batch.results.manifest import manifest_path
-from batch.sandbox import TOKEN, Account, Sandbox
+from batch.sandbox import TOKEN, Account
+from tests.support.faulty_sandbox import FaultySandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pytest
 
-    from batch.sandbox import Entry
+    from tests.support.faulty_sandbox import Entry
 
 _T = TypeVar("_T")
 
@@ -72,7 +73,7 @@ class Ended:
 class Served:
     """A sandbox that is being served; everything it is told or asked goes by its own thread."""
 
-    sandbox: Sandbox
+    sandbox: FaultySandbox
     loop: asyncio.AbstractEventLoop = field(repr=False)
 
     @property
@@ -160,7 +161,7 @@ def served(account: Account, **options: Any) -> Iterator[Served]:  # noqa: ANN40
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
     thread.start()
-    sandbox = Sandbox(account, **options)
+    sandbox = FaultySandbox(account, **options)
     try:
         asyncio.run_coroutine_threadsafe(sandbox.__aenter__(), loop).result(10)
         try:

@@ -17,7 +17,8 @@ from batch.api.retrying_client import RetryingClient
 from batch.job.executor import Executor
 from batch.job.look import Look
 from batch.model import REVOKE, License, RowResult
-from batch.sandbox import TOKEN, Account, Sandbox
+from batch.sandbox import TOKEN, Account
+from tests.support.faulty_sandbox import FaultySandbox
 from tests.support.virtual_time import virtual_clock
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Bench:
     ``row_results`` maps a license ID to the result that was recorded for it.
     """
 
-    sandbox: Sandbox
+    sandbox: FaultySandbox
     ids: Sequence[str]
     executor: Executor
     api: CryptlexClient
@@ -64,7 +65,7 @@ class Bench:
 
 
 def sending(
-    sandbox: Sandbox,
+    sandbox: FaultySandbox,
     token: str,
     rate: tuple[int, float] | None,
     concurrency: int,
@@ -92,7 +93,7 @@ def sending(
 
 @asynccontextmanager
 async def bench(
-    sandbox: Sandbox,
+    sandbox: FaultySandbox,
     ids: Sequence[str],
     *,
     token: str = TOKEN,
@@ -133,7 +134,7 @@ class Watch:
     ``steps`` how many were counted.
     """
 
-    sandbox: Sandbox
+    sandbox: FaultySandbox
     listing: Listing
     look: Look
     client: RetryingClient
@@ -146,7 +147,7 @@ class Watch:
         return snapshot
 
 
-def kinds(sandbox: Sandbox) -> dict[str, int]:
+def kinds(sandbox: FaultySandbox) -> dict[str, int]:
     """How many requests of each kind have arrived: ``GET`` of one license, ``LIST``, others."""
     return dict(
         Counter(
@@ -157,7 +158,7 @@ def kinds(sandbox: Sandbox) -> dict[str, int]:
 
 @asynccontextmanager
 async def looking(
-    sandbox: Sandbox,
+    sandbox: FaultySandbox,
     listing: Listing,
     *,
     token: str = TOKEN,
@@ -183,6 +184,6 @@ async def looking(
         yield watch
 
 
-def holding(ids: Sequence[str], **options: object) -> Sandbox:
+def holding(ids: Sequence[str], **options: object) -> FaultySandbox:
     """A sandbox that knows these licenses, none of them revoked."""
-    return Sandbox(Account.holding(ids), **options)  # type: ignore[arg-type]
+    return FaultySandbox(Account.holding(ids), **options)  # type: ignore[arg-type]

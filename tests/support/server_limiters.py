@@ -1,4 +1,4 @@
-"""Rate limiters of other servers, with the interface of the sandbox's own.
+"""Rate limiters of servers: what they have in common, and those of others than the API.
 
 A client that must never be turned away has to please all of them, since nobody promises that the
 API keeps its present one. All count a period of ``period`` seconds and admit ``limit`` requests.
@@ -7,8 +7,19 @@ API keeps its present one. All count a period of ``period`` seconds and admit ``
 from __future__ import annotations
 
 from collections import deque
+from typing import Protocol
 
-from batch.sandbox import Verdict
+from batch.sandbox.limiter import Decision
+
+
+class Limiter(Protocol):
+    """Decides which requests are admitted, as the sandbox's `FixedWindow` does."""
+
+    limit: int
+    period: float
+
+    def admit(self, now: float) -> Decision:
+        """Count a request that arrives at ``now``, in seconds of a monotonic clock."""
 
 
 class SlidingLog:
@@ -22,13 +33,13 @@ class SlidingLog:
         self.period = period
         self._admitted: deque[float] = deque()
 
-    def admit(self, now: float) -> Verdict:
+    def admit(self, now: float) -> Decision:
         while self._admitted and now - self._admitted[0] >= self.period:
             self._admitted.popleft()
         admitted = len(self._admitted) < self.limit
         if admitted:
             self._admitted.append(now)
-        return Verdict(admitted, self.limit - len(self._admitted), self._admitted[0] + self.period)
+        return Decision(admitted, self.limit - len(self._admitted), self._admitted[0] + self.period)
 
 
 class TokenBucket:
@@ -40,7 +51,7 @@ class TokenBucket:
         self._tokens = float(limit)
         self._then = float("-inf")
 
-    def admit(self, now: float) -> Verdict:
+    def admit(self, now: float) -> Decision:
         refill = (now - self._then) * self.limit / self.period
         self._tokens = min(float(self.limit), self._tokens + refill)
         self._then = now
@@ -48,7 +59,7 @@ class TokenBucket:
         if admitted:
             self._tokens -= 1
         missing = max(0.0, 1 - self._tokens)
-        return Verdict(admitted, int(self._tokens), now + missing * self.period / self.limit)
+        return Decision(admitted, int(self._tokens), now + missing * self.period / self.limit)
 
 
 class LeakyBucket:
@@ -68,12 +79,12 @@ class LeakyBucket:
         self._tolerance = burst * self._spacing
         self._due = float("-inf")
 
-    def admit(self, now: float) -> Verdict:
+    def admit(self, now: float) -> Decision:
         admitted = now >= self._due - self._tolerance
         if admitted:
             self._due = max(now, self._due) + self._spacing
         room = int((self._tolerance - (self._due - now)) / self._spacing) + 1
-        return Verdict(admitted, max(0, room), max(now, self._due - self._tolerance))
+        return Decision(admitted, max(0, room), max(now, self._due - self._tolerance))
 
 
 class SlidingCounter:
@@ -89,7 +100,7 @@ class SlidingCounter:
         self._before = 0
         self._count = 0
 
-    def admit(self, now: float) -> Verdict:
+    def admit(self, now: float) -> Decision:
         age = now - self._start
         if age >= self.period:
             self._before = self._count if age < 2 * self.period else 0
@@ -99,4 +110,4 @@ class SlidingCounter:
         fading = 1 - (now - self._start) / self.period
         estimate = self._count + self._before * fading
         remaining = max(0, int(self.limit - estimate))
-        return Verdict(int(estimate) <= self.limit, remaining, self._start + self.period)
+        return Decision(int(estimate) <= self.limit, remaining, self._start + self.period)
