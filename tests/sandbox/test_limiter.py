@@ -7,6 +7,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 
 from batch.sandbox import Account, Sandbox
@@ -110,6 +111,22 @@ async def test_a_request_too_many_is_turned_away_without_touching_the_account() 
         assert sandbox.count_429 == 1
         assert sandbox.revoked[license_.id] is False
         assert (sandbox.log[1].status, sandbox.log[1].applied) == (429, False)
+
+
+async def test_the_limit_stands_in_front_of_the_faults() -> None:
+    async with Sandbox(Account.generate(1), rate=(2, 60.0), faults=0.5, seed=1) as sandbox:
+        answers = [await outcome(sandbox) for _ in range(8)]
+
+    assert 429 not in answers[:2]
+    assert answers[2:] == [429] * 6
+
+
+async def outcome(sandbox: Sandbox) -> int | None:
+    """The status of an answer, or None where a fault kept it back."""
+    try:
+        return (await ask(sandbox, "GET", "/nowhere")).status
+    except aiohttp.ClientError:
+        return None
 
 
 async def test_a_request_that_is_turned_away_does_not_use_up_a_scripted_fault() -> None:
