@@ -39,8 +39,8 @@ missed every day from then on.
 from __future__ import annotations
 
 import math
+import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,9 +51,9 @@ from batch.host.files import replacing, try_out
 from batch.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from prometheus_client.metrics_core import GaugeMetricFamily
+    from prometheus_client import CollectorRegistry
 
     from batch.reporting.summary import Ending
 
@@ -77,6 +77,9 @@ _COUNTED = {
     "patches": "PATCH requests that the last run sent.",
     "throttled": "Answers with status 429 in the last run.",
 }
+
+_SHARING = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+"""Where a web service with many processes keeps its gauges: ours would show up among them."""
 
 
 def check(path: str) -> None:
@@ -124,13 +127,15 @@ def write(path: str, ending: Ending) -> None:
     Raises:
         OSError: The old file, if any, stands as it was.
     """
+    for variable in _SHARING:  # the library looks for it once, as it is imported
+        os.environ.pop(variable, None)
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - for --help
 
     place = Path(path)
     labels = {"command": ending.command, "name": escaped(place.stem)}
     success = ending.finished_at if ending.exit_code == 0 else _success(place, labels, ending)
     registry = CollectorRegistry()
-    registry.register(_Gauges(ending, labels, success))
+    _fill(registry, ending, labels, success)
     with replacing(place) as file:
         Path(file.name).chmod(MODE)
         file.write(generate_latest(registry))
@@ -163,70 +168,53 @@ def _success(place: Path, labels: Mapping[str, str], ending: Ending) -> float:
     return min(found, ending.finished_at) if 0 < found < math.inf else 0.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Gauges:
-    """Gauges that the registry collects; their values are known already.
+def _fill(
+    registry: CollectorRegistry, ending: Ending, labels: Mapping[str, str], success: float
+) -> None:
+    """Register all gauges, in the order in which a person wants to read them.
 
-    They are no `prometheus_client.Gauge`, which keeps its value in a file of its own where
-    PROMETHEUS_MULTIPROC_DIR is set.
-
-    Attributes:
+    Args:
+        registry: Where they are registered.
         ending: How the command ended.
         labels: Labels that all of them have.
         success: When the command last succeeded, in seconds since 1970; 0 for never.
     """
+    from prometheus_client import Gauge  # noqa: PLC0415 - as in `write`
 
-    ending: Ending
-    labels: Mapping[str, str]
-    success: float
+    def gauge(name: str, text: str, value: float) -> None:
+        Gauge(name, text, labels, registry=registry).labels(**labels).set(value)
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Each metric with all of its series, in the order in which a person wants to read them."""
-        ending, summary = self.ending, self.ending.summary
-        yield self._gauge(
-            "bulk_revoke_last_run_timestamp_seconds",
-            "When the last run ended, in seconds since 1970.",
-            ending.finished_at,
-        )
-        yield self._gauge(
-            "bulk_revoke_last_run_duration_seconds",
-            "How long the last run took.",
-            ending.seconds,
-        )
-        yield self._gauge(
-            "bulk_revoke_last_run_exit_code",
-            "Exit code of the last run: 0 where every row is done.",
-            ending.exit_code,
-        )
-        yield self._gauge(
-            _SUCCESS,
-            "When a run last ended with exit code 0, in seconds since 1970; 0 if none has.",
-            self.success,
-        )
-        rows = self._family(
-            "bulk_revoke_last_run_rows",
-            "Rows of the last run by their outcome; NaN where it did not count them.",
-            "outcome",
-        )
-        for outcome in Outcome:
-            count = summary.counts.get(outcome, 0) if summary else math.nan
-            rows.add_metric([*self.labels.values(), outcome], count)
-        yield rows
-        for name, documentation in _COUNTED.items():
-            count = getattr(summary, name) if summary else math.nan
-            yield self._gauge(f"bulk_revoke_last_run_{name}", documentation, count)
-        version = self._family(
-            "bulk_revoke_build_info", "1, labelled with the version that wrote this.", "version"
-        )
-        version.add_metric([*self.labels.values(), __version__], 1)
-        yield version
-
-    def _family(self, name: str, documentation: str, *own: str) -> GaugeMetricFamily:
-        from prometheus_client.metrics_core import GaugeMetricFamily  # noqa: PLC0415
-
-        return GaugeMetricFamily(name, documentation, labels=[*self.labels, *own])
-
-    def _gauge(self, name: str, documentation: str, value: float) -> GaugeMetricFamily:
-        family = self._family(name, documentation)
-        family.add_metric([*self.labels.values()], value)
-        return family
+    gauge(
+        "bulk_revoke_last_run_timestamp_seconds",
+        "When the last run ended, in seconds since 1970.",
+        ending.finished_at,
+    )
+    gauge("bulk_revoke_last_run_duration_seconds", "How long the last run took.", ending.seconds)
+    gauge(
+        "bulk_revoke_last_run_exit_code",
+        "Exit code of the last run: 0 where every row is done.",
+        ending.exit_code,
+    )
+    gauge(
+        _SUCCESS,
+        "When a run last ended with exit code 0, in seconds since 1970; 0 if none has.",
+        success,
+    )
+    summary = ending.summary
+    rows = Gauge(
+        "bulk_revoke_last_run_rows",
+        "Rows of the last run by their outcome; NaN where it did not count them.",
+        [*labels, "outcome"],
+        registry=registry,
+    )
+    for outcome in Outcome:
+        count = summary.counts.get(outcome, 0) if summary else math.nan
+        rows.labels(**labels, outcome=outcome).set(count)
+    for name, text in _COUNTED.items():
+        gauge(f"bulk_revoke_last_run_{name}", text, getattr(summary, name) if summary else math.nan)
+    Gauge(
+        "bulk_revoke_build_info",
+        "1, labelled with the version that wrote this.",
+        [*labels, "version"],
+        registry=registry,
+    ).labels(**labels, version=__version__).set(1)

@@ -545,13 +545,18 @@ def test_the_library_is_loaded_only_where_metrics_are_written(path: Path) -> Non
     assert python(code, str(path)) == "False\n"
 
 
-def test_settings_of_web_services_with_many_processes_change_nothing(path: Path) -> None:
+@pytest.mark.parametrize("variable", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_settings_of_web_services_with_many_processes_change_nothing(
+    path: Path, variable: str, is_there: bool
+) -> None:
     shared = path.with_name("shared")
-    shared.mkdir()
+    if is_there:
+        shared.mkdir()
 
-    python(WRITE, str(path), PROMETHEUS_MULTIPROC_DIR=str(shared))
+    python(WRITE, str(path), **{variable: str(shared)})
 
-    assert names(shared) == []
+    assert not shared.exists() or names(shared) == []
     assert value(path, "bulk_revoke_last_run_exit_code") == 2
 
 
