@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import sys
-import time
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from logging.handlers import WatchedFileHandler
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from pythonjsonlogger.json import JsonFormatter
 
 from batch import __version__
 from batch.errors import BugError, ConfigError, meaning_of
@@ -94,36 +93,45 @@ def _forms(secret: str) -> Iterator[str]:
     yield from (secret, quote(secret), quote(secret, safe=""))
 
 
-class _JsonLines(logging.Formatter):
+class _JsonLines(JsonFormatter):
+    """Makes a line of the fields that are named here, whatever else a record carries."""
+
     def __init__(self, run_id: str, redact: Callable[[str], str]) -> None:
-        super().__init__()
-        self._run_id = run_id
+        super().__init__(
+            "%(asctime)s %(levelname)s %(message)s",
+            defaults={"event": "message"},
+            static_fields={"run_id": run_id},
+            rename_fields={"asctime": "time", "levelname": "level", "exc_info": "traceback"},
+            json_ensure_ascii=False,
+        )
         self._redact = redact
 
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": timestamp(datetime.fromtimestamp(record.created, UTC)),
-            "level": record.levelname.lower(),
-            "event": getattr(record, "event", "message"),
-            "run_id": self._run_id,
-        }
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
+        return timestamp(datetime.fromtimestamp(record.created, UTC))
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802
+        return _told(ei[1])
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        line = {name: log_data[name] for name in ("time", "level", "event", "run_id")}
+        line["level"] = line["level"].lower()
         for name, kind in FIELDS.items():
-            value = _code(record) if name == "error_code" else getattr(record, name, None)
+            value = _code(log_data) if name == "error_code" else log_data.get(name)
             if value is not None and value != "":
                 line[name] = plain(self._redact(value)) if kind is str else kind(value)
-        line["message"] = self._redact(record.getMessage())[:LONGEST_MESSAGE]
-        if record.exc_info and record.exc_info[1]:
+        line["message"] = self._redact(log_data["message"])[:LONGEST_MESSAGE]
+        if log_data.get("traceback"):
             # What is nearest to the fault stands at the end.
-            line["traceback"] = self._redact(_told(record.exc_info[1]))[-LONGEST_TRACEBACK:]
-        return json.dumps(line, ensure_ascii=False)
+            line["traceback"] = self._redact(log_data["traceback"])[-LONGEST_TRACEBACK:]
+        return line
 
 
-def _code(record: logging.LogRecord) -> str:
-    """The error code of a record; that of its status where it may be more than a code."""
-    code = getattr(record, "error_code", None) or ""
+def _code(fields: Mapping[str, Any]) -> str:
+    """The error code in some fields; that of their status where it may be more than a code."""
+    code = fields.get("error_code") or ""
     if code in CODES or code in HTTPStatus.__members__ or _CODE.fullmatch(code):
         return code
-    status = getattr(record, "http_status", None)
+    status = fields.get("http_status")
     return f"http_{status}" if code and status else ""
 
 
@@ -143,23 +151,20 @@ def _told(error: BaseException) -> str:
 class _LogFile(WatchedFileHandler):
     """A log file that others may rename, cut back to nothing, or write into as well.
 
-    It may fail while the run goes on: that is said once, and every line tries again.
+    Each line is one append. The file may fail while the run goes on: that is said once, and every
+    line tries again.
     """
 
-    _left = -1  # bytes that the file had after our last line, if we have written one
-
     def __init__(self, path: str, screen: Screen) -> None:
-        super().__init__(path, encoding="utf-8")
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self._path = path
         self._screen = screen
         self._failed = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            line = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
-            self._follow()
-            self._write(line)
-        except Exception:  # noqa: BLE001 - whatever is wrong with a log, the run goes on
+            super().emit(record)
+        except Exception:  # noqa: BLE001 - opening the file anew raises, and the run goes on
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
@@ -168,43 +173,6 @@ class _LogFile(WatchedFileHandler):
             cause = sys.exception()
             reason = getattr(cause, "strerror", None) or type(cause).__name__
             self._screen.say(f"warning: --log-file {self._path}: {reason}; lines are lost")
-
-    def _follow(self) -> None:
-        """Have the file open that has the name now."""
-        if self.stream is None or self.stream.closed:  # it could not be opened, or not be closed
-            self.stream = self._open()
-            self._statstream()
-        elif os.name != "nt":  # there nobody can rename a file that is open
-            self.reopenIfNeeded()
-
-    def _statstream(self) -> None:
-        super()._statstream()
-        self._left = -1
-
-    def _write(self, line: bytes) -> None:
-        """Append a line in one piece, so that lines of several processes do not get mixed up."""
-        assert self.stream is not None
-        number = self.stream.fileno()
-        size = os.fstat(number).st_size
-        if size not in {0, self._left} and self._is_torn(number):
-            line = b"\n" + line
-        rest = line
-        while rest:  # a second time only where the disk was full: then that is what it says
-            rest = rest[os.write(number, rest) :]
-        self._left = size + len(line)
-
-    def _is_torn(self, number: int) -> bool:
-        """Tell whether the last line has no end, because its writer was killed or its disk full."""
-        with suppress(OSError), Path(self.baseFilename).open("rb", buffering=0) as file:
-            if os.path.samestat(os.fstat(file.fileno()), os.fstat(number)):
-                # Somebody else may just be writing it, on a machine that lets him wait.
-                for pause in (0.0, 0.002, 0.05, 0.2):
-                    time.sleep(pause)
-                    file.seek(-1, os.SEEK_END)
-                    if file.read(1) == b"\n":
-                        return False
-                return True
-        return False
 
 
 class _ToScreen(logging.Handler):
@@ -215,7 +183,7 @@ class _ToScreen(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "event", "") in FRAME:
             return
-        text, code = record.getMessage(), _code(record)
+        text, code = record.getMessage(), _code(vars(record))
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
         elif code and code.replace("http_", "HTTP ") not in text:

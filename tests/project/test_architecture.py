@@ -18,7 +18,8 @@ ROOMS = (
 DOORS = {
     "aiohttp": {"api", "sandbox"}, "apprise": {"reporting"}, "click": {"cli"},
     "olefile": {"input"}, "pandas": {"input"}, "portalocker": {"host"},
-    "prometheus_client": {"reporting"}, "python_calamine": {"input"}, "tqdm": {"reporting"},
+    "prometheus_client": {"reporting"}, "python_calamine": {"input"},
+    "pythonjsonlogger": {"reporting"}, "tqdm": {"reporting"},
 }  # fmt: skip
 """Rooms that know a library; whoever else needs it asks there."""
 

@@ -172,6 +172,8 @@ def a_bug(secret: str) -> Exception:
 
 def test_a_traceback_says_where_and_never_what(path: Path, start: Start) -> None:
     shown = start(verbose=True)
+    other = logging.StreamHandler(io.StringIO())  # it leaves what it has told with the record
+    logging.getLogger("batch").handlers.insert(0, other)
 
     log.error("a bug", exc_info=a_bug("0A2035-E8A2A3"))
     log.error("many", exc_info=ExceptionGroup("0A2035-E8A2A3", [a_bug("0A2035-E8A2A3")]))
@@ -383,6 +385,17 @@ def test_a_command_that_ends_with_an_exception_names_its_kind(path: Path, start:
     assert broken["message"] == "exit code 3: ValueError"
     assert "traceback" not in refused | interrupted
     assert "look_up" in broken["traceback"]
+    assert "0A2035" not in path.read_text()
+
+
+def test_what_else_a_record_carries_is_in_no_line(path: Path, start: Start) -> None:
+    start()
+
+    log.info("row", stack_info=True, extra={"row": 2, "license_key": "0A2035", "error": "0A2035"})
+    log.info({"license_key": "0A2035"})
+
+    for line in lines(path):
+        assert set(line) <= {"time", "level", "event", "run_id", "row", "message"}
     assert "0A2035" not in path.read_text()
 
 

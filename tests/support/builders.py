@@ -69,12 +69,12 @@ def _id_bytes(text: str) -> bytes | None:
 
 
 @contextmanager
-def full_disk() -> Iterator[None]:
-    """No file of this process takes another byte."""
+def full_disk(size: int = 0) -> Iterator[None]:
+    """No file of this process takes another byte beyond so many."""
     import resource  # noqa: PLC0415 - there is none on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
