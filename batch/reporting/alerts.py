@@ -13,6 +13,7 @@ that requests brings, or ``REQUESTS_CA_BUNDLE`` names. Nothing is kept on the di
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import os
@@ -25,7 +26,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
-from threading import Timer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import batch
@@ -311,9 +311,7 @@ def _deliver() -> None:
     answer = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a service may print what it likes
     order = json.load(sys.stdin.buffer)
-    watchdog = Timer(order["seconds"], os._exit, [1])  # for a parent that was killed
-    watchdog.daemon = True
-    watchdog.start()
+    faulthandler.dump_traceback_later(order["seconds"], exit=True)  # for a parent that was killed
     services = [each for text in order["texts"] for each in parsed(Text(*text))[0]]
     with ThreadPoolExecutor(len(services)) as tellers:
         for at, service in enumerate(services):
