@@ -72,7 +72,6 @@ SANDBOX = "sandbox"
 REHEARSAL_LATENCY = (0.02, 0.12)
 """Seconds of a round trip in a rehearsal: those of a service on another continent."""
 
-
 DRAIN = 1.5
 """Time-outs of one attempt that reading back may take after a stop."""
 
@@ -330,14 +329,14 @@ class Runner:
             redact=self.redact,
         )
         finish = Finish(
-            plan,
-            journal,
-            self.client,
-            self.settings,
-            manifest,
-            self.screen,
-            self._place,
-            self.resume_command,
+            plan=plan,
+            journal=journal,
+            client=self.client,
+            settings=self.settings,
+            manifest=manifest,
+            screen=self.screen,
+            place=self._place,
+            resume_command=self.resume_command,
         )
         try:
             return loop.run(self._settle(plan, journal, finish))
