@@ -192,10 +192,11 @@ def test_ten_seconds_never_pass_without_a_word(checkout: Checkout) -> None:
     checkout.offer_uv(takes=6)
 
     said = checkout.make().stdout.splitlines()
+    still = [line for line in said if line.startswith("  still ")]
 
-    assert said == [
+    assert [line for line in said if line not in still] == [
         "making .venv …",
         "fetching uv, which installs the rest (18 MB) …",
         "installing bulk-revoke and what it needs …",
-        "  still installing, for 5 s …",
     ]
+    assert "  still installing, for 5 s …" in still  # a busy machine has more to say
