@@ -54,22 +54,48 @@ def open_to_append(path: Path) -> FileIO:
 
 
 def try_out(path: Path) -> None:
-    """Make a file beside a path and take it away: only that shows what a directory admits.
+    """Do with a file beside a path all that is done with results, and take it away.
+
+    Only that shows what a directory admits. A mount of rclone without a cache, for example, lets a
+    file be made, but not opened for update once it is there.
 
     Raises:
-        OSError: No file can be made there.
+        OSError: Its text says what cannot be done with files there. Nothing is left.
     """
-    draft = _draft_of(path)
-    draft.open("xb").close()
-    draft.unlink()
+    trial = _draft_of(path)
+    with creating(trial) as file:
+        file.write(b"made\n")
+    try:
+        for _ in range(2):  # by a run, and by the one that goes on with it
+            with _saying("opened again and added to"), trial.open("r+b", buffering=0) as again:
+                again.readline()
+                again.seek(0, os.SEEK_END)
+                again.write(b"added\n")
+                os.fsync(again.fileno())
+        with _saying("replaced by another one"), replacing(trial) as file:
+            file.write(b"another one\n")
+    finally:
+        with _saying("taken away again"):
+            trial.unlink()
+
+
+@contextmanager
+def _saying(what: str) -> Iterator[None]:
+    """Say in an error what it is that cannot be done."""
+    try:
+        yield
+    except OSError as cause:
+        text = f"a file there cannot be {what}: {cause.strerror}"
+        raise OSError(cause.errno, text) from cause
 
 
 @contextmanager
 def _drafted(path: Path, place: Callable[[Path], object]) -> Iterator[BinaryIO]:
     """Write beside a path, and put it in place once all of it is on the disk."""
     draft = _draft_of(path)
+    file = draft.open("xb")
     try:
-        with draft.open("xb") as file:
+        with file:
             yield cast("BinaryIO", file)
             file.flush()
             os.fsync(file.fileno())

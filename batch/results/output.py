@@ -60,7 +60,7 @@ def check(settings: Settings, *, resumable: bool = True) -> None:
     except OSError as cause:
         raise ResultsError(
             f"{path}: cannot be written: {cause.strerror}",
-            hint="name another file with --output.",
+            hint="name another place with --output.",
         ) from cause
     if settings.resume or settings.overwrite:
         return

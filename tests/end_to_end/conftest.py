@@ -21,7 +21,7 @@ import pytest
 from tests.support.job_harness import holding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from tests.support.faulty_sandbox import FaultySandbox
 
@@ -68,6 +68,7 @@ class Command:
         stdin: BinaryIO | int = subprocess.DEVNULL,
         stderr: TextIO | int = subprocess.PIPE,
         before: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start the command, in a process that does ``before``, which is Python, first."""
         program = (
@@ -76,7 +77,7 @@ class Command:
         process = subprocess.Popen(
             [sys.executable, *program, *map(str, arguments)],
             cwd=self.home,
-            env=environment(self.home, CRYPTLEX_ACCESS_TOKEN=TOKEN),
+            env=environment(self.home, CRYPTLEX_ACCESS_TOKEN=TOKEN, **(variables or {})),
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,

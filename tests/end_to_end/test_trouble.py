@@ -19,6 +19,7 @@ from tests.end_to_end.conftest import Command, overheard, serving, wait_until
 from tests.end_to_end.test_run import table, write
 from tests.end_to_end.test_together import LATENCY, at, patched, said, side_by_side, unasked
 from tests.support.job_harness import some_ids
+from tests.support.mounts import no_update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,6 +145,31 @@ def test_without_a_lock_nothing_is_sent(bulk_revoke: Command) -> None:
     assert sandbox.requests == 0
     assert target.read_text() == "of somebody else"
     assert files(home) == {"locks", "target"}
+
+
+@pytest.mark.parametrize("admitted", [0, 1])
+def test_a_mount_on_which_no_file_can_be_gone_on_with_is_refused(
+    bulk_revoke: Command, admitted: int
+) -> None:
+    home = bulk_revoke.home
+    listed = write(home / "licenses.csv", IDS)
+    mount = home / "mount"
+    mount.mkdir()
+    variables = no_update(mount, home / "no_update.so", admitted=admitted)
+    with overheard(IDS) as sandbox:
+        run = bulk_revoke.start(
+            "run", listed, *at(sandbox), *unasked(100), "-o", mount / "out.csv",
+            variables=variables,
+        )  # fmt: skip
+        end = said(run)
+
+    assert run.returncode == 2, end
+    assert (
+        f"error: {mount / 'out.csv'}: cannot be written: a file there cannot be opened again and"
+        " added to: Operation not permitted\nhint: name another place with --output."
+    ) in end
+    assert sandbox.requests == 0
+    assert list(mount.iterdir()) == []
 
 
 # --- full disks ---

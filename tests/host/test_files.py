@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
-from batch.host.files import creating, replacing
+from batch.host.files import creating, replacing, try_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,3 +149,93 @@ def test_a_file_that_is_not_replaced_to_the_end_stands_as_it_was(
 
     assert path.read_text() == "old"
     assert names(path) == [path.name]
+
+
+@pytest.mark.usefixtures("_disk")
+def test_trying_out_a_place_leaves_nothing_and_touches_nothing(path: Path) -> None:
+    path.write_text("precious")
+
+    try_out(path)
+
+    assert path.read_text() == "precious"
+    assert names(path) == [path.name]
+
+
+@pytest.mark.usefixtures("_disk")
+@pytest.mark.parametrize(
+    ("mode", "text"),
+    [
+        ("xb", "No such device"),
+        ("r+b", "a file there cannot be opened again and added to: No such device"),
+    ],
+)
+def test_a_place_where_files_cannot_be_opened_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, text: str
+) -> None:
+    opened = Path.open
+
+    def refusing(own: Path, wanted: str = "r", *more: Any, **options: Any) -> Any:  # noqa: ANN401
+        if wanted == mode:
+            raise OSError(errno.ENODEV, "No such device")
+        return opened(own, wanted, *more, **options)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    with pytest.raises(OSError, match="No such device") as refused:
+        try_out(path)
+
+    assert (refused.value.errno, refused.value.strerror) == (errno.ENODEV, text)
+    assert names(path) == []
+
+
+def test_a_place_where_no_file_can_be_replaced_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "replace", failing(OSError(errno.EXDEV, "Invalid link")))
+
+    with pytest.raises(OSError, match="cannot be replaced by another one: Invalid link"):
+        try_out(path)
+
+    assert names(path) == []
+
+
+def test_a_place_where_no_file_can_be_taken_away_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "unlink", failing(OSError(errno.EACCES, "Denied")))
+
+    with pytest.raises(OSError, match="a file there cannot be taken away again: Denied"):
+        try_out(path)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_a_place_whose_disk_takes_nothing_is_refused_and_left_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    files: list[int] = []
+    fsync = os.fsync
+
+    def sometimes(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a directory that takes none is no matter
+            files.append(descriptor)
+            if len(files) == call:
+                raise OSError(errno.EIO, "I/O error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sometimes)
+    with pytest.raises(OSError, match="I/O error"):
+        try_out(path)
+
+    assert names(path) == []
+
+
+def test_a_draft_of_somebody_else_is_left_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "there")
+    draft = path.with_name(".bulk-revoke.there.tmp")
+    draft.write_text("precious")
+
+    with pytest.raises(FileExistsError), creating(path) as file:
+        file.write(b"new")
+
+    assert draft.read_text() == "precious"

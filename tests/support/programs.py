@@ -10,6 +10,7 @@ import pytest
 
 PACKAGES = {
     "fish": "fish",
+    "gcc": "gcc libc6-dev",
     "haproxy": "haproxy",
     "logrotate": "logrotate",
     "nginx": "nginx-light",
