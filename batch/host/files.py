@@ -32,14 +32,7 @@ def creating(path: Path) -> Iterator[BinaryIO]:
         FileExistsError: There is one already; it stands as it was.
         OSError: There is no file.
     """
-
-    def place(draft: Path) -> None:
-        try:
-            os.link(draft, path)
-        except OSError:  # a file system without links, or the name is taken
-            _replace_nothing(draft, path)
-
-    with _drafted(path, place) as file:
+    with _drafted(path, lambda draft: give_free_name(draft, path)) as file:
         yield file
 
 
@@ -53,6 +46,24 @@ def open_to_append(path: Path) -> FileIO:
     return os.fdopen(os.open(path, flags), "r+b", buffering=0)
 
 
+def give_free_name(draft: Path, path: Path) -> None:
+    """Give a file a name that no other has; its former one may stay.
+
+    Raises:
+        FileExistsError: There is a file of that name; it stands as it was.
+        OSError: It has not got the name.
+    """
+    try:
+        os.link(draft, path)
+    except OSError:  # a file system without links, or the name is taken
+        _replace_nothing(draft, path)
+
+
+def draft_of(path: Path) -> Path:
+    """Return a name beside a path that nobody else uses."""
+    return path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
+
+
 def try_out(path: Path) -> None:
     """Do with a file beside a path all that is done with results, and take it away.
 
@@ -62,14 +73,13 @@ def try_out(path: Path) -> None:
     Raises:
         OSError: Its text says what cannot be done with files there. Nothing is left.
     """
-    trial = _draft_of(path)
+    trial = draft_of(path)
     with creating(trial) as file:
         file.write(b"made\n")
     try:
         for _ in range(2):  # by a run, and by the one that goes on with it
-            with _saying("opened again and added to"), trial.open("r+b", buffering=0) as again:
+            with _saying("opened again and added to"), open_to_append(trial) as again:
                 again.readline()
-                again.seek(0, os.SEEK_END)
                 again.write(b"added\n")
                 os.fsync(again.fileno())
         with _saying("replaced by another one"), replacing(trial) as file:
@@ -92,7 +102,7 @@ def _saying(what: str) -> Iterator[None]:
 @contextmanager
 def _drafted(path: Path, place: Callable[[Path], object]) -> Iterator[BinaryIO]:
     """Write beside a path, and put it in place once all of it is on the disk."""
-    draft = _draft_of(path)
+    draft = draft_of(path)
     file = draft.open("xb")
     try:
         with file:
@@ -104,10 +114,6 @@ def _drafted(path: Path, place: Callable[[Path], object]) -> Iterator[BinaryIO]:
         with suppress(OSError):
             draft.unlink()
     _sync_directory(path.parent)
-
-
-def _draft_of(path: Path) -> Path:
-    return path.with_name(f".bulk-revoke.{secrets.token_hex(6)}.tmp")
 
 
 def _replace_nothing(draft: Path, path: Path) -> None:

@@ -20,7 +20,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from batch.errors import BusyError, ConfigError
@@ -43,7 +43,12 @@ _RUN = Path("/run/lock")
 _TEMP = Path("/tmp" if os.name == "posix" else tempfile.gettempdir())  # noqa: S108 - O_NOFOLLOW
 _PORTS = {"http": 80, "https": 443}
 _SIZE = 512  # always overwritten in place: that takes no new block of a full disk
-_POLL, _RACES = 0.5, 20
+
+POLL, RACES = 0.5, 20
+"""Seconds between two looks at what another run has, and how often a file may be changed by others
+in the moment in which it is taken."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,13 @@ class Owner:
     user: str
     pid: int
     started_at: str
+
+    def __str__(self) -> str:
+        """Whatever somebody has put into a file, it cannot reach into the terminal."""
+        return plain(
+            f"{self.command} {self.run_id} by {self.user}, process {self.pid}, since "
+            f"{self.started_at}"
+        )
 
 
 def boot_clock() -> float:
@@ -143,7 +155,7 @@ class Lock:
         # What the one before asked for stands: this run may have no limit and not have waited.
         arrived = max(arrived, self._arrived)
         quiet = max(quiet, self._arrived + self._quiet - arrived)
-        record = {"boot": _boot_id(), "arrived": float(arrived), "quiet": float(quiet)}
+        record = {"boot": boot_id(), "arrived": float(arrived), "quiet": float(quiet)}
         data = json.dumps(record | {"owner": self._owner}).encode()
         if len(data) > _SIZE:
             data = json.dumps(record).encode()
@@ -179,11 +191,36 @@ def held(
         BusyError: Another run holds it.
         ConfigError: The file cannot be used, so nothing is locked.
     """
+
+    def take() -> Lock:
+        try:
+            return _take(path, what, lambda file: Lock(file, owner, timeout, clock))
+        except OSError as cause:
+            raise _unusable(path, f"cannot be used: {cause.strerror}") from cause
+
+    with closing(in_turn(take, wait=wait, say=say, clock=clock, sleep=sleep)) as lock:
+        yield lock
+
+
+def in_turn(
+    take: Callable[[], _T],
+    *,
+    wait: float | None,
+    say: Callable[[str], None],
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> _T:
+    """Take what one run has at a time, once the one that has it has ended.
+
+    ``take`` takes it, or raises BusyError; the other arguments are those of `held`.
+
+    Raises:
+        BusyError: Another run has it.
+    """
     start, said = clock(), False
     while True:
         try:
-            lock = _take(path, what, lambda file: Lock(file, owner, timeout, clock))
-            break
+            return take()
         except BusyError as busy:
             if wait is None:
                 raise
@@ -195,17 +232,13 @@ def held(
             if not said:
                 say(f"{busy}; waiting until it has ended, {duration(wait)} at most")
                 said = True
-        except OSError as cause:
-            raise _unusable(path, f"cannot be used: {cause.strerror}") from cause
-        sleep(min(_POLL, wait))
-    with closing(lock):
-        yield lock
+        sleep(min(POLL, wait))
 
 
 def _take(path: Path, what: str, make: Callable[[FileIO], Lock]) -> Lock:
     import portalocker  # noqa: PLC0415 - as above
 
-    for _ in range(_RACES):
+    for _ in range(RACES):
         with ExitStack() as stack:
             try:
                 file = stack.enter_context(_open(path))
@@ -266,7 +299,7 @@ def _left_behind(record: object, now: float, timeout: float) -> tuple[float, flo
     match record:
         case b"":
             return now - LONGEST, 0.0
-        case {"boot": str(boot)} if boot != _boot_id():
+        case {"boot": str(boot)} if boot != boot_id():
             return now, 0.0
         case {"boot": str(), "arrived": float(arrived), "quiet": float(quiet)} if (
             -LONGEST <= arrived <= now + LONGEST and quiet >= 0
@@ -278,10 +311,7 @@ def _left_behind(record: object, now: float, timeout: float) -> tuple[float, flo
 def _named(file: FileIO) -> str:
     """Name the holder of a lock, as far as its file says so."""
     with suppress(OSError, KeyError, TypeError):  # on Windows a locked file cannot be read
-        one = Owner(**_read(file)["owner"])
-        return plain(
-            f"{one.command} {one.run_id} by {one.user}, process {one.pid}, since {one.started_at}"
-        )
+        return str(Owner(**_read(file)["owner"]))
     return "it does not say which"
 
 
@@ -289,7 +319,8 @@ def _name(thing: bytes) -> str:
     return f"bulk-revoke-{sha256(thing).hexdigest()[:16]}.lock"
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
+    """Return what tells this boot of this host from every other, or an empty text."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return ""

@@ -675,7 +675,7 @@ def test_after_another_boot_one_period_passes(arrived: float, path: Path) -> Non
 def test_where_boots_have_no_id_times_are_taken_as_they_are(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch.host.lock, "_boot_id", str)
+    monkeypatch.setattr(batch.host.lock, "boot_id", str)
     watch = Watch()
     with hold(path, watch) as lock:
         lock.leave(60)
@@ -797,7 +797,7 @@ VALUES = st.one_of(
 def test_a_cooldown_is_never_negative_nor_endless_nor_shorter_than_promised(
     arrived: object, quiet: object, boot: str | None, period: float, passed: float
 ) -> None:
-    boots = {"this": batch.host.lock._boot_id(), "another": "another", None: None}
+    boots = {"this": batch.host.lock.boot_id(), "another": "another", None: None}
     watch = Watch()
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "lock"
