@@ -139,7 +139,7 @@ class ResultsError(BulkRevokeError):
 
 
 class BusyError(BulkRevokeError):
-    """Another run on this host talks to the same API, or writes the same results."""
+    """Another run on this host talks to the same API, or one anywhere writes the same results."""
 
     exit_code = 4
 

@@ -16,8 +16,9 @@ from batch.formatting import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-THREADS = 5
-"""Threads that a run has beside its own: four of libuv, and one that saves."""
+THREADS = 6
+"""Threads that a run has beside its own: four of libuv, one that saves, and one that says that it
+is at work."""
 
 SMALL_STACK = 256 << 10
 """Bytes of a stack for which there is memory unless there is none at all."""

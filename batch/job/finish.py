@@ -154,6 +154,7 @@ class Finish:
     def _write_manifest(self) -> None:
         path = manifest_path(self.journal.path)
         try:
+            self.journal.check()
             self.manifest.write(path)
         except OSError as cause:
             self.screen.insist(f"warning: {path}: cannot be written: {cause.strerror}")
@@ -170,6 +171,7 @@ class Finish:
     def _close_results(self, done: frozenset[Outcome]) -> Tally:
         """Put the results into their order, counted as they are written to the disk."""
         try:
+            self.journal.check()
             self._make_room()
             return self.journal.finish(done, most=MOST_SHOWN)
         except OSError as cause:

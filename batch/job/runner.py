@@ -15,6 +15,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from batch.api.auth import expiry_warning
@@ -27,7 +28,7 @@ from batch.api.retrying_client import RetryingClient
 from batch.api.transport import tls_context
 from batch.errors import ConfigError, StoppedError, meaning_of, told
 from batch.formatting import cell
-from batch.host import lock
+from batch.host import claim, lock
 from batch.host.clock import Clock
 from batch.host.signals import stopped_by_signals
 from batch.host.terminal import confirm, open_terminal, tell
@@ -46,6 +47,7 @@ from batch.sandbox import TOKEN, Account, Sandbox
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+    from batch.host.claim import Claim
     from batch.host.lock import Lock, Owner
     from batch.input.exclusion import Exclusion
     from batch.reporting.summary import Report
@@ -93,6 +95,7 @@ class Runner:
         redact: Takes the token out of a text.
         clock: Of everything that is paced.
         lock: Keeps other runs on this host away from the API; None in a rehearsal.
+        claim: Keeps other runs away from the results; None in a rehearsal.
         client: What everything is sent through, once there is an API to send to.
     """
 
@@ -106,6 +109,7 @@ class Runner:
     redact: Callable[[str], str]
     clock: Clock = field(default_factory=Clock)
     lock: Lock | None = field(init=False, default=None)
+    claim: Claim | None = field(init=False, default=None)
     client: RetryingClient = field(init=False)
     _seconds: float = 0.0
     _has_sent: bool = False
@@ -124,7 +128,7 @@ class Runner:
         with ExitStack() as stack:
             terminal = stack.enter_context(open_terminal()) if self._asks else None
             targets = read_targets(self.action, settings, api=self._api_name)
-            self.lock = stack.enter_context(self._locked())
+            self.claim, self.lock = stack.enter_context(self._locked())
             if is_stale(targets, settings):
                 targets = read_targets(self.action, settings, api=self._api_name)
             for warning in targets.listing.warnings:
@@ -152,31 +156,21 @@ class Runner:
         return SANDBOX if self.settings.sandbox else label(self.settings.base_url)
 
     @contextmanager
-    def _locked(self) -> Iterator[Lock | None]:
-        """No other run on this host talks to this API, or writes these results."""
+    def _locked(self) -> Iterator[tuple[Claim | None, Lock | None]]:
+        """No other run writes these results, and none on this host talks to this API."""
         settings = self.settings
         if settings.sandbox:
-            yield None
+            yield None, None
             return
         directory = lock.directory(settings.lock_dir)
-        with ExitStack() as stack:
-            locks = [
-                stack.enter_context(
-                    lock.held(
-                        directory / name,
-                        self.owner,
-                        wait=settings.wait,
-                        timeout=settings.timeout,
-                        say=self.screen.say,
-                        what=what,
-                    )
-                )
-                for name, what in (
-                    (lock.results_name(settings.output), str(settings.output)),
-                    (lock.api_name(settings.base_url), self._place),
-                )
-            ]
-            yield locks[-1]
+        results, wait, say = settings.output, settings.wait, self.screen.say
+        held = partial(lock.held, owner=self.owner, wait=wait, timeout=settings.timeout, say=say)
+        with (
+            held(directory / lock.results_name(results), what=str(results)),
+            claim.held(results, self.owner, wait=wait, say=say) as claimed,
+            held(directory / lock.api_name(settings.base_url), what=self._place) as api_lock,
+        ):
+            yield claimed, api_lock
 
     def _earlier(self, listing: Listing) -> Earlier | None:
         """Return what earlier sessions of this run have left, or None if it is not gone on with."""
@@ -318,6 +312,8 @@ class Runner:
 
     def _act(self, loop: asyncio.Runner, plan: Plan, earlier: Earlier | None) -> Report:
         """Write the plan down, carry it out, and bring the results to their end."""
+        if self.claim is not None:
+            self.claim.require()
         manifest = earlier.manifest if earlier else self.manifest(plan.listing)
         journal = output.begin(
             self.settings,
@@ -327,6 +323,7 @@ class Runner:
             earlier,
             manifest,
             redact=self.redact,
+            claim=self.claim,
         )
         finish = Finish(
             plan=plan,

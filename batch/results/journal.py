@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
+    from batch.host.claim import Claim
+
 
 _WAS = tuple(BOOLEANS)
 _WAITING = frozenset({Outcome.PLANNED, Outcome.NOT_ATTEMPTED})
@@ -61,6 +63,7 @@ class Journal:
         listing: The input's entries; a license that repeats is settled with its first row.
         was: For each entry the place of its ``was_revoked`` in (None, True, False).
         redact: Takes secrets out of a text from outside.
+        claim: Shows whether the results are still this run's; None in a rehearsal.
         now: Wall clock, for ``finished_at``.
 
     Attributes:
@@ -74,12 +77,14 @@ class Journal:
         was: bytearray,
         *,
         redact: Callable[[str], str] = str,
+        claim: Claim | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.path = path
         self._listing = listing
         self._was = was
         self._redact = redact
+        self._claim = claim
         self._now = now
         self._outcomes = bytearray([CODES[Outcome.PLANNED]]) * len(listing)
         self._offsets = array("Q", bytes(8 * len(listing)))
@@ -194,13 +199,24 @@ class Journal:
         """Force what was written to the disk; slow, and safe to call from a thread.
 
         Raises:
-            OSError: It cannot be forced, or the file does not stand at its place any more.
+            OSError: It cannot be forced, or the file is gone from its place, or is not this run's
+                alone.
         """
+        self.check()
         os.fsync(self._file.fileno())
         if not self.is_in_place():
             raise OSError(errno.ENOENT, "the file is gone from its place")
         if self._is_shared:
             raise OSError(errno.EIO, _SHARED)
+
+    def check(self) -> None:
+        """Look whether the results are still this run's.
+
+        Raises:
+            OSError: They may be another run's by now, and nothing may be written to them any more.
+        """
+        if self._claim is not None:
+            self._claim.check()
 
     def is_in_place(self) -> bool:
         """Tell whether the file being written still stands at its path, as long as it should be."""
@@ -350,6 +366,8 @@ class Journal:
 
         Lines that somebody else has appended in between stay, and do no harm to ours.
         """
+        if self._claim is not None:
+            self._claim.guard()
         written = 0
         try:
             while written < len(data):

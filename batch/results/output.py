@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from batch.host.claim import Claim
     from batch.model import Listing, RowResult
     from batch.settings import Settings
 
@@ -169,6 +170,7 @@ def begin(
     manifest: Manifest,
     *,
     redact: Callable[[str], str],
+    claim: Claim | None = None,
 ) -> Journal:
     """Put manifest and plan on the disk: what is known of each row is there before a PATCH.
 
@@ -181,13 +183,14 @@ def begin(
         found: What earlier sessions have left, if this goes on with them.
         manifest: The run's manifest; it gets a session of its own.
         redact: Takes secrets out of a text from outside.
+        claim: As `Journal` takes it.
 
     Raises:
         ResultsError: They cannot be written; nothing was sent.
     """
     path = settings.output
     before = manifest_path(path).read_bytes() if found else b""
-    journal = Journal(path, listing, was, redact=redact)
+    journal = Journal(path, listing, was, redact=redact, claim=claim)
     manifest.results.pop("sha256", None)
     manifest.sessions.append(SessionRecord(started_at=timestamp(datetime.now(UTC))))
     if found is None and (settings.overwrite or not path.exists()):

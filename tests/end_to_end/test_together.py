@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, TypeVar
+
+import pytest
 
 from tests.end_to_end.conftest import Command, overheard, wait_until
 from tests.end_to_end.test_run import table, write
@@ -386,3 +389,190 @@ def test_a_killed_run_is_gone_on_with_as_soon_as_its_requests_are_over(
     # The time-out of 30 seconds has not passed: only the start.
     assert free < 15
     assert "waiting" not in said_free
+
+
+# --- one folder, which runs reach in several ways ---
+
+QUICK = """
+import batch.host.claim as claim
+claim.PATIENCE, claim.FRESH = 1.5, 0.5
+"""
+"""What a process does first for which half a minute is over in a moment."""
+
+ELSEWHERE = (
+    QUICK
+    + """
+claim.boot_id = lambda: "another host"
+"""
+)
+"""What a process does first that is to be on another host."""
+
+
+def locks_of_its_own(command: Command, name: str) -> tuple[str | Path, ...]:
+    """Options of a run whose locks other runs do not see, as those of another host are."""
+    locks = command.home / name
+    locks.mkdir(exist_ok=True)
+    return ("--lock-dir", locks, "--rate", "none", "--concurrency", "2")
+
+
+def revoking(listed: Path, sandbox: FaultySandbox, results: Path) -> tuple[str | Path, ...]:
+    return ("run", listed, "--base-url", sandbox.base_url, *unasked(), "-o", results)
+
+
+@contextmanager
+def slow(ids: list[str]) -> Iterator[FaultySandbox]:
+    with overheard(ids, latency=(0.1, 0.1)) as sandbox:
+        yield sandbox
+
+
+def two_ways(command: Command, there: Path, *, before: str) -> str:
+    """Start a second run on the results of one that is at work, by another way.
+
+    Args:
+        command: In an empty directory.
+        there: The directory of the results, as the second run reaches it.
+        before: What the second run does first.
+
+    Returns:
+        What the second run has said.
+    """
+    (listed,), (ids,) = lists(command.home, MANY)
+    (command.home / "here").mkdir(exist_ok=True)
+    with slow(ids) as one, slow(ids) as other:
+        first = command.start(
+            "run", listed, "--base-url", one.base_url, *unasked(MANY),
+            "-o", command.home / "here" / "out.csv", *locks_of_its_own(command, "one"),
+        )  # fmt: skip
+        wait_until(lambda: len(patched(one)) >= 3)
+        second = command.start(
+            "run", listed, "--base-url", other.base_url, *unasked(MANY),
+            "-o", there / "out.csv", "--resume", *locks_of_its_own(command, "other"),
+            before=before,
+        )  # fmt: skip
+        refused = said(second)
+        assert first.poll() is None
+        first.terminate()
+        end = said(first)
+
+    assert second.returncode == 4, refused
+    assert f"error: {there / 'out.csv.lock'}: another run is at work: run " in refused
+    assert f", process {first.pid}, since " in refused
+    assert other.requests == 0
+    assert first.returncode == 143, end
+    rows = table(command.home / "here" / "out.csv")
+    assert [row["license_id"] for row in rows] == ids
+    assert {row["license_id"] for row in rows if row["revoked"]} == set(patched(one))
+    assert {path.name for path in there.iterdir()} == {"out.csv", "out.csv.run.json"}
+    return refused
+
+
+@pytest.mark.parametrize("before", ["", ELSEWHERE], ids=["on one host", "on two hosts"])
+def test_two_runs_that_do_not_see_each_others_locks_do_not_write_one_results_file(
+    bulk_revoke: Command, before: str
+) -> None:
+    refused = two_ways(bulk_revoke, bulk_revoke.home / "here", before=before)
+
+    assert ("to see whether it is at work" in refused) is bool(before)
+
+
+def test_two_runs_that_reach_one_directory_by_two_mounts_do_not_write_one_results_file(
+    bulk_revoke: Command,
+) -> None:
+    here, there = bulk_revoke.home / "here", bulk_revoke.home / "there"
+    here.mkdir()
+    there.mkdir()
+    mount = ["mount", "--bind", str(here), str(there)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("only root can mount a directory here")
+    try:
+        two_ways(bulk_revoke, there, before="")
+    finally:
+        subprocess.run(["umount", str(there)], check=True)
+
+
+def test_a_run_that_is_suspended_and_taken_for_dead_leaves_the_results_to_its_successor(
+    bulk_revoke: Command, tmp_path: Path
+) -> None:
+    (listed,), (ids,) = lists(tmp_path, 40)
+    results = tmp_path / "out.csv"
+    with slow(ids) as sandbox:
+        common = revoking(listed, sandbox, results)
+        first = bulk_revoke.start(*common, *locks_of_its_own(bulk_revoke, "one"), before=QUICK)
+        wait_until(lambda: len(patched(sandbox)) >= 5)
+        first.send_signal(signal.SIGSTOP)
+        second = bulk_revoke.start(
+            *common, "--resume", *locks_of_its_own(bulk_revoke, "other"), before=ELSEWHERE
+        )
+        wait_until(lambda: len(patched(sandbox)) >= 12)
+        first.send_signal(signal.SIGCONT)
+        end = said(first)
+        sessions = json.loads((tmp_path / "out.csv.run.json").read_text())["sessions"]
+        successor = said(second)
+
+    assert first.returncode == 3, end
+    assert "out.csv.lock was made anew by another run: run " in end
+    assert len(sessions) == 2, "the manifest is the successor's"
+    assert second.returncode == 0, successor
+    assert {(row["outcome"], row["was_revoked"]) for row in table(results)} == {
+        ("revoked", "false")
+    }
+    assert [row["license_id"] for row in table(results)] == ids
+    assert bulk_revoke("verify", "--manifest", results).returncode == 0
+    assert not list(tmp_path.glob("out.csv.*[!n]"))
+
+
+def test_a_run_whose_claim_is_deleted_stops_and_is_gone_on_with(
+    bulk_revoke: Command, tmp_path: Path
+) -> None:
+    (listed,), (ids,) = lists(tmp_path, 40)
+    results = tmp_path / "out.csv"
+    with slow(ids) as sandbox:
+        common = revoking(listed, sandbox, results)
+        first = bulk_revoke.start(*common, *locks_of_its_own(bulk_revoke, "one"))
+        wait_until(lambda: len(patched(sandbox)) >= 5)
+        (tmp_path / "out.csv.lock").unlink()
+        end = said(first, timeout=10)
+        again = bulk_revoke(*common, "--resume", *locks_of_its_own(bulk_revoke, "one"))
+
+    assert first.returncode == 3, end
+    assert f"stopped: the results cannot be saved: {results}.lock is gone from its place" in end
+    assert again.returncode == 0, again.stderr
+    assert [row["license_id"] for row in table(results)] == ids
+    assert {(row["outcome"], row["was_revoked"]) for row in table(results)} == {
+        ("revoked", "false")
+    }
+
+
+def test_a_run_whose_claim_is_gone_when_it_has_asked_sends_nothing(tmp_path: Path) -> None:
+    (listed,), (ids,) = lists(tmp_path, 6)
+    with (
+        limited(ids) as sandbox,
+        at_a_terminal(tmp_path, "run", listed, *at(sandbox), "-o", "out.csv") as terminal,
+    ):
+        terminal.wait_for("Type 6 ")
+        (tmp_path / "out.csv.lock").unlink()
+        terminal.type("6\n")
+
+        terminal.wait_for("nothing was sent")
+        assert terminal.finish() == 2
+    assert not patched(sandbox)
+    assert not list(tmp_path.glob("out.csv*"))
+
+
+def test_a_killed_run_is_gone_on_with_at_once_by_one_that_does_not_see_its_locks(
+    bulk_revoke: Command, tmp_path: Path
+) -> None:
+    (listed,), (ids,) = lists(tmp_path, 20)
+    with slow(ids) as sandbox:
+        common = revoking(listed, sandbox, tmp_path / "out.csv")
+        first = bulk_revoke.start(*common, *locks_of_its_own(bulk_revoke, "one"))
+        wait_until(lambda: len(patched(sandbox)) >= 5)
+        first.kill()
+        said(first)
+        assert (tmp_path / "out.csv.lock").exists()
+        again = bulk_revoke(*common, "--resume", *locks_of_its_own(bulk_revoke, "other"))
+
+    assert again.returncode == 0, again.stderr
+    assert "waiting" not in again.stderr
+    assert {row["outcome"] for row in table(tmp_path / "out.csv")} == {"revoked"}
+    assert not (tmp_path / "out.csv.lock").exists()

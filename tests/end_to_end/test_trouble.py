@@ -260,8 +260,8 @@ def small_disk(place: Path, size: int) -> Iterator[Path]:
 
 
 def test_a_file_system_without_a_free_block_costs_no_row(bulk_revoke: Command) -> None:
-    # Room for the plan and some rows; what is left over later makes room for going on.
-    with small_disk(bulk_revoke.home / "disk", 48 << 10) as disk:
+    # Room for the claim, the plan and some rows; what is left over later makes room for going on.
+    with small_disk(bulk_revoke.home / "disk", 52 << 10) as disk:
         (disk / "filler").write_bytes(bytes(32 << 10))
         end = filled(bulk_revoke, disk / "out.csv")
     assert "stopped: the results cannot be written: No space left on device" in end
