@@ -166,7 +166,7 @@ class Claim:
         self._clock, self._sleep = clock, sleep
         self._beats = 0
         self._last = clock()
-        self._lost = ""
+        self._lost, self._is_taken = "", False
         self._over = Event()
         self._thread = Thread(target=self._keep, name="claim", daemon=True)
 
@@ -214,19 +214,26 @@ class Claim:
         Raises:
             OSError: They may be another run's by now, and nothing may be written to them any more.
         """
-        if not self._lost and not self._is_own(content := self._look()):
-            self._lost = _lost(self.path, content)
+        self._find_out()
         if self._lost:
             raise OSError(errno.EBUSY, self._lost)
 
     def guard(self) -> None:
-        """Do the same as `check`, but only where it is needed: call it before each write.
+        """Look, where needed, whether another run may be writing: call it before each write.
+
+        A claim that is gone is nobody else's: what is settled may still be written down.
 
         Raises:
-            OSError: As `check`.
+            OSError: Another run has claimed the results.
         """
-        if self._lost or self._clock() - self._last > FRESH:
-            self.check()
+        if self._clock() - self._last > FRESH:
+            self._find_out()
+        if self._is_taken:
+            raise OSError(errno.EBUSY, self._lost)
+
+    def _find_out(self) -> None:
+        if not self._lost and not self._is_own(content := self._look()):
+            self._lost, self._is_taken = _lost(self.path, content), content is not None
 
     def require(self) -> None:
         """Do the same as `check`, before anything is sent.

@@ -202,12 +202,12 @@ class Journal:
             OSError: It cannot be forced, or the file is gone from its place, or is not this run's
                 alone.
         """
-        self.check()
         os.fsync(self._file.fileno())
         if not self.is_in_place():
             raise OSError(errno.ENOENT, "the file is gone from its place")
         if self._is_shared:
             raise OSError(errno.EIO, _SHARED)
+        self.check()
 
     def check(self) -> None:
         """Look whether the results are still this run's.

@@ -163,23 +163,24 @@ def test_trying_out_a_place_leaves_nothing_and_touches_nothing(path: Path) -> No
 
 @pytest.mark.usefixtures("_disk")
 @pytest.mark.parametrize(
-    ("mode", "text"),
+    ("where", "text"),
     [
-        ("xb", "No such device"),
-        ("r+b", "a file there cannot be opened again and added to: No such device"),
+        (Path, "No such device"),
+        (os, "a file there cannot be opened again and added to: No such device"),
     ],
+    ids=["made", "again"],
 )
 def test_a_place_where_files_cannot_be_opened_says_so(
-    path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, text: str
+    path: Path, monkeypatch: pytest.MonkeyPatch, where: object, text: str
 ) -> None:
-    opened = Path.open
+    opened = os.open
 
-    def refusing(own: Path, wanted: str = "r", *more: Any, **options: Any) -> Any:  # noqa: ANN401
-        if wanted == mode:
-            raise OSError(errno.ENODEV, "No such device")
-        return opened(own, wanted, *more, **options)
+    def refusing(name: Path, *more: Any, **options: Any) -> Any:  # noqa: ANN401
+        if where is os and name == path.parent:
+            return opened(name, *more, **options)
+        raise OSError(errno.ENODEV, "No such device")
 
-    monkeypatch.setattr(Path, "open", refusing)
+    monkeypatch.setattr(where, "open", refusing)
     with pytest.raises(OSError, match="No such device") as refused:
         try_out(path)
 
