@@ -240,6 +240,10 @@ class Journal:
                 hint="what this run has settled stands there too, among lines of another program; "
                 "keep the file, and read with verify what is revoked.",
             )
+        try:
+            self.check()
+        except OSError as cause:
+            return StoppedError(f"the results cannot be saved: {cause.strerror}")
         return None
 
     def tally(self) -> Tally:
