@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.api.circuit_breaker import CircuitBreaker
+from batch.api.circuit_breaker import BREAKER_FAILURES, CircuitBreaker
 from batch.api.client import CryptlexClient
 from batch.api.rate_limiter import RateLimiter
 from batch.api.retry import Attempts, RetryPolicy
-from batch.api.retrying_client import HaltedError, RetryingClient
+from batch.api.retrying_client import MOST_STRANGE, HaltedError, RetryingClient
 from batch.errors import (
     AccessError,
     ApiError,
@@ -21,6 +21,7 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
 )
+from batch.model import Page
 from tests.support.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 SICK = TransientError("HTTP 500", status=500, code="http_500")
 DOWN = TransientError("no answer in time", code="timeout")
 BUSY = ThrottledError("HTTP 429", status=429, code="http_429", retry_after=2)
+PAGE = TransientError("HTTP 200 with an HTML page", status=200, code="bad_body")
+REFUSED = TransientError("no connection", code="connection")
+REFUSED.arrived = False
+REFUSAL = RejectedError("no", status=409, code="X")
+REFUSAL.from_api = True
 MAINTENANCE = ThrottledError("HTTP 503", status=503, code="http_503", retry_after=7)
 
 
@@ -68,6 +74,19 @@ class Server:
             return answer
         finally:
             self._client.rate_limiter.release()
+
+
+async def asked_once(client: RetryingClient, *answers: str | Exception) -> list[str]:
+    """Send so many requests, each once; what each has come to."""
+    server, found = Server(client, *answers), []
+    for _ in answers:
+        try:
+            found.append(await client.ask(server, Attempts(), 0))
+        except ApiError as error:
+            found.append(error.code or "")
+            if "not the license API" in str(error):
+                found[-1] = "stranger"
+    return found
 
 
 async def test_a_read_that_fails_is_asked_again_after_a_wait_that_doubles() -> None:
@@ -143,6 +162,39 @@ async def test_a_read_that_is_tried_once_is_not_asked_again(error: ApiError) -> 
     assert (reads.sent, reads.counted, reads.error) == (1, 1, error)
 
 
+async def test_nor_is_it_while_the_server_is_down() -> None:
+    client = retrying_client()
+    server = Server(client, DOWN)
+
+    for _ in range(BREAKER_FAILURES + 3):
+        with pytest.raises(TransientError):
+            await client.ask(server, Attempts(), 0)
+
+    assert client.breaker.is_down
+    assert len(server.sent) == BREAKER_FAILURES + 3
+
+
+@pytest.mark.parametrize("error", [SICK, DOWN])
+async def test_a_change_is_never_sent_more_often_than_it_may(error: ApiError) -> None:
+    client, attempts = retrying_client(), Attempts()
+    server = Server(client, error)
+
+    with pytest.raises(TransientError):
+        await client.ask(server, attempts, 3)
+
+    assert len(server.sent) == attempts.sent == 3
+
+
+async def test_a_change_that_was_answered_otherwise_is_read_back_and_not_sent_again() -> None:
+    client = retrying_client()
+    server = Server(client, UnconfirmedError("no", status=200, code="not_confirmed"))
+
+    with pytest.raises(UnconfirmedError):
+        await client.ask(server, Attempts(), 5)
+
+    assert len(server.sent) == 1
+
+
 @pytest.mark.parametrize(
     "error",
     [RejectedError("no", status=409, code="X"), AccessError("no", status=401, code="Z"),
@@ -160,6 +212,41 @@ async def test_an_answer_that_will_not_change_is_not_asked_for_again(
 
     assert e.value is error
     assert len(server.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_unsettled"), [((SICK, BUSY, REFUSED), True), ((REFUSED, REFUSED), False)]
+)
+async def test_every_request_of_a_license_is_counted_and_whether_one_may_have_arrived(
+    answers: tuple[ApiError, ...], is_unsettled: bool
+) -> None:
+    client, attempts = retrying_client(), Attempts()
+
+    await client.ask(Server(client, *answers, "found"), attempts, 5)
+
+    assert (attempts.sent, attempts.counted) == (len(answers) + 1, 2)
+    assert attempts.unsettled is is_unsettled
+
+
+@pytest.mark.parametrize("answer", ["found", REFUSAL], ids=["a license", "a refusal"])
+async def test_any_answer_says_that_the_server_is_well(answer: str | ApiError) -> None:
+    client = retrying_client()
+    failures = [DOWN] * (BREAKER_FAILURES - 1)
+
+    await asked_once(client, *failures, answer, *failures)
+
+    assert not client.breaker.is_down
+
+
+async def test_after_a_bug_nobody_knows_whether_the_request_was_carried_out() -> None:
+    client, attempts = retrying_client(), Attempts()
+
+    with pytest.raises(ValueError, match="a bug"):
+        await client.ask(Server(client, ValueError("a bug")), attempts, 5)
+
+    assert (attempts.sent, attempts.unsettled) == (1, True)
+    assert attempts.error is not None
+    assert str(attempts.error) == "ValueError: a bug"
 
 
 @pytest.mark.parametrize("once", [False, True])
@@ -225,3 +312,68 @@ async def test_the_first_reason_to_stop_is_the_one_that_counts() -> None:
     client.stop(StoppedError("second"))
 
     assert client.stopped is first
+
+
+# Whether it is the API that answers
+
+
+async def test_ten_pages_before_any_answer_of_the_api_are_not_its_own() -> None:
+    client = retrying_client()
+
+    found = await asked_once(client, *[PAGE] * MOST_STRANGE)
+
+    assert found == ["bad_body"] * (MOST_STRANGE - 1) + ["stranger"]
+    assert client.stranger is PAGE
+    assert not client.introduced
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["found", REFUSAL],
+    ids=["a license", "its own error"],
+)
+async def test_once_the_api_has_shown_itself_a_page_is_a_failure_like_any_other(
+    first: str | ApiError,
+) -> None:
+    client = retrying_client()
+
+    found = await asked_once(client, first, *[PAGE] * (MOST_STRANGE + 5))
+
+    assert found[1:] == ["bad_body"] * (MOST_STRANGE + 5)
+    assert client.introduced
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TransientError("a body that broke off", status=None, code="bad_body"),
+     TransientError("a body that broke off", status=300, code="bad_body"),
+     TransientError("a body that broke off", status=500, code="bad_body"),
+     UnconfirmedError("nothing", status=204, code="not_confirmed")],
+)  # fmt: skip
+async def test_what_is_no_page_is_no_sign_of_somebody_else(error: ApiError) -> None:
+    client = retrying_client()
+
+    found = await asked_once(client, *[error] * (MOST_STRANGE + 5))
+
+    assert found == [error.code] * (MOST_STRANGE + 5)
+    assert client.stranger is None
+
+
+async def test_however_many_are_not_found_at_first_the_list_is_asked_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, lists = retrying_client(), 0
+
+    async def listed(*_: object) -> Page:
+        nonlocal lists
+        lists += 1
+        await asyncio.sleep(1)
+        return Page([], None)
+
+    monkeypatch.setattr(CryptlexClient, "list", listed)
+    missing = [RejectedError("no", status=404, code="http_404") for _ in range(5)]
+    found = await asyncio.gather(*(asked_once(client, each) for each in missing))
+
+    assert found == [["http_404"]] * 5
+    assert lists == 1
+    assert client.introduced
