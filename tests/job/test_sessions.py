@@ -169,6 +169,23 @@ def test_what_a_limit_leaves_keeps_the_line_it_has(path: Path) -> None:
     assert lines(path) == [["2", "revoked", "3"], ["3", "failed", "2"], ["4", "not_attempted", ""]]
 
 
+def test_what_a_limit_left_is_not_left_by_it_any_more_once_it_was_planned(path: Path) -> None:
+    listed = listing(A, B)
+    plan = make_plan(REVOKE, listed, look(listed), guards=Guards(limit=1))
+    with closing(Journal(path, listed, plan.was)) as journal:
+        journal.create(plan.row_results)
+        journal.record((0, REVOKED))
+        journal.finish()
+    assert column(path, "error") == ["", "left for later by --limit"]
+
+    journal, _ = resumed(Recorded.read(path), listed, look(listed))
+    with closing(journal):
+        journal.finish()
+
+    assert column(path, "outcome") == ["revoked", "not_attempted"]
+    assert column(path, "error") == ["", ""]
+
+
 def test_a_torn_line_is_cut_off_before_anything_is_written(path: Path) -> None:
     listed = listing(A, B)
     started(path, listed).close()
@@ -297,17 +314,20 @@ def test_what_is_written_is_forced_to_the_disk_before_the_first_request(
     assert sizes[0] > recorded.size
 
 
-@pytest.mark.parametrize("how", ["removed", "replaced"])
-def test_a_file_that_is_gone_from_its_place_is_no_success(path: Path, how: str) -> None:
+@pytest.mark.parametrize(
+    "other", [None, b"something else", bytes(5000)], ids=["removed", "replaced", "by a longer one"]
+)
+def test_a_file_that_is_gone_from_its_place_is_no_success(path: Path, other: bytes | None) -> None:
     with closing(started(path, listing(A))) as journal:
         journal.sync()
         assert journal.is_in_place()
 
         path.rename(path.with_name("elsewhere"))
-        if how == "replaced":
-            path.write_text("something else")
+        if other is not None:
+            path.write_bytes(other)
 
         assert not journal.is_in_place()
+        assert "the results are gone from their place" in str(journal.meddled())
         with pytest.raises(OSError, match="gone from its place"):
             journal.sync()
 

@@ -289,14 +289,19 @@ def test_a_journal_that_somebody_has_cut_off_is_noticed_and_not_brought_to_an_en
         journal.finish()
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
 def test_a_journal_that_somebody_else_writes_into_is_noticed_and_not_brought_to_an_end(
-    path: Path, start: Open
+    path: Path, start: Open, goes_on: bool
 ) -> None:
     journal = start(listing(A, B))
     journal.record((0, REVOKED))
-    written = path.read_bytes()
     with path.open("ab") as file:
         file.write(b"2,somebody else's\n")
+    if goes_on:
+        journal.record((1, REVOKED))
+        with pytest.raises(OSError, match="written into it"):
+            journal.sync()
+    written = path.read_bytes()
 
     with pytest.raises(OSError, match="written into it"):
         journal.finish()
@@ -304,7 +309,7 @@ def test_a_journal_that_somebody_else_writes_into_is_noticed_and_not_brought_to_
     meddled = journal.meddled()
     assert meddled is not None
     assert "somebody else has written into the results" in str(meddled)
-    assert path.read_bytes() == written + b"2,somebody else's\n"
+    assert path.read_bytes() == written
 
 
 def test_a_journal_that_is_as_it_was_written_is_nobody_elses(start: Open) -> None:
