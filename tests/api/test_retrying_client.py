@@ -377,3 +377,23 @@ async def test_however_many_are_not_found_at_first_the_list_is_asked_for_once(
     assert found == [["http_404"]] * 5
     assert lists == 1
     assert client.introduced
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [(REFUSAL, "http_404"),
+     (RejectedError("no", status=403, code="http_403"), "stranger"),
+     (SICK, "stranger"),
+     (UnconfirmedError("nothing", status=204, code="not_confirmed"), "stranger")],
+)  # fmt: skip
+async def test_who_answers_for_a_list_with_no_word_of_the_api_is_not_the_api(
+    monkeypatch: pytest.MonkeyPatch, seen: ApiError, found: str
+) -> None:
+    client = retrying_client()
+
+    async def listed(*_: object) -> Page:
+        raise seen
+
+    monkeypatch.setattr(CryptlexClient, "list", listed)
+
+    assert await asked_once(client, RejectedError("no", status=404, code="http_404")) == [found]
