@@ -377,7 +377,8 @@ class Journal:
             while written < len(data):
                 written += self._file.write(data[written:])
         except OSError:
-            self._file.truncate(self._size)
+            if written:
+                self._file.truncate(self._file.tell() - written)
             raise
         start = self._file.tell() - written
         self._is_shared |= start != self._size

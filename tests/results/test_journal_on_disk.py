@@ -312,6 +312,24 @@ def test_a_journal_that_somebody_else_writes_into_is_noticed_and_not_brought_to_
     assert path.read_bytes() == written
 
 
+@pytest.mark.parametrize("room", [0, 20])
+def test_a_full_disk_takes_nothing_back_that_somebody_else_has_written(
+    path: Path, start: Open, room: int
+) -> None:
+    journal = start(listing(A, B))
+    with path.open("ab") as file:
+        file.write(b"2,somebody else's\n")
+    written = path.read_bytes()
+    journal._file = Disk(journal._file, room)  # type: ignore[assignment]
+
+    with pytest.raises(OSError, match="No space left"):
+        journal.record((0, REVOKED))
+
+    assert path.read_bytes() == written
+    with pytest.raises(OSError, match="written into it"):
+        journal.finish()
+
+
 def test_a_journal_that_is_as_it_was_written_is_nobody_elses(start: Open) -> None:
     journal = start(listing(A))
 
