@@ -238,6 +238,12 @@ async def test_any_answer_says_that_the_server_is_well(answer: str | ApiError) -
     assert not client.breaker.is_down
 
 
+async def test_what_an_outage_gave_back_waits_for_the_rate_limiter_alone() -> None:
+    await retrying_client().rest(Attempts(sent=3, refunded=True))
+
+    assert now() == 1000
+
+
 async def test_after_a_bug_nobody_knows_whether_the_request_was_carried_out() -> None:
     client, attempts = retrying_client(), Attempts()
 
