@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from batch.cli.help import Command
+from batch.cli.command import Command
 from batch.cli.options import API, INPUT, OTHER, OUTPUT, PATH, SENDING, TELLING, with_options
 from batch.errors import ConfigError
 from batch.host.streams import say

@@ -16,7 +16,7 @@ import click
 
 from batch.api.auth import check_token, find_token
 from batch.api.base_url import check_base_url
-from batch.cli.help import Command
+from batch.cli.command import Command
 from batch.cli.resume_command import resume_command
 from batch.errors import ConfigError, meaning_of
 from batch.formatting import timestamp

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from batch.cli.help import GroupedOption
+from batch.cli.command import GroupedOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable

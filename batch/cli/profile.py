@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from click.core import ParameterSource
 
-    from batch.cli.help import GroupedOption
+    from batch.cli.command import GroupedOption
 
 
 LARGEST = 1 << 20

@@ -13,7 +13,7 @@ import pytest
 from click.core import ParameterSource
 
 from batch.cli import cli, options, run_command
-from batch.cli.help import Command, GroupedOption
+from batch.cli.command import Command, GroupedOption
 from batch.reporting.observers import Observers
 from batch.sandbox import Account
 from tests.support.commands import YES, served, settle_in, write

@@ -1,4 +1,4 @@
-"""Commands and their options: where each setting comes from, and help pages in groups."""
+"""A command of ours: its options in groups, where each setting comes from, and its help page."""
 
 from __future__ import annotations
 
