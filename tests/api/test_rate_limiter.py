@@ -194,6 +194,39 @@ async def test_one_burst_of_429s_is_answered_once() -> None:
     assert burst.limit == 37
 
 
+async def test_a_later_answer_of_a_burst_only_asks_for_what_it_says() -> None:
+    limiter = rate_limiter()
+    sent = await limiter.acquire()
+    assert limiter.back_off(sent, 1) == 5.5
+
+    assert limiter.back_off(sent, 1) == 0
+    assert limiter.back_off(sent, 30) == 24.5
+    assert limiter.quiet() == 30
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds", "quiet"),
+    [(50, 0, 5 + MARGIN), (50, 20, 20), (None, 0, 0), (None, 20, 20)],
+)
+async def test_the_next_run_keeps_quiet_for_a_period_or_for_what_is_left_of_a_pause(
+    limit: int | None, seconds: float, quiet: float
+) -> None:
+    limiter = rate_limiter(limit)
+    limiter.pause(seconds)
+    assert limiter.quiet() == quiet
+
+    await asyncio.sleep(60)
+
+    assert limiter.quiet() == (5 + MARGIN if limit else 0)
+
+
+async def test_a_429_without_a_word_where_there_is_no_limit_is_waited_for() -> None:
+    limiter = rate_limiter(None)
+
+    assert limiter.throttled(await limiter.acquire(), 0) == 5.5
+    assert limiter.limit is None
+
+
 async def test_a_429_after_the_pause_is_a_new_one() -> None:
     again = rate_limiter()
     again.throttled(await again.acquire(), retry_after=9)

@@ -67,6 +67,7 @@ class ForkServer:
         }
         assert self.process.stdin is not None
         assert self.process.stdout is not None
+        (home / "said.txt").write_text("")  # it may be killed before it makes one
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         code = int(self.process.stdout.readline())
