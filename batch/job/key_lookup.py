@@ -99,6 +99,15 @@ class KeyLookup:
                 self._exact[license_.key][license_.id] = license_
         return len(self._ids) > before
 
+    @property
+    def count(self) -> int:
+        """Licenses that came back, each counted once."""
+        return len(self._ids)
+
+    def holds(self, key: str) -> bool:
+        """Tell whether a license with this very key came back."""
+        return bool(self._exact[key])
+
     def found(self, key: str) -> License | RowResult:
         """The one license that has a key, or why there is no such one."""
         found = list(self._exact[key].values())

@@ -21,6 +21,7 @@ KEYS = [
     "0A2035-E8A2A3", "plain", "with,comma", "ten percent %25&=", "=1+1", "größer", "Mixed-Case",
     "12345678901234567890",
 ]  # fmt: skip
+CASES = Path(__file__).parents[1] / "cases"
 RUN = ("run", "keys.csv", "--by", "key")
 RESULTS = "keys.results.csv"
 
@@ -89,6 +90,20 @@ def test_a_key_that_nobody_has_is_not_found(api: Served) -> None:
     assert ended.column("outcome") == ["revoked", "not_found"]
     assert ended.column("error_code") == ["", "key_not_found"]
     assert "row 3" in ended.err
+
+
+@pytest.mark.parametrize("pagination", [True, False])
+def test_keys_are_found_on_a_server_that_puts_fewer_licenses_on_a_page(pagination: bool) -> None:
+    listed = CASES / "keys150.csv"
+    keys = listed.read_text(encoding="utf-8").split()[1:]
+    there = Account.holding_keys(keys)
+    with served(there, page_limit=50, pagination=pagination) as api:
+        ended = api.run("run", listed, "--by", "key", "--missing-ok")
+
+    assert ended.code == 0
+    assert ended.counts == {"revoked": 150}
+    assert len(keys) == 150
+    assert all(license_.revoked for license_ in there)
 
 
 def test_a_key_that_several_licenses_have_is_not_guessed(api: Served) -> None:

@@ -48,6 +48,7 @@ class FaultySandbox(Sandbox):
         tokens: Access token to its scopes, ``license:read`` and ``license:write``; by default
             that of a `Sandbox`.
         pagination: Whether lists carry the ``Pagination-*`` headers.
+        page_limit: Licenses on a page at most, however many are asked for.
         log: Whether requests are logged, or how many at most (the latest ones).
         drip: Seconds between two pieces of a body that comes bit by bit.
         lateness: Seconds between a client's giving up and a ``late`` change.
@@ -76,6 +77,7 @@ class FaultySandbox(Sandbox):
         seed: int = 0,
         tokens: Mapping[str, frozenset[str]] = TOKENS,
         pagination: bool = True,
+        page_limit: int | None = None,
         log: bool | int = True,
         drip: float = 0.05,
         lateness: float = 1.0,
@@ -95,6 +97,8 @@ class FaultySandbox(Sandbox):
         self._tasks: set[asyncio.Task[object]] = set()
 
         self.api: Handler = Api(account, self.tokens, wall_clock).handle
+        if page_limit is not None:
+            self.api = with_short_pages(self.api, page_limit)
         if not pagination:
             self.api = without_pagination(self.api)
         kinds = [named(kind) for kind in fault_kinds]
@@ -303,6 +307,19 @@ def without_pagination(handler: Handler) -> Handler:
     def handle(request: Request) -> Response:
         response = handler(request)
         return replace(response, headers={}) if request.resource == "licenses" else response
+
+    return handle
+
+
+def with_short_pages(handler: Handler, most: int) -> Handler:
+    """Return a handler that puts at most so many licenses on a page, without a word."""
+
+    def handle(request: Request) -> Response:
+        query = [
+            (name, str(min(int(value), most)) if name == "limit" else value)
+            for name, value in request.query
+        ]
+        return handler(replace(request, query=query))
 
     return handle
 
