@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 import sys
 import tempfile
 import zlib
@@ -15,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from batch.errors import InputError
+from batch.input import foreign
 from batch.input.delimited import read_delimited
 from batch.input.table import SIZE_LIMIT, Table
 
@@ -27,6 +29,7 @@ _GZIP_ENDINGS = tuple(f"{ending}.gz" for ending in _TEXT_ENDINGS)
 _WORKBOOK_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 _CHUNK = 1024 * 1024
 _KNOWN = " ".join((*_TEXT_ENDINGS, *_WORKBOOK_ENDINGS))
+_NAME_IT = f"name it {_KNOWN}, or a text file .csv.gz; write - for CSV on standard input."
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,10 @@ def open_tables(path: str, *, stdin: BinaryIO | None = None) -> Iterator[Tables]
     ending = ".csv" if path == STDIN else _ending(path)
     with open_stored(path, stdin) as handle, ExitStack() as opened:
         content = format_of(handle)
+        if known := foreign.BY_NAME.get(content):
+            raise known.refusal(title, "content")
+        if not ending:
+            raise InputError(f"{path}: its name does not say what it is.", hint=_NAME_IT)
         handle.seek(0)
         sha256 = _sha256(handle)
         if ending in _WORKBOOK_ENDINGS:
@@ -140,14 +147,18 @@ def _sha256(handle: BinaryIO) -> str:
 
 
 def _ending(path: str) -> str:
+    """The ending of a name that says what it is, or an empty text.
+
+    Raises:
+        InputError: It is that of a format that is not read.
+    """
     name = PurePath(path).name.lower()
     for ending in (*_TEXT_ENDINGS, *_GZIP_ENDINGS, *_WORKBOOK_ENDINGS):
         if name.endswith(ending):
             return ending
-    raise InputError(
-        f"{path}: its name does not say what it is.",
-        hint=f"name it {_KNOWN}, or a text file .csv.gz; write - for CSV on standard input.",
-    )
+    if known := foreign.by_ending(path):
+        raise known.refusal(path, "name")
+    return ""
 
 
 def _read_text(handle: BinaryIO, title: str, sha256: str, content: str) -> Table:
@@ -172,6 +183,8 @@ def _read_gzip(handle: BinaryIO, title: str, sha256: str, content: str) -> Table
         )
     with inflated(handle, title) as stream:
         inner = format_of(stream)
+    if known := foreign.BY_NAME.get(inner):
+        raise known.refusal(f"What is compressed in {title}", "content")
     if inner != TEXT:
         raise InputError(
             f"{title} does not hold text: what is compressed in it is {inner}.",
@@ -189,19 +202,17 @@ ZIP = "a zip archive"
 OLE = "an OLE file"
 
 # First bytes of each format. Sources: APPNOTE.TXT 4.3 (zip), [MS-CFB] 2.2 (OLE),
-# RFC 1952 2.3.1 (gzip), ISO 32000 7.5.2 (PDF), [MS-XLS] 2.4.21 (BIFF 2 to 5 without OLE).
+# RFC 1952 2.3.1 (gzip), [MS-XLS] 2.4.21 (BIFF 2 to 5 without OLE).
 _SIGNATURES = (
     (b"PK\x03\x04", ZIP),
     (b"PK\x05\x06", "an empty zip archive"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE),
     (b"\x1f\x8b", "gzip-compressed"),
-    (b"%PDF-", "a PDF document"),
-    (b"{\\rtf", "an RTF document"),
-    (b"SQLite format 3\0", "an SQLite database"),
     (b"\x09\x08", "an Excel file of before 1997"),
     (b"\x09\x04", "an Excel file of before 1997"),
     (b"\x09\x02", "an Excel file of before 1997"),
     (b"\x09\x00", "an Excel file of before 1997"),
+    *((start, known.name) for known in foreign.FORMATS for start in known.starts),
 )
 _MARKUP = (
     (b"<!doctype html", "an HTML page"),
@@ -212,6 +223,7 @@ _MARKUP = (
     (b"<?xml", "an XML document"),
     (b"<workbook", "an XML document"),
 )
+_JSON = re.compile(rb'\s*(\[\s*)?\{\s*"|\s*\[\s*"')
 
 
 @contextmanager
@@ -272,7 +284,7 @@ def format_of(stream: BinaryIO) -> str:
     for signature, name in _MARKUP:
         if markup[:20].lower().startswith(signature):
             return name
-    return TEXT
+    return "JSON" if _JSON.match(markup) else TEXT
 
 
 @contextmanager
