@@ -257,7 +257,7 @@ class _Keys:
         before = len(self._todo)
         most = (len(entries) + 1) // 2
         if came < self.page_size and came == self._largest:
-            self.page_size = max(1, came)
+            self.page_size = came
             most = came
             entries = [*entries, *chain.from_iterable(self._todo)]
             self._todo.clear()

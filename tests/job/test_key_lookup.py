@@ -563,6 +563,22 @@ async def test_a_key_that_is_found_only_alone_does_not_make_every_request_small(
     assert_right(watch)
 
 
+async def test_where_nothing_is_found_for_several_keys_each_is_asked_for_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(OPERATORS, "in", lambda _actual, _value: False)
+    keys = numbered(300)
+    async with (
+        FaultySandbox(account(*keys)) as sandbox,
+        looking(sandbox, keyed(*keys), concurrency=1) as watch,
+    ):
+        snapshot = await watch.run()
+
+    assert not snapshot.problems
+    assert kinds(sandbox) == {"LIST": cost(300, PAGE) + 300}
+    assert_right(watch)
+
+
 async def test_a_lone_key_that_cannot_be_looked_up_fails_and_no_other() -> None:
     keys = numbered(50)
     async with (
