@@ -10,6 +10,10 @@ from array import array
 from binascii import unhexlify
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections import Counter
 
 ID_BYTES = 16
 """Size of one license ID in `Listing.ids`: a UUID's 128 bits."""
@@ -185,6 +189,23 @@ class RowResult:
     attempts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition of ``--where``.
+
+    Attributes:
+        column: Header of a column, else its number, counted from 1.
+        value: Text of the cell there in the rows that are selected, white space around it left out.
+    """
+
+    column: str
+    value: str
+
+    def __str__(self) -> str:
+        """As it is written behind ``--where``."""
+        return f"{self.column}={self.value}"
+
+
 @dataclass(slots=True, eq=False)
 class Listing:
     """Entries of an input: one for each row with content, in input order.
@@ -208,6 +229,9 @@ class Listing:
         left_out: Rows of an earlier results file that were left out, by their outcome.
         warnings: What the user should know before the start, a sentence each.
         sha256: Hex digest of the input's bytes as they are stored.
+        where: For each condition of ``--where`` the rows by what they hold in its column.
+        unselected: A byte for each entry, 1 where these conditions do not hold, so that its license
+            is not meant; empty where all are. No license is meant by one row and not by another.
     """
 
     title: str
@@ -223,6 +247,8 @@ class Listing:
     warnings: tuple[str, ...] = ()
     sha256: str = ""
     keys: list[str] = field(default_factory=list)
+    where: dict[Condition, Counter[str]] = field(default_factory=dict)
+    unselected: bytes = b""
 
     def __len__(self) -> int:
         """Entries, invalid ones and repeats included."""
@@ -248,15 +274,21 @@ class Listing:
                 found.setdefault(first, []).append(entry)
         return found
 
+    def is_selected(self, entry: int) -> bool:
+        """Tell whether a row is meant: ``--where`` selects it, or there is none."""
+        return not self.unselected or not self.unselected[entry]
+
     def distinct(self) -> array[int]:
-        """The entries of distinct licenses: those that hold an ID or key, each at its first."""
-        invalid = self.invalid
+        """The entries of the licenses that are meant, each at the first one of its ID or key."""
+        invalid, unselected = self.invalid, self.unselected
         return array(
             "I",
             (
                 entry
                 for entry, first in enumerate(self.first)
-                if entry == first and entry not in invalid
+                if entry == first
+                and entry not in invalid
+                and not (unselected and unselected[entry])
             ),
         )
 

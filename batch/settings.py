@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from batch.api.base_url import SAAS, is_saas
 from batch.api.retry import FailureLimit
 from batch.errors import ConfigError
+from batch.model import Condition
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -100,6 +101,7 @@ class Settings:
         column: Header or number of the ID column, or None to find it.
         sheet: Name or number of the worksheet, or None for the first visible one.
         carry: Input columns to copy into the results.
+        where: Conditions that all hold in the rows that are meant; none where all rows are.
         skip_invalid: Whether rows without an ID are left out instead of refused.
         include_hidden: Whether hidden and filtered rows are taken like any other.
         base_url: Up to and including the version, without a slash at the end.
@@ -114,6 +116,7 @@ class Settings:
         missing_ok: Whether licenses that do not exist count as done.
         by: What the input lists licenses by: ``id`` or ``key``.
         exclude: Files with licenses that are never touched.
+        expect_licenses: Licenses that the input must list, or None for any number.
         products: Product IDs in lower case that every license must be of; empty for any.
         limit: Most PATCHes that are sent now, or None.
         look: Whether the server is asked what it holds before anything is sent.
@@ -133,6 +136,7 @@ class Settings:
     column: str | None = None
     sheet: str | None = None
     carry: tuple[str, ...] = ()
+    where: tuple[Condition, ...] = ()
     skip_invalid: bool = False
     include_hidden: bool = False
     base_url: str = SAAS
@@ -149,6 +153,7 @@ class Settings:
     reason: str = ""
     by: str = "id"
     exclude: tuple[str, ...] = ()
+    expect_licenses: int | None = None
     products: frozenset[str] = frozenset()
     limit: int | None = None
     look: bool = True
@@ -175,6 +180,25 @@ def parse_duration(text: str) -> float:
         )
     hours, minutes, seconds = (int(group or 0) for group in found.groups())
     return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def parse_where(text: str) -> Condition:
+    """Read ``--where``: ``COLUMN=VALUE``, white space around either left out.
+
+    The column ends at the first ``=``; one that has such a sign in its header goes by its number.
+
+    Raises:
+        ConfigError: No column is named.
+    """
+    column, sign, value = text.partition("=")
+    if not sign or not column.strip():
+        raise ConfigError(
+            "names no column, or no value to compare with",
+            option="--where",
+            shown=text,
+            hint="write --where COLUMN=VALUE, as in --where Action=revoke.",
+        )
+    return Condition(column.strip(), value.strip())
 
 
 def parse_product(text: str) -> str:

@@ -63,6 +63,7 @@ def run(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     "overwrite",
     *TELLING,
     "exclude",
+    "expect-licenses",
     "missing-ok",
     "reason",
     *API,
@@ -117,7 +118,16 @@ def _compare(context: click.Context) -> int:
 )
 @click.argument("source", metavar="RESULTS", type=PATH)
 @with_options(
-    "include-unknown", *OUTPUT, *TELLING, *SENDING, "missing-ok", "reason", *API, "sandbox", *OTHER
+    "where",
+    "include-unknown",
+    *OUTPUT,
+    *TELLING,
+    *SENDING,
+    "missing-ok",
+    "reason",
+    *API,
+    "sandbox",
+    *OTHER,
 )
 @click.pass_context
 def restore(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401

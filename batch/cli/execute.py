@@ -33,6 +33,7 @@ from batch.settings import (
     parse_duration,
     parse_failures,
     parse_product,
+    parse_where,
 )
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def _settings(source: str, suffix: str, options: Mapping[str, Any], run_id: str)
         ),
         "base_url": base_url,
         "rate": rate,
+        "where": tuple(map(parse_where, options.get("where", ()))),
         "failures": parse_failures(options.get("max_failures", "20%")),
         "products": frozenset(map(parse_product, options.get("expect_product", ()))),
         "wait": None if wait is None else parse_duration(wait),

@@ -65,6 +65,12 @@ OPTIONS = {
             help="Worksheet; by default the first visible one.",
         ),
         _input(
+            "--where",
+            metavar="COLUMN=VALUE",
+            multiple=True,
+            help="Take only rows with this value in this column. Repeatable: all must hold.",
+        ),
+        _input(
             "--by",
             type=click.Choice(["id", "key"]),
             default="id",
@@ -172,6 +178,12 @@ OPTIONS = {
             help="Never touch what this file names, by ID or key, in any cell. Repeatable.",
         ),
         _safety(
+            "--expect-licenses",
+            type=_POSITIVE,
+            metavar="N",
+            help="Refuse unless the input lists exactly N different licenses.",
+        ),
+        _safety(
             "--expect-product",
             metavar="UUID",
             multiple=True,
@@ -267,10 +279,19 @@ OPTIONS = {
 """Every option by its long name: its group, its names and click's attributes."""
 
 
-INPUT = ("column", "sheet", "by", "carry", "skip-invalid", "include-hidden")
+INPUT = ("column", "sheet", "where", "by", "carry", "skip-invalid", "include-hidden")
 OUTPUT = ("output", "resume", "overwrite")
 TELLING = ("json", "log-file", "verbose", "quiet", "notify-file", "metrics-file")
-SENDING = ("dry-run", "yes", "max-licenses", "limit", "max-failures", "exclude", "expect-product")
+SENDING = (
+    "dry-run",
+    "yes",
+    "max-licenses",
+    "limit",
+    "max-failures",
+    "exclude",
+    "expect-licenses",
+    "expect-product",
+)
 API = (
     "base-url",
     "token-file",

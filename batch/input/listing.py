@@ -18,7 +18,8 @@ from batch.input.header import (
     shown_rows,
 )
 from batch.input.identifiers import ID, KINDS, Ids, Keys, Kind, simplified
-from batch.model import UNFINISHED, Listing
+from batch.input.selection import Selection
+from batch.model import UNFINISHED, Condition, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -33,6 +34,7 @@ def read_listing(
     column: str | None = None,
     sheet: str | None = None,
     carry: Sequence[str] = (),
+    where: Sequence[Condition] = (),
     skip_invalid: bool = False,
     include_hidden: bool = False,
     outcomes: Collection[str] = UNFINISHED,
@@ -49,6 +51,7 @@ def read_listing(
             visible one.
         carry: Headers of columns to copy into the results; in a file without a header their
             numbers, counted from 1.
+        where: Conditions that all hold in the rows that are meant; the others are not checked.
         skip_invalid: Keep cells that hold no ID or key as `Listing.invalid` instead of refusing.
         include_hidden: Take hidden and filtered rows like any other instead of refusing.
         outcomes: Which rows to take if the input is the results file of an earlier run.
@@ -70,7 +73,9 @@ def read_listing(
         earlier = None
         if layout.results is not None:
             earlier = EarlierResults(table.title, kind, layout.results, outcomes)
-        collector = Collector(table.title, layout, kind.names(), earlier)
+        collector = Collector(
+            table.title, layout, kind.names(), earlier, _selection(table.title, layout, where)
+        )
         for block in _as_wide_as(layout, table):
             collector.add(block)
         if sheet is None:
@@ -79,13 +84,14 @@ def read_listing(
     if not skip_invalid:
         _refuse_invalid(table.title, collector, kind, layout)
     _refuse_nothing(table.title, collector, kind, left_out)
-    return Listing(
+    unread = collector.invalid | collector.passed_over
+    listing = Listing(
         title=f"{table.title}, {_described(layout)}",
         rows=collector.rows,
         ids=collector.names.ids(),
         keys=collector.names.keys(),
-        first=collector.names.first(collector.invalid.keys()),
-        invalid=collector.invalid,
+        first=collector.names.first(unread.keys()),
+        invalid=unread,
         carry=tuple(carry),
         carried=collector.carried,
         header=layout.header[layout.column] if layout.header else "",
@@ -94,6 +100,17 @@ def read_listing(
         warnings=table.warnings,
         sha256=table.sha256,
     )
+    if (selection := collector.selection) is not None:
+        selection.refuse_divided(listing.rows, listing.first, listing.named)
+        listing.where, listing.unselected = selection.where, bytes(selection.unselected)
+    return listing
+
+
+def _selection(title: str, layout: Layout, where: Sequence[Condition]) -> Selection | None:
+    if not where:
+        return None
+    in_results = layout.results is not None
+    return Selection(title, where, layout.header, layout.width, in_results=in_results)
 
 
 def _described(layout: Layout) -> str:
@@ -140,7 +157,9 @@ def _refuse_hidden(table: Table) -> None:
 
 
 def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict[str, int]) -> None:
-    if len(collector.rows) > len(collector.invalid):
+    if collector.selection is not None and collector.rows:
+        collector.selection.refuse_none()
+    if collector.meant > len(collector.invalid):
         return
     if left_out and not collector.rows:
         counts = " · ".join(f"{outcome} {number:,}" for outcome, number in left_out.items())
@@ -166,7 +185,7 @@ def _refuse_invalid(title: str, collector: Collector, kind: Kind, layout: Layout
     if _holds_the_other(kind, layout, collector):
         remedy = kind.other.advice
     raise InputError(
-        f"{title}: {rows} without a {kind.noun} (of {len(collector.rows):,}):",
+        f"{title}: {rows} without a {kind.noun} (of {collector.meant:,}):",
         details=lines,
         hint=f"{remedy}, or leave them out with --skip-invalid.",
     )
@@ -189,17 +208,25 @@ class Collector:
         layout: Where its columns stand.
         names: Takes the cells with the IDs or keys.
         earlier: Says which rows are taken, if the input is the results of an earlier run.
+        selection: Says which of these are meant, if not all are.
 
     Attributes:
         rows: Row number of each entry.
         names: ID or key of each entry.
+        selection: As given.
         invalid: Entry to the text of its cell, for cells that hold no such name.
+        passed_over: The same for rows that are not meant, and so may hold anything.
         carried: Cells of the carried columns for each entry, if any are carried.
         blank: Rows without content.
     """
 
     def __init__(
-        self, title: str, layout: Layout, names: Ids | Keys, earlier: EarlierResults | None
+        self,
+        title: str,
+        layout: Layout,
+        names: Ids | Keys,
+        earlier: EarlierResults | None,
+        selection: Selection | None = None,
     ) -> None:
         self._title = title
         self._layout = layout
@@ -207,9 +234,16 @@ class Collector:
         self._first_data = layout.first_row + (1 if layout.header else 0)
         self.rows = array("I")
         self.names = names
+        self.selection = selection
         self.invalid: dict[int, str] = {}
+        self.passed_over: dict[int, str] = {}
         self.carried: list[tuple[str, ...]] = []
         self.blank = layout.first_row - 1
+
+    @property
+    def meant(self) -> int:
+        """Entries that are meant, whatever they hold."""
+        return self.selection.unselected.count(0) if self.selection else len(self.rows)
 
     def add(self, block: Block) -> None:
         """Take the rows of the next block, as far as they hold data."""
@@ -222,6 +256,9 @@ class Collector:
                 self._add_row(block, index, cell)
             return
         self.rows.extend(range(block.row, block.row + len(block)))
+        if self.selection is not None:
+            for row in zip(*block.columns, strict=True):
+                self.selection.add(row)
         if self._layout.carried:
             columns = (block.columns[column] for column in self._layout.carried)
             self.carried.extend(zip(*columns, strict=True))
@@ -233,8 +270,11 @@ class Collector:
         if self._earlier and not self._earlier.takes(block, index):
             return
         text = uncell(cell) if self._earlier else cell
+        is_meant = self.selection is None or self.selection.add(
+            [column[index] for column in block.columns]
+        )
         if not self.names.add(text):
-            self.invalid[len(self.rows)] = text
+            (self.invalid if is_meant else self.passed_over)[len(self.rows)] = text
         self.rows.append(block.row + index)
         if self._layout.carried:
             carried = (block.columns[column][index] for column in self._layout.carried)

@@ -96,6 +96,7 @@ class Finish:
                 rows=tally.undone,
                 stopped=self._reason(stopped, to_all=to_all),
                 left=self.plan.licenses_left,
+                unselected=sum(self.plan.listing.unselected),
                 to_all=to_all,
             )
             + _IN_NO_ORDER * (not in_order)

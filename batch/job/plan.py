@@ -28,6 +28,7 @@ _PLANNED = RowResult(Outcome.PLANNED)
 _IN_DOUBT = RowResult(Outcome.PLANNED, error="a session that was killed may have sent it")
 LEFT = RowResult(Outcome.NOT_ATTEMPTED, error="left for later by --limit")
 _EXCLUDED = RowResult(Outcome.EXCLUDED, error="listed in --exclude")
+_UNSELECTED = RowResult(Outcome.EXCLUDED, error="not selected by --where")
 _INVALID_ID = RowResult(Outcome.INVALID, error="the cell holds no license ID")
 _INVALID_KEY = RowResult(Outcome.INVALID, error="the cell holds no license key")
 _WAS = bytes.maketrans(bytes(State), bytes((0, 2, 1, 0, 0)))
@@ -40,12 +41,14 @@ class Guards:
 
     Attributes:
         max_licenses: Most PATCHes that the plan may send, or None.
+        expect_licenses: Licenses that the input must list, or None for any number.
         products: Product IDs in lower case that every license must be of; empty for any.
         limit: Most PATCHes that are sent now, the rest being left for later; or None.
         proven_only: Entries that are sent only if the look has read them.
     """
 
     max_licenses: int | None = None
+    expect_licenses: int | None = None
     products: frozenset[str] = frozenset()
     limit: int | None = None
     proven_only: Collection[int] = ()
@@ -161,6 +164,7 @@ def make_plan(
         exclusion,
         _is_known(snapshot, recorded),
     )
+    _check_licenses(plan, guards.expect_licenses)
     _check_excluded(plan)
     _check_account(plan)
     _check_products(plan, guards.products)
@@ -185,10 +189,12 @@ def _decide(
     for entry, first in enumerate(listing.first):
         if entry != first:
             result = row_results[first]
-        elif entry in listing.invalid:
+        elif entry in listing.invalid and listing.is_selected(entry):
             result = invalid
         elif _is_done(entry, recorded, missing_ok=missing_ok):
             result = None
+        elif not listing.is_selected(entry):
+            result = _still_in_doubt(_UNSELECTED, action, entry, recorded)
         elif entry in excluded:
             result = _still_in_doubt(_EXCLUDED, action, entry, recorded)
         else:
@@ -298,6 +304,18 @@ def _is_known(snapshot: Snapshot, recorded: Recorded | None) -> bool:
     return known > 0 or not missing or missing + unread < FEWEST
 
 
+def _check_licenses(plan: Plan, expected: int | None) -> None:
+    licenses = len(plan.listing.distinct())
+    if expected is None or licenses == expected:
+        return
+    raise GuardError(
+        f"{plan.listing.title}: {counted(licenses, 'license')}, and not {expected:,}"
+        + " (--where has selected its rows)" * bool(plan.listing.unselected),
+        option="--expect-licenses",
+        hint="is this the right file, and all of it? If so, correct --expect-licenses.",
+    )
+
+
 def _check_excluded(plan: Plan) -> None:
     if not plan.excluded:
         return
@@ -310,8 +328,8 @@ def _check_excluded(plan: Plan) -> None:
                 if len(licenses) == 1
                 else f" all of its {len(licenses):,} licenses"
             ),
-            hint="is one of these files the list itself? Name those that hold what must not be "
-            f"{plan.action.state}, and nothing else.",
+            hint="is one of these files the list itself? Its rows are named with --where. Name"
+            f" those that hold what must not be {plan.action.state}, and nothing else.",
         )
 
 

@@ -10,11 +10,13 @@ from array import array
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from heapq import nlargest
-from operator import ne
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from batch.errors import told
 from batch.formatting import counted, duration, plain
+from batch.input.header import shown
+from batch.input.selection import values_seen
 from batch.job.plan import LEFT, Plan
 from batch.model import ID_BYTES, Listing, Outcome, RowResult
 
@@ -33,6 +35,9 @@ RECENT = 2 * 86_400.0
 
 SHARE = 95
 """Per cent of the licenses, all of one product, that make another product look like a mistake."""
+
+WIDTH, INDENT = 80, 10
+"""Columns of a terminal, and of the labels at its margin."""
 
 _EARLIER = "done in an earlier session of this run"
 _REASONS = {
@@ -119,7 +124,7 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: 
 
 def taken(plan: Plan) -> str:
     """Say what a verify is about, which has no plan to decide on."""
-    lines = [_line("input:", plan.listing.title), *_left_out(plan.listing)]
+    lines = [_line("input:", plan.listing.title), *_left_out(plan.listing), *_where(plan.listing)]
     lines += _protected(plan)
     if not plan.known:
         lines.append("warning: the account knows none of these licenses: is it the right one?")
@@ -128,12 +133,12 @@ def taken(plan: Plan) -> str:
 
 def _input(listing: Listing) -> list[str]:
     """Return lines on what was read: licenses, and rows only where their number is another."""
-    repeated = sum(map(ne, listing.first, range(len(listing))))
-    licenses = len(listing) - repeated - len(listing.invalid)
+    licenses = len(listing.distinct())
     return [
         _line("input:", listing.title),
-        _line("", f"{counted(licenses, 'license')}{_aside(listing, repeated)}"),
+        _line("", f"{counted(licenses, 'license')}{_aside(listing, licenses)}"),
         *_left_out(listing),
+        *_where(listing),
     ]
 
 
@@ -142,6 +147,18 @@ def _left_out(listing: Listing) -> list[str]:
         return []
     left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
     return [_line("", f"left out, by their outcome in the earlier run: {left_out}")]
+
+
+def _where(listing: Listing) -> list[str]:
+    """Return lines on what stands in the columns of ``--where``, and what that selects."""
+    lines = []
+    for condition, counts in listing.where.items():
+        rows = f"{counts[condition.value]:,} of {counted(counts.total(), 'row')}"
+        values = values_seen(counts, condition.value)
+        text = f"{shown(str(condition))}: {rows}. The column holds {values}"
+        label, *more = wrap(text, WIDTH - INDENT, break_long_words=False, break_on_hyphens=False)
+        lines += [_line("where:", label), *(_line("", each) for each in more)]
+    return lines
 
 
 def _protected(plan: Plan) -> list[str]:
@@ -163,10 +180,15 @@ def _protected(plan: Plan) -> list[str]:
     return lines
 
 
-def _aside(listing: Listing, repeated: int) -> str:
-    invalid, blank = len(listing.invalid), listing.blank
-    rows = f"{counted(len(listing), 'row')}: " if repeated or invalid else ""
+def _aside(listing: Listing, licenses: int) -> str:
+    """Return what there is beside licenses, each once, in brackets; empty if there is nothing."""
+    unselected, blank = sum(listing.unselected), listing.blank
+    invalid = sum(map(listing.is_selected, listing.invalid))
+    repeated = len(listing) - unselected - invalid - licenses
+    rows = f"{counted(len(listing), 'row')}: " if repeated or invalid or unselected else ""
     parts = []
+    if unselected:
+        parts.append(f"{unselected:,} not selected by --where")
     if repeated:
         parts.append(f"{repeated:,} {'repeats' if repeated == 1 else 'repeat'} a license")
     if invalid:
@@ -185,7 +207,7 @@ def _others(plan: Plan) -> Counter[str]:
         for entry, (first, result) in enumerate(
             zip(plan.listing.first, plan.row_results, strict=True)
         )
-        if entry == first
+        if entry == first and plan.listing.is_selected(entry)
     )
     del found[""]
     return found

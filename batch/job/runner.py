@@ -285,6 +285,7 @@ class Runner:
             missing_ok=settings.missing_ok,
             guards=Guards(
                 max_licenses=settings.max_licenses,
+                expect_licenses=settings.expect_licenses,
                 products=settings.products,
                 limit=settings.limit,
                 proven_only=unproven,

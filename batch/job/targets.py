@@ -11,13 +11,15 @@ from batch.errors import ConfigError, InputError, ResultsError
 from batch.formatting import counted
 from batch.input.exclusion import Exclusion
 from batch.input.listing import read_listing
-from batch.model import UNFINISHED, Action, Listing, Outcome
+from batch.input.selection import Selection
+from batch.model import UNFINISHED, Action, Listing, Outcome, id_text
 from batch.results.csv_file import Recorded
 from batch.results.manifest import Manifest, file_sha256, manifest_path, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from batch.model import Condition
     from batch.settings import Settings
 
 
@@ -67,7 +69,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
     """
     if not action.wanted:
         listing, doubtful, manifest = read_revoked(
-            Path(settings.input), include_unknown=settings.include_unknown
+            Path(settings.input), include_unknown=settings.include_unknown, where=settings.where
         )
         _check_api(settings, action, manifest, api)
     else:
@@ -78,6 +80,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
             column=settings.column,
             sheet=settings.sheet,
             carry=settings.carry,
+            where=settings.where,
             skip_invalid=settings.skip_invalid,
             include_hidden=settings.include_hidden,
             outcomes=_OF_RESULTS[action.command],
@@ -91,7 +94,9 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
             option="--exclude",
             hint="leave out --no-look; or name files that hold an ID in each row below the header.",
         )
-    return Targets(listing, exclusion, exclusion.among(listing), frozenset(doubtful))
+    protected = exclusion.among(listing)
+    excluded = {entry: by for entry, by in protected.items() if listing.is_selected(entry)}
+    return Targets(listing, exclusion, excluded, frozenset(doubtful))
 
 
 def is_stale(targets: Targets, settings: Settings) -> bool:
@@ -152,13 +157,16 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
 _IN_DOUBT = frozenset({Outcome.UNKNOWN, Outcome.PLANNED})
 
 
-def read_revoked(path: Path, *, include_unknown: bool) -> tuple[Listing, set[int], Manifest]:
+def read_revoked(
+    path: Path, *, include_unknown: bool, where: Sequence[Condition] = ()
+) -> tuple[Listing, set[int], Manifest]:
     """The licenses that a run has turned from not revoked to revoked.
 
     Args:
         path: The results file of ``bulk-revoke run``.
         include_unknown: Take those too that it may have turned: what they were before is not
             known, or whether the PATCH was applied.
+        where: Conditions that all hold in the rows that are meant.
 
     Returns:
         The licenses, with their row numbers in that run's input; the entries that are in doubt
@@ -168,19 +176,7 @@ def read_revoked(path: Path, *, include_unknown: bool) -> tuple[Listing, set[int
         InputError: It is not the results of a run, or there is nothing to restore.
         ResultsError: It cannot be read.
     """
-    manifest = read_manifest(path)
-    if manifest is None:
-        raise InputError(
-            f"{path}: its manifest {manifest_path(path).name} is missing: it is not known what "
-            "this is",
-            hint="put it back beside the results; or name the results file of a run.",
-        )
-    if manifest.command != "run":
-        raise InputError(
-            f"{path}: these are the results of bulk-revoke {manifest.command}, which has revoked"
-            " nothing",
-            hint="name the results file of bulk-revoke run.",
-        )
+    manifest = _manifest_of_run(path)
     recorded = Recorded.read(path)
     sha256 = file_sha256(path)
     if recorded.damaged and not len(recorded):
@@ -198,19 +194,75 @@ def read_revoked(path: Path, *, include_unknown: bool) -> tuple[Listing, set[int
     if not entries:
         raise _nothing(path, manifest.run_id, {} if include_unknown else left_out)
     changed = manifest.results.get("sha256", sha256) != sha256
-    return (
-        Listing(
-            title=f"{path}, run {manifest.run_id}",
-            rows=array("I", (recorded.rows[place] for place in entries)),
-            ids=b"".join(recorded.id_bytes(place) for place in entries),
-            first=array("I", range(len(entries))),
-            left_out=left_out,
-            warnings=_warnings(path, recorded.damaged, left_out, changed=changed),
-            sha256=sha256,
-        ),
-        doubtful,
-        manifest,
+    listing = Listing(
+        title=f"{path}, run {manifest.run_id}",
+        rows=array("I", (recorded.rows[place] for place in entries)),
+        ids=b"".join(recorded.id_bytes(place) for place in entries),
+        first=array("I", range(len(entries))),
+        left_out=left_out,
+        warnings=_warnings(path, recorded.damaged, left_out, changed=changed),
+        sha256=sha256,
     )
+    if where:
+        selection = _select(recorded, entries, where)
+        listing.where, listing.unselected = selection.where, bytes(selection.unselected)
+    return listing, doubtful, manifest
+
+
+def _manifest_of_run(path: Path) -> Manifest:
+    """Return the manifest of results that may be restored.
+
+    Raises:
+        InputError: It is not the results of a run.
+    """
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise InputError(
+            f"{path}: its manifest {manifest_path(path).name} is missing: it is not known what "
+            "this is",
+            hint="put it back beside the results; or name the results file of a run.",
+        )
+    if manifest.command != "run":
+        raise InputError(
+            f"{path}: these are the results of bulk-revoke {manifest.command}, which has revoked"
+            " nothing",
+            hint="name the results file of bulk-revoke run.",
+        )
+    return manifest
+
+
+def _select(recorded: Recorded, entries: Sequence[int], where: Sequence[Condition]) -> Selection:
+    """Tell which of some licenses are meant, by what their rows carry.
+
+    Args:
+        recorded: The results.
+        entries: Place of the first row of each license.
+        where: Conditions that all hold in the rows that are meant.
+
+    Raises:
+        InputError: None is, or one by one of its rows and not by another.
+    """
+    title, width = str(recorded.path), len(recorded.header)
+    of_all = Selection(title, where, recorded.header, width, in_results=True)
+    at = {recorded.id_bytes(place): entry for entry, place in enumerate(entries)}
+    # The first rows of all licenses, then those that repeat one.
+    places, first = [*entries], [*at.values()]
+    chosen = set(entries)
+    for place in range(len(recorded)):
+        entry = at.get(recorded.id_bytes(place))
+        if entry is not None and place not in chosen:
+            places.append(place)
+            first.append(entry)
+    for cells in recorded.cells(places):
+        of_all.add(cells)
+    of_all.refuse_none()
+    of_all.refuse_divided(
+        [recorded.rows[place] for place in places],
+        first,
+        lambda index: id_text(recorded.id_bytes(places[index])),
+    )
+    del of_all.unselected[len(entries) :]
+    return of_all
 
 
 def _choose(

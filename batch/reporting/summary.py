@@ -126,6 +126,7 @@ def block(
     rows: Iterable[Sequence[str]],
     stopped: str,
     left: int = 0,
+    unselected: int = 0,
     to_all: bool = False,
 ) -> str:
     """The lines that end a run: what is done, what is not, where it is written, what comes next.
@@ -141,9 +142,10 @@ def block(
         rows: Lines of the results file that are not done, as their cells.
         stopped: Why the run ended early, or empty.
         left: Licenses that were left for later on purpose.
+        unselected: Rows that ``--where`` does not select, and that nobody means.
         to_all: Whether it goes to third parties: without cells, and what servers have said.
     """
-    tally = _Tally(summary, licenses, done)
+    tally = _Tally(summary, licenses, done, unselected)
     began, ended = (
         datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)
     )
@@ -181,11 +183,13 @@ class _Tally:
         summary: How the run ended.
         licenses: Licenses by outcome, and rows that hold none.
         done: Outcomes that count as done.
+        unselected: Rows that ``--where`` does not select.
     """
 
     summary: Summary
     licenses: Mapping[Outcome, int]
     done: frozenset[Outcome]
+    unselected: int
 
     @property
     def invalid(self) -> int:
@@ -208,8 +212,9 @@ class _Tally:
 
     @property
     def listed(self) -> int:
-        """Rows that hold a license."""
-        return self.summary.rows - self.summary.counts.get(Outcome.INVALID, 0)
+        """Rows that hold a license which is meant."""
+        counts = self.summary.counts
+        return self.summary.rows - self.unselected - counts.get(Outcome.INVALID, 0)
 
     def of_all(self, some: int, rows: int) -> str:
         """So many of all licenses; in brackets the same in rows, where these are others."""
@@ -258,6 +263,8 @@ def _what_became(tally: _Tally, action: Action, left: int) -> str:
     if action.sends and not summary.requests:
         return f"nothing left to do: {tally.all()} were done, and nothing was asked now"
     so = {action.on_success, action.unchanged, Outcome.INVALID}
+    if summary.counts.get(Outcome.EXCLUDED) == tally.unselected:
+        so.add(Outcome.EXCLUDED)
     state = action.state if so.issuperset(summary.counts) else "done"
     return f"{tally.all()} {'is' if total == 1 else 'are'} {state}"
 

@@ -150,6 +150,23 @@ class Recorded:
         """Rows with an outcome."""
         return self.outcomes.count(CODES[outcome])
 
+    def cells(self, places: Iterable[int]) -> Iterator[list[str]]:
+        """The cells of rows, of each the line that counts; those at its end may be missing.
+
+        Raises:
+            ResultsError: The file cannot be read any more.
+        """
+        try:
+            with self.path.open("rb") as file:
+                for place in places:
+                    file.seek(self.offsets[place])
+                    line = file.readline(_LONGEST).decode("utf-8", "replace")
+                    yield next(csv.reader([line]), [])
+        except (OSError, csv.Error) as cause:
+            raise ResultsError(
+                f"{self.path}: cannot be read again", hint="is the file being changed?"
+            ) from cause
+
     @property
     def known(self) -> int:
         """Rows whose license some answer has told something of, so that the account has it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch.errors import ResultsError
+from batch.errors import Detail, ResultsError
 from batch.formatting import timestamp
 from batch.host.files import replacing, try_out
 from batch.results.csv_file import Recorded
@@ -20,6 +20,7 @@ from batch.results.manifest import (
     manifest_path,
     read_manifest,
 )
+from batch.settings import parse_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,6 +144,7 @@ def check_same_run(
     """
     manifest = found.manifest
     differs = ""
+    details: list[Detail] = []
     if manifest.command != command:
         differs = f"that is a run of bulk-revoke {manifest.command}"
     elif manifest.options.get("dry_run"):
@@ -151,14 +153,23 @@ def check_same_run(
         differs = f"that run is about {manifest.api}, this one about {api}"
     elif manifest.input["sha256"] != sha256:
         differs = f"its input was another one, or was changed since: {manifest.input.get('path')}"
+    elif (then := _where(manifest)) != {str(each) for each in settings.where}:
+        differs = "its --where was another one"
+        details = [Detail("It was ", ", ".join(sorted(then)) or "none")]
     elif mismatch:
         differs = f"the input is read in another way than then: {mismatch}"
     if differs:
         raise ResultsError(
             f"{settings.output}: cannot be gone on with: {differs}",
+            details=details,
             hint="repeat it as it was then, with --resume; or go on under another --output: what "
             "is revoked is seen and not sent again. Keep this file, a restore needs it.",
         )
+
+
+def _where(manifest: Manifest) -> set[str]:
+    """Return the conditions of a run, in no order; one of an older version has none."""
+    return {str(parse_where(str(each))) for each in manifest.options.get("where") or ()}
 
 
 def begin(

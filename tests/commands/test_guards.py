@@ -357,6 +357,16 @@ LOOKED = {
     "more to restore than the maximum": Case(
         ("restore", RESULTS, "--max-licenses", "5"), "allows 5", A_RUN
     ),
+    "more licenses than expected": Case((*RUN, "--expect-licenses", "5"), "6 licenses, and not 5"),
+    "fewer licenses than expected": Case(
+        (*RUN, "--expect-licenses", "1000"), "6 licenses, and not 1,000"
+    ),
+    "another number to restore than expected": Case(
+        ("restore", RESULTS, "--expect-licenses", "5"), "6 licenses, and not 5", A_RUN
+    ),
+    "another number to verify than expected": Case(
+        ("verify", "list.csv", "--expect-licenses", "5"), "6 licenses, and not 5"
+    ),
     "a license of another product": Case((*RUN, "--expect-product", OWN.id), IDS[2]),
     "a dry run with a license of another product": Case(
         (*RUN, "--expect-product", OWN.id, "--dry-run"), IDS[2]

@@ -431,3 +431,56 @@ def test_what_is_sent_again_unread_is_known_to_be_in_doubt() -> None:
 
     assert list(plan.to_send) == [0, 1, 2]
     assert plan.in_doubt == {0}
+
+
+@pytest.mark.parametrize("expected", [2, 4, 5])
+def test_another_number_of_licenses_than_expected_is_refused(expected: int) -> None:
+    with pytest.raises(GuardError) as refused:
+        plan_for(listing(A, A, B, "no id", C), expect_licenses=expected)
+
+    assert str(refused.value) == f"--expect-licenses licenses.csv: 3 licenses, and not {expected}"
+    assert refused.value.hint
+
+
+def test_the_expected_number_is_that_of_the_list_before_anything_is_taken_out() -> None:
+    listed = listing(A, A, B, "no id", C)
+    guards = Guards(expect_licenses=3, limit=1)
+
+    plan = make_plan(REVOKE, listed, look(listed, revoked=[2]), excluded={0: (0,)}, guards=guards)
+
+    assert list(plan.to_send) == [4]
+
+
+@calm
+@given(st.data())
+def test_what_is_not_selected_is_excluded_whatever_it_holds_and_is_known_of_it(
+    data: st.DataObject,
+) -> None:
+    listed = listing(*data.draw(CELLS.filter(len)))
+    marks = data.draw(st.lists(st.booleans(), min_size=len(listed), max_size=len(listed)))
+    listed.unselected = bytes(marks[first] for first in listed.first)
+    snapshot = look(listed, revoked=data.draw(st.sets(st.integers(0, len(listed) - 1))))
+
+    plan = make_plan(REVOKE, listed, snapshot)
+
+    for entry, result in enumerate(plan.row_results):
+        assert result is not None
+        is_out = result.error == "not selected by --where"
+        assert is_out is not listed.is_selected(entry)
+        assert not is_out or result.outcome is Outcome.EXCLUDED
+        assert not is_out or entry not in plan.affected
+    looked_at = to_look_at(listed, excluded={}, recorded=None, missing_ok=False)
+    assert all(map(listed.is_selected, looked_at))
+    assert list(looked_at) == list(listed.distinct())
+
+
+@pytest.mark.parametrize("outcome", [Outcome.EXCLUDED, Outcome.FAILED])
+def test_a_row_that_is_not_selected_stays_excluded_in_every_session(outcome: Outcome) -> None:
+    listed = listing(A, B)
+    listed.unselected = bytes([0, 1])
+    recorded = recorded_as(listed, (Outcome.FAILED, False, 1), (outcome, None, 0))
+
+    plan = make_plan(REVOKE, listed, look(listed), recorded=recorded)
+
+    assert list(plan.to_send) == [0]
+    assert outcomes(plan) == ["planned", "" if outcome is Outcome.EXCLUDED else "excluded"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,9 @@ from batch.api.rate_limiter import least_seconds
 from batch.errors import ApiError
 from batch.formatting import duration
 from batch.job.plan import Guards, make_plan
-from batch.job.preview import MOST, preview
+from batch.job.preview import MOST, preview, taken
 from batch.job.snapshot import Snapshot, State
-from batch.model import RESTORE, REVOKE, License, Outcome, RowResult
+from batch.model import RESTORE, REVOKE, Condition, License, Outcome, RowResult
 from batch.results.csv_file import CODES, Recorded
 from batch.settings import Rate, Settings
 from tests.support.builders import calm, listing
@@ -626,3 +627,38 @@ def test_the_pace_is_shown_as_it_was_set(rate: str, line: str) -> None:
 def test_a_hundred_thousand_licenses_take_three_hours() -> None:
     assert duration(least_seconds(45, 5.0, 100_000)).startswith("3 h ")
     assert duration(least_seconds(None, 5.0, 100_000)) == "0 s"
+
+
+def test_what_a_selection_leaves_out_is_told_apart_from_what_is_wrong() -> None:
+    listed = listing(A, B, "no id", "kept", A, C, B)
+    listed.unselected = bytes([0, 1, 0, 1, 0, 0, 1])
+    condition = Condition("Action", "revoke")
+    listed.where = {condition: Counter({"revoke": 4, "Revoke": 1, "keep": 2})}
+    plan = make_plan(REVOKE, listed, Snapshot.nothing(listed))
+
+    lines = shown(plan)
+
+    assert lines[1:3] == [
+        (
+            "          2 licenses (7 rows: 3 not selected by --where; 1 repeats a license; 1 holds"
+            " no license ID and is skipped)"
+        ),
+        'where:    Action=revoke: 4 of 7 rows. The column holds "revoke" 4, "Revoke" 1,',
+    ]
+    assert "others:" not in starts(lines)
+    assert lines[3] == '          "keep" 2'
+    assert taken(plan).split("\n")[1:] == lines[2:4]
+
+
+def test_many_values_stay_within_the_width_of_a_terminal() -> None:
+    listed = listing(A)
+    counts = Counter({f"value number {n}": n + 1 for n in range(40)})
+    listed.where = {Condition("Why", "value number 7"): counts}
+
+    lines = shown(make_plan(REVOKE, listed, Snapshot.nothing(listed)))
+
+    told = lines[2 : lines.index("revoke:   1 license at api.cryptlex.com")]
+    assert told[0].startswith("where:    Why=value number 7: 8 of 820 rows. The column holds")
+    assert all(len(line) <= 80 for line in told)
+    assert all(line.startswith("          ") for line in told[1:])
+    assert " ".join(" ".join(told).split()).endswith(", 30 more values in 488 rows")

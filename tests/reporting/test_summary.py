@@ -60,6 +60,7 @@ def shown(
     action: Action = REVOKE,
     missing_ok: bool = False,
     left: int = 0,
+    unselected: int = 0,
     **repeats: int,
 ) -> list[str]:
     """The lines of the block, of rows of which so many of an outcome repeat a license."""
@@ -73,6 +74,7 @@ def shown(
         rows=rows,
         stopped="",
         left=left,
+        unselected=unselected,
     )
     return text.split("\n")
 
