@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from click.core import ParameterSource
 
+from batch.cli.options import API, OTHER
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import click
@@ -25,24 +28,38 @@ OF_THE_PLACE = frozenset({
 it does."""
 
 
+OF_ITS_RESULTS = frozenset(
+    name.replace("-", "_") for name in ("by", "exclude", "missing-ok", *API, *OTHER)
+)
+"""Parameters of a verify that hold for the run of its results; the others are about its input."""
+
+
 def resume_command(context: click.Context, action: Action, source: str, results: Path) -> str:
     """Spell the command that goes on with what is undone, or that does what a dry run says.
 
-    Empty for a command that changes nothing.
+    For a verify it is the command that revokes what has not been revoked, by what it has found.
     """
-    if not (action.sends or action.is_dry_run):
-        return ""
+    if action.only_reads:
+        words = ["bulk-revoke", "run", _operand(str(results))]
+        return shlex.join(words + _repeated(context, lambda name: name in OF_ITS_RESULTS))
     once = ONCE - {"limit"} if action.is_dry_run else ONCE
     words = ["bulk-revoke", context.command.name or "", _operand(source)]
+    words += _repeated(context, lambda name: name not in once)
+    going_on = [] if action.is_dry_run else ["--resume", "-o", _operand(str(results))]
+    return shlex.join([*words, *going_on])
+
+
+def _repeated(context: click.Context, wants: Callable[[str], bool]) -> list[str]:
+    """Spell those of the options that a command was given which the next one is to have as well."""
+    words = []
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name in once or not _is_said(context, name):
+        if not (wants(name) and _is_said(context, name)):
             continue
         values = context.params[name]
         for value in values if isinstance(values, tuple) else (values,):
             words += _spelled(parameter, value)
-    going_on = [] if action.is_dry_run else ["--resume", "-o", _operand(str(results))]
-    return shlex.join([*words, *going_on])
+    return words
 
 
 def _is_said(context: click.Context, name: str) -> bool:

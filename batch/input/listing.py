@@ -165,7 +165,8 @@ def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict
         counts = " · ".join(f"{outcome} {number:,}" for outcome, number in left_out.items())
         raise InputError(
             f"{title}: no row of this results file is to be taken: {counts}.",
-            hint="there is nothing left to do for these licenses.",
+            hint="these are done as far as that run knows; what became of them since, bulk-revoke"
+            " verify tells. To do it again, for instance after a restore, take the list itself.",
         )
     raise InputError(f"{title}: not a single {kind.noun}.", hint="is this the right file?")
 

@@ -130,6 +130,8 @@ class Finish:
         action = self.plan.action
         if action.is_dry_run:
             is_unfinished = own.exit_code == 0 and action.in_dry_run in own.counts
+        elif action.only_reads:
+            is_unfinished = own.exit_code == 1 and action.in_dry_run in own.counts
         else:
             is_unfinished = not (UNFINISHED | {Outcome.PLANNED}).isdisjoint(own.counts)
         return Summary(

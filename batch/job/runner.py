@@ -121,7 +121,7 @@ class Runner:
             BulkRevokeError: Refused, or stopped before the first PATCH.
         """
         settings = self.settings
-        output.check(settings, resumable=self.action.sends)
+        output.check(settings, command=self.action.command, resumable=self.action.sends)
         # Both are used later; what is wrong with them must be known before anything is read.
         tls_context(settings.ca_file)
         proxy_for(settings.base_url)
@@ -146,6 +146,10 @@ class Runner:
     @property
     def _asks(self) -> bool:
         return self.action.sends and not (self.settings.yes or self.settings.sandbox)
+
+    @property
+    def _replaces(self) -> bool:
+        return output.replaces_trial(self.settings, self.action.command)
 
     @property
     def _api_name(self) -> str:
@@ -175,7 +179,7 @@ class Runner:
     def _earlier(self, listing: Listing) -> Earlier | None:
         """Return what earlier sessions of this run have left, or None if it is not gone on with."""
         # It may have changed while the lock was waited for.
-        output.check(self.settings, resumable=self.action.sends)
+        output.check(self.settings, command=self.action.command, resumable=self.action.sends)
         earlier = output.earlier(self.settings)
         if earlier is not None:
             output.check_same_run(
@@ -231,6 +235,10 @@ class Runner:
         stopped = self.client.stopped
         if stopped is not None and self.action.sends:
             stopped.consequence = "nothing was sent"
+            raise stopped
+        if stopped is not None and not self.settings.overwrite and self._replaces:
+            # A part of an answer does not take the place of a whole one.
+            stopped.consequence = f"{self.settings.output} is still the older one"
             raise stopped
         if snapshot.off:
             self._do_without(snapshot, targets.exclusion)

@@ -169,9 +169,11 @@ def block(
         lines += _table(rows, tally.undone_rows, to_all=to_all)
     lines.append(f"results: {summary.results}")
     if summary.hint:
-        lines.append(f"{'next:    ' if action.is_dry_run else 'again:   '}{summary.hint}")
+        lines.append(f"{'again:   ' if action.sends else 'next:    '}{summary.hint}")
     elif summary.exit_code == 1 and Outcome.NOT_FOUND in summary.counts.keys() - done:
         lines.append("hint:    licenses that do not exist count as done with --missing-ok")
+    elif _is_repeated(summary, action) and action.wanted:
+        lines.append(f"hint:    whether they still are {action.state}, bulk-revoke verify tells")
     return "\n".join(lines)
 
 
@@ -241,6 +243,11 @@ def _verdict(tally: _Tally, action: Action, left: int) -> str:
     return f"{text}, {rows} no license"
 
 
+def _is_repeated(summary: Summary, action: Action) -> bool:
+    """Tell whether earlier sessions have done all of it: what became of it since is not known."""
+    return action.sends and not summary.requests and not summary.exit_code
+
+
 def _what_became(tally: _Tally, action: Action, left: int) -> str:
     summary, licenses, missing = tally.summary, tally.licenses, tally.missing
     total = summary.licenses
@@ -260,8 +267,9 @@ def _what_became(tally: _Tally, action: Action, left: int) -> str:
     if lost := tally.undone_rows - tally.invalid:  # the ledger does not balance
         verb = "is" if lost == 1 else "are"
         return f"{lost:,} of {summary.rows:,} rows {verb} NOT {action.state}"
-    if action.sends and not summary.requests:
-        return f"nothing left to do: {tally.all()} were done, and nothing was asked now"
+    if _is_repeated(summary, action):
+        were = "was" if total == 1 else "were"
+        return f"{tally.all()} {were} done in earlier sessions, and nothing was asked now"
     so = {action.on_success, action.unchanged, Outcome.INVALID}
     if summary.counts.get(Outcome.EXCLUDED) == tally.unselected:
         so.add(Outcome.EXCLUDED)

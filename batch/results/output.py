@@ -44,11 +44,12 @@ class Earlier:
     manifest: Manifest
 
 
-def check(settings: Settings, *, resumable: bool = True) -> None:
+def check(settings: Settings, *, command: str = "run", resumable: bool = True) -> None:
     """Refuse a place where the results cannot go, before anything is read or asked.
 
     Args:
         settings: Where.
+        command: The command's name.
         resumable: Whether the command can go on with what stands there.
 
     Raises:
@@ -66,7 +67,7 @@ def check(settings: Settings, *, resumable: bool = True) -> None:
         ) from cause
     if settings.resume or settings.overwrite:
         return
-    if exists or has_manifest:
+    if (exists or has_manifest) and not replaces_trial(settings, command):
         raise ResultsError(
             f"{path if exists else manifest_path(path)}: exists already",
             hint="name another file with --output. "
@@ -75,6 +76,30 @@ def check(settings: Settings, *, resumable: bool = True) -> None:
             + ", which a restore then needs too" * resumable
             + ".",
         )
+
+
+def replaces_trial(settings: Settings, command: str) -> bool:
+    """Tell whether what stands there may be set aside although nobody has said ``--overwrite``.
+
+    It may if both this command and the one that has written it are trials of the same name: they
+    have changed no license, so that nobody needs the older one to take anything back.
+    """
+    is_trial = _is_trial(command, dry_run=settings.dry_run, rehearsal=settings.sandbox)
+    if settings.resume or not is_trial:
+        return False
+    try:
+        older = read_manifest(settings.output)
+    except ResultsError:
+        return False
+    return (
+        older is not None
+        and older.command == command
+        and _is_trial(command, dry_run=older.options.get("dry_run"), rehearsal=older.rehearsal)
+    )
+
+
+def _is_trial(command: str, *, dry_run: object, rehearsal: object) -> bool:
+    return command == "verify" or bool(dry_run) or bool(rehearsal)
 
 
 def _check_path(path: Path) -> None:
@@ -204,7 +229,8 @@ def begin(
     journal = Journal(path, listing, was, redact=redact, claim=claim)
     manifest.results.pop("sha256", None)
     manifest.sessions.append(SessionRecord(started_at=timestamp(datetime.now(UTC))))
-    if found is None and (settings.overwrite or not path.exists()):
+    is_to_go = settings.overwrite or replaces_trial(settings, manifest.command)
+    if found is None and (is_to_go or not path.exists()):
         set_aside(path)  # also the manifest of a start that has come to nothing
     if found is None and os.path.lexists(path):
         raise ResultsError(

@@ -154,7 +154,17 @@ UNASKED = {
         RUN, "exists already", lambda _api, _monkeypatch: Path(RESULTS).symlink_to("nowhere")
     ),
     "results of a verify stand there already": Case(
-        ("verify", "list.csv"), "exists already", has_run("verify", "list.csv")
+        (*RUN, "-o", "list.verify.csv"), "exists already", has_run("verify", "list.csv")
+    ),
+    "results of a run stand where a dry run's are to go": Case(
+        (*RUN, "--dry-run", "-o", RESULTS), "exists already", A_RUN
+    ),
+    "a column that is not there": Case((*RUN, "--where", "Action=revoke"), "no column"),
+    "a condition without a column": Case((*RUN, "--where", "=revoke"), "names no column"),
+    "a condition without a value": Case((*RUN, "--where", "Action"), "names no column"),
+    "a part that has no row": Case((*RUN, "--where", "1=no ID"), "no row is selected"),
+    "to go on with another part": Case(
+        (*RUN, "--resume", "--where", f"license_id={IDS[3]}"), "--where was another", A_PILOT
     ),
     "the input was changed since": Case(
         (*RUN, "--resume"),

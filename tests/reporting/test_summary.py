@@ -352,8 +352,22 @@ def test_a_run_that_found_all_done_does_not_say_how_it_is_today() -> None:
     first = shown(replace(ended(revoked=3), requests=0))[0]
 
     assert first.startswith(
-        "bulk-revoke: nothing left to do: all 3 licenses were done, and nothing was asked now (exit"
+        "bulk-revoke: all 3 licenses were done in earlier sessions, and nothing was asked now (exit"
     )
+
+
+def test_who_wants_to_know_how_it_is_today_is_told_what_tells() -> None:
+    lines = shown(replace(ended(revoked=3), requests=0, hint=""))
+
+    assert lines[-1] == "hint:    whether they still are revoked, bulk-revoke verify tells"
+    assert "verify" not in shown(replace(ended(revoked=3), hint=""))[-1]
+
+
+def test_rows_that_nobody_means_are_no_licenses_of_the_headline() -> None:
+    summary = ended(rows=6, licenses=2, revoked=2, excluded=4)
+
+    assert shown(summary, unselected=4)[0].startswith("bulk-revoke: all 2 licenses are revoked (")
+    assert shown(summary, unselected=3)[0].startswith("bulk-revoke: all 2 licenses (3 rows) are d")
 
 
 def test_rows_that_were_left_for_later_are_not_listed_as_if_they_had_failed() -> None:
