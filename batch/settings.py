@@ -99,6 +99,7 @@ class Settings:
         input: Path of the input, or ``-``.
         output: Path of the results file.
         column: Header or number of the ID column, or None to find it.
+        header_row: Number of the header's row, 0 if there is none, or None to find it.
         sheet: Name or number of the worksheet, or None for the first visible one.
         carry: Input columns to copy into the results.
         where: Conditions that all hold in the rows that are meant; none where all rows are.
@@ -134,6 +135,7 @@ class Settings:
     input: str
     output: Path
     column: str | None = None
+    header_row: int | None = None
     sheet: str | None = None
     carry: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()

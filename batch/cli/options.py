@@ -56,13 +56,20 @@ OPTIONS = {
             "--column",
             metavar="NAME",
             number=True,
-            help="Column of the license IDs or keys: its header as written, else its number.",
+            help="Column of the license IDs or keys: its header as written, or its number.",
         ),
         _input(
             "--sheet",
             metavar="NAME|NUMBER",
             number=True,
             help="Worksheet; by default the first visible one.",
+        ),
+        _input(
+            "--header-row",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Row of the header, as a spreadsheet counts; rows above it are left out. 0: there"
+            " is none.",
         ),
         _input(
             "--where",
@@ -279,7 +286,16 @@ OPTIONS = {
 """Every option by its long name: its group, its names and click's attributes."""
 
 
-INPUT = ("column", "sheet", "where", "by", "carry", "skip-invalid", "include-hidden")
+INPUT = (
+    "column",
+    "sheet",
+    "header-row",
+    "where",
+    "by",
+    "carry",
+    "skip-invalid",
+    "include-hidden",
+)
 OUTPUT = ("output", "resume", "overwrite")
 TELLING = ("json", "log-file", "verbose", "quiet", "notify-file", "metrics-file")
 SENDING = (

@@ -18,6 +18,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 from batch.errors import InputError
+from batch.input.identifiers import holds_id
 from batch.input.table import CELL_LIMIT, HEAD_ROWS, Block, Row, Table, block_of, is_blank
 
 if TYPE_CHECKING:
@@ -127,33 +128,42 @@ def declared_delimiter(sample: str) -> str:
     return found[1] if found else ""
 
 
-def find_delimiter(sample: str) -> str:
-    """The delimiter that cuts most rows of a sample into the same number of cells.
+_FEW = 4
+"""Rows, for one with a license ID, in a list of keys with a note on some of them."""
 
-    A tie goes to the one that is rarer in prose and numbers: ``<id>;3,5`` is cut at the
-    semicolon. A comma is returned where nothing cuts.
+
+def find_delimiter(sample: str) -> str:
+    """The delimiter that makes most whole license IDs, or else most rows of the same width.
+
+    Where few rows hold an ID, or all delimiters make as many, the one wins that cuts most rows
+    into the same number of cells. A tie goes to the one that is rarer in prose and numbers:
+    ``<id>;3,5`` is cut at the semicolon. A comma is returned where nothing cuts.
     """
     lines = sample.splitlines(keepends=True)
     if len(sample) >= SAMPLE_CHARS:
         lines.pop()
-    best, agreement = _DEFAULT, 0.0
+    best, most = _DEFAULT, (0, 0.0)
     for delimiter in _BY_PREFERENCE:
-        found = _agreement(lines, delimiter)
-        if found > agreement:
-            best, agreement = delimiter, found
+        found = _merit(lines, delimiter)
+        if found[1] and found > most:
+            best, most = delimiter, found
     return best
 
 
-def _agreement(lines: list[str], delimiter: str) -> float:
-    """Share of the rows that have the commonest width, counting widths of two and more."""
+def _merit(lines: list[str], delimiter: str) -> tuple[int, float]:
+    """Rows with a whole license ID, and the share of the rows that have the commonest width.
+
+    Widths of two and more are counted.
+    """
     try:
         rows = [cells for cells in csv.reader(lines, delimiter=delimiter) if any(cells)]
     except csv.Error:
-        return 0.0
+        return 0, 0.0
     widths = Counter(len(cells) for cells in rows if len(cells) > 1)
     if not widths or _cuts_through_quotes(rows):
-        return 0.0
-    return max(widths.values()) / len(rows)
+        return 0, 0.0
+    ids = sum(any(map(holds_id, cells)) for cells in rows)
+    return ids if ids * _FEW >= len(rows) else 0, max(widths.values()) / len(rows)
 
 
 def _cuts_through_quotes(rows: list[list[str]]) -> bool:
@@ -282,7 +292,7 @@ class _Delimited:
     def blocks(self, width: int) -> Generator[Block]:
         """All rows; those that are wider than `width` come in wider blocks."""
         if self.is_small:
-            yield from self._record_by_record(0)
+            yield from self._record_by_record(0, width)
             return
         import pandas as pd  # noqa: PLC0415 - half a second that short lists do not need
 
@@ -293,7 +303,7 @@ class _Delimited:
                 yield Block(done + 1, columns)
                 done += len(columns[0])
         except (pd.errors.ParserError, _SwallowedError):
-            yield from self._record_by_record(done)
+            yield from self._record_by_record(done, width)
 
     def _parsed_by_pandas(self, width: int) -> Iterator[list[list[str]]]:
         import pandas as pd  # noqa: PLC0415
@@ -317,10 +327,11 @@ class _Delimited:
                     yield [chunk[column].tolist() for column in range(width)]
                     feed.next_block()
 
-    def _record_by_record(self, done: int) -> Iterator[Block]:
+    def _record_by_record(self, done: int, width: int) -> Iterator[Block]:
         with self._text() as text:
             records = islice(self._records(text), done, None)
             while rows := list(islice(records, _RECORDS_AT_ONCE)):
+                rows[0] += [""] * (width - len(rows[0]))
                 yield block_of(done + 1, rows)
                 done += len(rows)
 

@@ -19,8 +19,8 @@ from batch.columns import COLUMNS
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, counted, folded, uncell
 from batch.input.file import open_tables
-from batch.input.header import SHOWN_ROWS, is_results_header, shown
-from batch.input.identifiers import ID, LONGEST_KEY, simplified
+from batch.input.header import SHOWN_ROWS, is_results_header, spelled
+from batch.input.identifiers import ID, LONGEST_KEY, SHEET_ERRORS, simplified
 from batch.model import ID_BYTES, License, Listing, parse_id, parse_ids
 
 if TYPE_CHECKING:
@@ -45,13 +45,6 @@ _PIECES = re.compile(r"""[\s,;|="']+""")
 _NOT_HEX = re.compile("[^0-9a-f]", re.IGNORECASE)
 _INTERRUPTED = re.compile(r"[0-9a-f]{4}-?[^\S\x1f]+-?[0-9a-f]{4}", re.IGNORECASE)
 _DASHES = {ord("_"): "-", ord("\N{MINUS SIGN}"): "-", ord("\N{HYPHEN BULLET}"): "-"}
-
-_ERRORS = frozenset({
-    "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA", "#SPILL!",
-    "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#BUSY!", "#UNKNOWN!", "#ERROR",
-    *(f"Err:{number}" for number in range(501, 541)),
-})  # fmt: skip
-"""Texts of Excel and LibreOffice for a formula that failed, in files and in text they export."""
 
 _WHOLE = re.compile(r"([0-9]+)(\.0+)?")
 _SCIENTIFIC = re.compile(r"([0-9]{1,20})(?:[.,]([0-9]{1,20}))?E\+?([0-9]{1,3})", re.IGNORECASE)
@@ -217,8 +210,8 @@ class _Reading:
                     self._refuse_cut(table.title, block.row, cells)
                 if self._add_column(table.title, block.row, cells, named):
                     naming.add(index)
-                if index not in broken and not _ERRORS.isdisjoint(cells):
-                    at = next(at for at, cell in enumerate(cells) if cell in _ERRORS)
+                if index not in broken and not SHEET_ERRORS.isdisjoint(cells):
+                    at = next(at for at, cell in enumerate(cells) if cell in SHEET_ERRORS)
                     broken[index] = block.row + at, cells[at]
             self.rows += sum(filled)
             self.nameless += sum(map(bool.__gt__, filled, named))
@@ -307,7 +300,7 @@ def _read(path: str, keys: Collection[str], *, by_key: bool) -> Protected:
 def _doubtful(doubts: Sequence[tuple[str, int, str]]) -> InputError:
     title = doubts[0][0]
     lines = [
-        Detail(f"{where}, row {row}  ", _spelled(cell)) for where, row, cell in doubts[:SHOWN_ROWS]
+        Detail(f"{where}, row {row}  ", spelled(cell)) for where, row, cell in doubts[:SHOWN_ROWS]
     ]
     if len(doubts) > SHOWN_ROWS:
         lines.append(Detail(f"and {len(doubts) - SHOWN_ROWS:,} more"))
@@ -317,11 +310,6 @@ def _doubtful(doubts: Sequence[tuple[str, int, str]]) -> InputError:
         details=lines,
         hint=f"correct what should be an ID ({ID.reads_like}), and take out what should not.",
     )
-
-
-def _spelled(cell: str) -> str:
-    """A cell in which every character that may be taken for another one shows what it is."""
-    return "".join(char if char.isascii() else f"<U+{ord(char):04X}>" for char in shown(cell))
 
 
 def _bare(cell: str) -> str:

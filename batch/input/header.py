@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from batch.columns import COLUMNS
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, uncell
-from batch.input.identifiers import Kind, simplified
+from batch.input.identifiers import KEY, Kind, simplified, unquoted
+from batch.input.table import HEAD_ROWS, Row
 from batch.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from batch.input.table import Block, Row
+    from batch.input.table import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class Layout:
     """The places where an input keeps what is wanted from it.
 
     Attributes:
-        first_row: Number of the first row with content, counted from 1.
+        first_row: Number of the first row that counts, counted from 1.
         header: The cells of that row if it is the header, or None if it is data.
+        above: Rows with content above the header, which are left out.
         width: Cells of that row: the most that any row may have.
         column: Index of the column of IDs or keys, counted from 0.
         carried: Indexes of the carried columns, in the order they were asked for.
@@ -38,45 +40,132 @@ class Layout:
     column: int
     carried: tuple[int, ...]
     results: dict[str, int] | None = None
+    above: int = 0
 
 
 def find_layout(
-    title: str, head: Sequence[Row], kind: Kind, column: str | None, carry: Sequence[str]
+    title: str,
+    head: Sequence[Row],
+    kind: Kind,
+    column: str | None,
+    carry: Sequence[str],
+    header_row: int | None = None,
 ) -> Layout:
     """Find header and columns in the first rows with content, of which there is at least one.
 
+    Args:
+        title: The input, for messages.
+        head: Those rows.
+        kind: What the licenses are listed by.
+        column: Header of the column of IDs or keys, else its number counted from 1; None to find
+            it by its header.
+        carry: Headers, else numbers, of the columns to copy.
+        header_row: Number of the header's row, 0 where there is none; None to find it.
+
     Raises:
-        InputError: They do not say which column holds the IDs or keys, or a column that was
-            asked for is missing or not the only one of its name.
+        InputError: They do not say which column holds the IDs or keys, or which row is the header;
+            or a column that was asked for is missing or not the only one of its name.
     """
-    first = head[0]
-    results = results_columns(title, first.cells)
+    head = [Row(row.number, [unquoted(cell) for cell in row.cells]) for row in head]
+    above = _rows_above(title, head, header_row)
+    rows = head[above:]
+    top = rows[0]
+    results = _results_of(title, head, above, header_row)
     # Results have their column, whatever else they carry and however the original's was called.
-    found = (
-        _named_column(title, first, kind, column)
-        if results is None
-        else _results_column(title, first, kind, results)
-    )
-    is_header = found is not None
-    width = len(first.cells)
-    if found is None:
-        _refuse_title_line(title, head, kind, column)
-        if column is None:
-            found = _only_column(title, head, kind)
-            width = found + 1
-        else:
-            found = _numbered_column(title, head, column)
-        cell = first.cells[found] if found < len(first.cells) else ""
-        is_header = not re.search(r"\d", cell) and not kind.is_plain(cell)
+    if results is not None:
+        found, is_header = _results_column(title, top, kind, results), True
+    else:
+        found, is_header = _find_column(title, rows, kind, column, header_row)
     carried = _carried_by_name if is_header else _carried_by_number
+    is_only = column is None and not (is_header and kind.is_header(top.cells[found]))
     return Layout(
-        first_row=first.number,
-        header=tuple(first.cells) if is_header else None,
-        width=width,
+        first_row=top.number,
+        header=tuple(top.cells) if is_header else None,
+        width=found + 1 if is_only and results is None else len(top.cells),
         column=found,
-        carried=tuple(carried(title, first, name) for name in carry),
+        carried=tuple(carried(title, top, name) for name in carry),
         results=results,
+        above=above,
     )
+
+
+def _rows_above(title: str, head: Sequence[Row], header_row: int | None) -> int:
+    """How many of the rows stand above the header."""
+    if not header_row:
+        return 0
+    for index, row in enumerate(head):
+        if row.number == header_row:
+            return index
+    raise InputError(
+        f"{title}: the header cannot be in row {header_row}: that row is empty, or not one of the"
+        f" first {HEAD_ROWS} with content.",
+        details=[Detail(f"Row {head[0].number} reads: ", shown_columns(head[0].cells))],
+        hint="give --header-row the number that a spreadsheet shows beside the header.",
+    )
+
+
+def _results_of(
+    title: str, head: Sequence[Row], above: int, header_row: int | None
+) -> dict[str, int] | None:
+    """The columns of a results file, if it is one; what hides that it is one is refused."""
+    found = None
+    for row in head[: above + 1]:
+        found = results_columns(title, row.cells)
+    for index, row in enumerate(head):
+        is_hidden = index < above or header_row == 0 or (index > above and found is None)
+        if is_hidden and is_results_header(row.cells):
+            raise InputError(
+                f"{title}: the header of a results file is in row {row.number}.",
+                details=[columns_seen(row.cells)],
+                hint=f"read it as results with --header-row {row.number}; rows above that are left"
+                " out.",
+            )
+    return found
+
+
+def _find_column(
+    title: str, rows: Sequence[Row], kind: Kind, column: str | None, header_row: int | None
+) -> tuple[int, bool]:
+    """Index of the column of IDs or keys, and whether the first of these rows is the header."""
+    top = rows[0]
+    if header_row != 0:
+        found = _named_column(title, top, kind, column)
+        if found is not None:
+            return found, True
+    if header_row is None:
+        _refuse_title_line(title, rows, kind, column)
+    if column is None:
+        found = _only_column(title, rows, kind, header_row)
+    else:
+        found = _numbered_column(title, rows, column, header_row)
+    if header_row is not None:
+        return found, header_row > 0
+    return found, _is_header(title, rows, kind, found)
+
+
+def _is_header(title: str, rows: Sequence[Row], kind: Kind, column: int) -> bool:
+    """Tell whether the first row is a header by its cell in the column of IDs or keys."""
+    top = rows[0]
+    cell = top.cells[column] if column < len(top.cells) else ""
+    if kind.is_header(cell):
+        return True
+    if re.search(r"\d", cell) or kind.is_plain(cell):
+        return False
+    if kind is KEY and cell.strip():
+        below = title_line(rows)
+        raise InputError(
+            f"{title}: row {top.number} may be the header, and it may hold a license key",
+            shown=spelled(cell),
+            hint=f"say where the header is: --header-row {top.number}"
+            f"{f', --header-row {below.number}' if below else ''}, or --header-row 0 if there is"
+            " none.",
+        )
+    return True
+
+
+def _is_number(column: str | None) -> bool:
+    """Tell whether a column is named by its number."""
+    return column is not None and column.isascii() and column.isdecimal()
 
 
 def _results_column(title: str, row: Row, kind: Kind, results: Mapping[str, int]) -> int:
@@ -91,76 +180,122 @@ def _results_column(title: str, row: Row, kind: Kind, results: Mapping[str, int]
 
 def _named_column(title: str, row: Row, kind: Kind, column: str | None) -> int | None:
     """The one column of a row that is named as asked for, or None where there is none."""
-    names = (column,) if column is not None else kind.headers
-    for name in names:
+    if _is_number(column):
+        return None
+    for names in kind.headers if column is None else (frozenset({column}),):
         fits = [
             index
             for index, cell in enumerate(row.cells)
-            if (cell if column is not None else simplified(cell)) == name
+            if (cell if column is not None else simplified(cell)) in names
         ]
         if len(fits) > 1:
             raise InputError(
                 f"{title}: {len(fits)} columns may hold the {kind.noun}s",
                 shown=", ".join(f"{shown(row.cells[i])} (column {i + 1})" for i in fits),
                 details=[columns_seen(row.cells)],
-                hint=f"name one by its number: --column {fits[0] + 1}.",
+                hint=f"name one by its number: --header-row {row.number} --column {fits[0] + 1}.",
             )
         if fits:
             return fits[0]
     return None
 
 
-def _refuse_title_line(title: str, head: Sequence[Row], kind: Kind, column: str | None) -> None:
-    if column is not None and column.isdecimal():
-        return
-    for row in head[1:]:
-        if _named_column(title, row, kind, column) is not None:
+def _refuse_title_line(title: str, rows: Sequence[Row], kind: Kind, column: str | None) -> None:
+    """Refuse rows of which not the first, but a later one is the header."""
+    place = int(column) - 1 if column is not None and _is_number(column) else None
+    for index, row in enumerate(rows):
+        if place is not None:
+            is_header = any(map(kind.is_header, row.cells[place : place + 1]))
+        else:
+            is_header = _named_column(title, row, kind, column) is not None
+        if is_header and index:
             raise InputError(
                 f"{title}: the header is in row {row.number}, below other rows",
                 details=[
-                    Detail(f"Row {head[0].number} reads: ", shown_columns(head[0].cells)),
+                    Detail(f"Row {rows[0].number} reads: ", shown_columns(rows[0].cells)),
                     columns_seen(row.cells, f" in row {row.number}"),
                 ],
-                hint="delete the rows above the header.",
+                hint=f"leave out the rows above it with --header-row {row.number}; if they list"
+                f" licenses, delete row {row.number} instead.",
             )
+        if is_header:
+            return
 
 
-def _only_column(title: str, head: Sequence[Row], kind: Kind) -> int:
-    used = {index for row in head for index, cell in enumerate(row.cells) if cell.strip()}
-    first = head[0].cells
-    if len(first) == 1 or len(used) == 1:
+def _only_column(title: str, rows: Sequence[Row], kind: Kind, header_row: int | None) -> int:
+    used = {index for row in rows for index, cell in enumerate(row.cells) if cell.strip()}
+    top = rows[0]
+    if len(top.cells) == 1 or len(used) == 1:
         return min(used)
-    plain = [index for index, cell in enumerate(first) if kind.is_plain(cell)]
-    if plain:
+    plain = [index for index, cell in enumerate(top.cells) if kind.is_plain(cell)]
+    if plain and not header_row:
         raise InputError(
-            f"{title} has no header: row {head[0].number} holds data.",
-            details=[Detail("Cells seen: ", f"{shown_columns(first)}.")],
-            hint=f"name the column of the {kind.noun}s by its number: --column {plain[0] + 1}.",
+            f"{title} has no header: row {top.number} holds data.",
+            details=[Detail("Cells seen: ", f"{shown_columns(top.cells)}.")],
+            hint=f"name the column of the {kind.noun}s by its number: --column"
+            f" {' or '.join(str(index + 1) for index in plain)}.",
         )
+    below = title_line(rows) if header_row is None else None
+    header = below or top
+    options = f"--header-row {below.number} --column" if below else "--column"
+    holding = columns_with(kind, rows)
+    if len(holding) == 1:
+        remedy = f"the {kind.noun}s are in column {holding[0] + 1}: {options} {holding[0] + 1}."
+    elif below is not None:
+        remedy = f"name its column as well: {options} NUMBER{_or_the_other(kind, below.cells)}."
+    else:
+        remedy = f"name it with --column{_or_the_other(kind, top.cells)}."
+    if below is not None:
+        remedy = f"row {top.number} looks like a title above the header; {remedy}"
     raise InputError(
         f"{title}: no {kind.noun} column.",
-        details=[columns_seen(first)],
-        hint=f"name it with --column{_or_the_other(kind, first)}.",
+        details=[columns_seen(header.cells, f" in row {header.number}" if below else "")],
+        hint=remedy,
     )
+
+
+def title_line(rows: Sequence[Row]) -> Row | None:
+    """The row that looks like a header below single cells, which then are a title; or None.
+
+    A row with a digit is taken for data: licenses in it would be left out.
+    """
+    filled = [sum(bool(cell.strip()) for cell in row.cells) for row in rows]
+    index = next((index for index, number in enumerate(filled) if number > 1), 0)
+    wide = sum(number > 1 for number in filled[index:])
+    is_table = index > 0 and 2 * wide > len(filled) - index
+    return rows[index] if is_table and not re.search(r"\d", "".join(rows[index].cells)) else None
+
+
+def columns_with(kind: Kind, rows: Sequence[Row]) -> list[int]:
+    """Indexes of the columns that hold an ID by itself in one of these rows."""
+    return sorted({i for row in rows for i, cell in enumerate(row.cells) if kind.is_plain(cell)})
 
 
 def _or_the_other(kind: Kind, header: Sequence[str]) -> str:
     """Return advice to look licenses up by the other kind; empty if there is no column for that."""
     for index, cell in enumerate(header):
-        if simplified(cell) in kind.other.headers:
+        if kind.other.is_header(cell):
             column = f'"{cell}"' if cell.isprintable() else str(index + 1)
             return f", or {kind.other.advice} --column {column}"
     return ""
 
 
-def _numbered_column(title: str, head: Sequence[Row], column: str) -> int:
-    width = max(len(row.cells) for row in head)
-    if column.isdecimal() and 1 <= int(column) <= width:
+def _numbered_column(title: str, rows: Sequence[Row], column: str, header_row: int | None) -> int:
+    width = max(len(row.cells) for row in rows)
+    if _is_number(column) and 1 <= int(column) <= width:
         return int(column) - 1
+    numbers = f"a number from 1 to {width}"
+    if header_row == 0:
+        remedy = f"give {numbers}: without a header columns have no names."
+    else:
+        remedy = f"name one of these with --column, or give {numbers}."
+    below = title_line(rows) if header_row is None else None
+    if below is not None:
+        remedy += f" If the header is in another row: --header-row {below.number}."
     raise InputError(
         f'{title}: no column "{shown(column)}".',
-        details=[columns_seen(head[0].cells)],
-        hint=f"name one of these with --column, or give a number from 1 to {width}.",
+        details=[columns_seen(rows[0].cells)],
+        hint=remedy,
     )
 
 
@@ -336,6 +471,12 @@ def shown(cell: str) -> str:
     """A cell as a message shows it: cut, and invisible characters by their code point."""
     cut = cell[:SHOWN_CHARS]
     inner = "".join(char if _is_visible(char) else f"<U+{ord(char):04X}>" for char in cut)
+    return f"{inner}…" if len(cell) > SHOWN_CHARS else inner
+
+
+def spelled(cell: str) -> str:
+    """A cell in which every character that may be taken for another one shows what it is."""
+    inner = "".join(c if " " <= c <= "~" else f"<U+{ord(c):04X}>" for c in cell[:SHOWN_CHARS])
     return f"{inner}…" if len(cell) > SHOWN_CHARS else inner
 
 

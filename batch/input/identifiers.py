@@ -1,29 +1,84 @@
-"""The reading of an ID cell, and the IDs of a listing as they come."""
+"""The reading of the cell of an ID or a key, and the names of a listing as they come."""
 
 from __future__ import annotations
 
 import re
 from array import array
+from collections import Counter
 from dataclasses import dataclass
+from string import hexdigits
 from typing import TYPE_CHECKING
 
 from batch.formatting import escaped
 from batch.model import ID_BYTES, NO_ID, parse_id, parse_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+
+_QUOTED = re.compile(r'\s*="((?:[^"]|"")*)"\s*')
+
+
+def unquoted(cell: str) -> str:
+    """A cell, ``="0012"`` as ``0012``: so exports keep spreadsheets from taking it for a number."""
+    if not cell.lstrip().startswith("="):
+        return cell
+    found = _QUOTED.fullmatch(cell)
+    return found[1].replace('""', '"') if found else cell
+
+
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_WRAPPED = re.compile(
+    rf"\{{({_UUID})\}}"
+    rf"|urn:uuid:({_UUID})"
+    rf"|https?://[^\s?#]*?/licenses/({_UUID})(?:/[^\s?#]*)?(?:[?#]\S*)?",
+    re.IGNORECASE,
+)
+
+
+def wrapped_id(cell: str) -> bytes | None:
+    """The ID in ``{…}``, ``urn:uuid:…`` or a link with ``/licenses/…`` in its path; else None.
+
+    A link that names two licenses names none.
+    """
+    found = _WRAPPED.fullmatch(cell.strip())
+    if found is None or len(re.findall("/licenses/", cell, re.IGNORECASE)) > 1:
+        return None
+    return parse_id(found[found.lastindex or 0])
+
+
+_TOO_SHORT = 35
+"""Characters that are too few for an ID."""
+
+
+def holds_id(cell: str) -> bool:
+    """Tell whether a cell holds a license ID, in any of the forms that are read."""
+    return len(cell) > _TOO_SHORT and (
+        parse_id(cell) is not None
+        or parse_id(unquoted(cell)) is not None
+        or wrapped_id(unquoted(cell)) is not None
+    )
 
 
 class Ids:
-    """IDs as they come, `ID_BYTES` bytes each; `NO_ID` for a cell without."""
+    """IDs as they come, `ID_BYTES` bytes each; `NO_ID` for a cell without.
+
+    Attributes:
+        wrapped: How many of them stood in braces, a URN or a link.
+    """
 
     def __init__(self) -> None:
         self._ids = bytearray()
+        self.wrapped = 0
 
     def add(self, cell: str) -> bool:
         """Take the cell of the next entry; False if it holds no ID."""
-        found = parse_id(cell)
-        self._ids += found or NO_ID
+        text = unquoted(cell)
+        found = parse_id(text)
+        if found is None:
+            found = wrapped_id(text)
+            self.wrapped += found is not None
+        self._ids += NO_ID if found is None else found
         return found is not None
 
     def add_all(self, cells: list[str]) -> bool:
@@ -49,18 +104,57 @@ LONGEST_KEY = 1000
 """Most characters of a key: it has to fit into a URL."""
 
 
+_SCIENTIFIC = re.compile(
+    # Only a sign tells the number from a key such as 12E4567.
+    r"[+-]?\d+(?:[.,]\d*)?E\+\d+|[+-]?\d[.,]\d+E-\d{2,3}",
+    re.IGNORECASE,
+)
+
+
+SHEET_ERRORS = frozenset({
+    "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA", "#SPILL!",
+    "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#BUSY!", "#UNKNOWN!", "#ERROR",
+    *(f"Err:{number}" for number in range(501, 541)),
+})  # fmt: skip
+"""Texts of Excel and LibreOffice for a formula that failed, in files and in text they export."""
+
+
+def is_left_behind(text: str) -> bool:
+    """Tell whether a spreadsheet has written a text in the place of a key.
+
+    It shows a long number as ``2.19E+26``, a formula that failed as ``#N/A``, and keeps text from
+    becoming a number by a ``'``.
+    """
+    return text.startswith("'") or text in SHEET_ERRORS or _SCIENTIFIC.fullmatch(text) is not None
+
+
+_CLOSER_LOOK = frozenset("'=+-#E0123456789")
+"""First characters of the keys that a spreadsheet may have changed."""
+
+
 def parse_key(cell: str) -> str:
     """The key in a cell exactly as written, or empty where it holds none.
 
-    White space around a key, no-break spaces too, does not count. Text with control characters or
-    line breaks, or longer than `LONGEST_KEY` characters, is no key.
+    White space around a key, no-break spaces too, does not count; ``="0012"`` stands for ``0012``.
+    Text with control characters or line breaks, or longer than `LONGEST_KEY` characters, is no
+    key; nor is what `is_left_behind`.
     """
     key = cell.strip()
+    if key[:1] in _CLOSER_LOOK:
+        key = unquoted(key).strip()
+        if is_left_behind(key):
+            return ""
     return key if len(key) <= LONGEST_KEY and escaped(key) == key else ""
 
 
 class Keys:
-    """Keys as they come; an empty one for a cell without."""
+    """Keys as they come; an empty one for a cell without.
+
+    Attributes:
+        wrapped: As `Ids.wrapped`: none.
+    """
+
+    wrapped = 0
 
     def __init__(self) -> None:
         self._keys: list[str] = []
@@ -103,7 +197,8 @@ class Kind:
 
     Attributes:
         name: What a person calls it, the word "license" left out.
-        headers: Headers of its column, without case, blanks, ``_`` and ``-``; the first one wins.
+        headers: Headers of its column, without case, blanks, ``_`` and ``-``, in groups: those of
+            the first group win, those within a group fit equally well.
         results_column: Its column in a results file.
         reads_like: What a cell of it is, for who is to correct one.
         is_plain: Whether a cell shows by itself that it is one, and no header for instance.
@@ -111,11 +206,15 @@ class Kind:
     """
 
     name: str
-    headers: tuple[str, ...]
+    headers: tuple[frozenset[str], ...]
     results_column: str
     reads_like: str
     is_plain: Callable[[str], bool]
     names: Callable[[], Ids | Keys]
+
+    def is_header(self, cell: str) -> bool:
+        """Tell whether a cell reads like a header of its column."""
+        return any(simplified(cell) in group for group in self.headers)
 
     @property
     def noun(self) -> str:
@@ -135,15 +234,15 @@ class Kind:
 
 ID = Kind(
     name="ID",
-    headers=("licenseid", "licenceid", "id"),
+    headers=(frozenset({"licenseid", "licenceid"}), frozenset({"id"})),
     results_column="license_id",
     reads_like="an ID reads like 23d9646c-34f5-4d37-adeb-f7f77b927bdb",
-    is_plain=lambda cell: parse_id(cell) is not None,
+    is_plain=holds_id,
     names=Ids,
 )
 KEY = Kind(
     name="key",
-    headers=("licensekey", "key"),
+    headers=(frozenset({"licensekey"}), frozenset({"key"})),
     results_column="license_key",
     reads_like=f"a key is one line of at most {LONGEST_KEY:,} characters",
     is_plain=lambda _cell: False,
@@ -151,6 +250,25 @@ KEY = Kind(
 )
 KINDS = {"id": ID, "key": KEY}
 """The kinds as ``--by`` names them."""
+
+
+_LIKE_A_KEY = re.compile(r"(?=.*\d)[0-9A-Za-z]+(?:[-_.][0-9A-Za-z]+)*")
+
+
+def resemblance(cells: Iterable[str]) -> str:
+    """What most cells that hold no ID look like: IDs, numbers, keys, text or nothing."""
+    return Counter(map(_looks_like, cells)).most_common(1)[0][0]
+
+
+def _looks_like(cell: str) -> str:
+    text = cell.strip()
+    if not text:
+        return "nothing"
+    if len(text) <= 48 and sum(char in hexdigits for char in text) >= 28:
+        return "IDs"
+    if re.fullmatch(r"[\d.,+-]+", text):
+        return "numbers"
+    return "keys" if _LIKE_A_KEY.fullmatch(text) else "text"
 
 
 def first_ids(ids: bytes | bytearray, invalid: Collection[int]) -> array[int]:

@@ -12,19 +12,33 @@ from batch.input.header import (
     SHOWN_ROWS,
     EarlierResults,
     Layout,
+    columns_with,
     find_layout,
     refuse_leftovers,
     shown,
+    shown_columns,
     shown_rows,
+    spelled,
+    title_line,
 )
-from batch.input.identifiers import ID, KINDS, Ids, Keys, Kind, simplified
+from batch.input.identifiers import (
+    ID,
+    KEY,
+    KINDS,
+    Ids,
+    Keys,
+    Kind,
+    is_left_behind,
+    resemblance,
+    simplified,
+)
 from batch.input.selection import Selection
 from batch.model import UNFINISHED, Condition, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from batch.input.table import Block, Table
+    from batch.input.table import Block, Row, Table
 
 
 def read_listing(
@@ -37,6 +51,7 @@ def read_listing(
     where: Sequence[Condition] = (),
     skip_invalid: bool = False,
     include_hidden: bool = False,
+    header_row: int | None = None,
     outcomes: Collection[str] = UNFINISHED,
     stdin: BinaryIO | None = None,
 ) -> Listing:
@@ -54,6 +69,8 @@ def read_listing(
         where: Conditions that all hold in the rows that are meant; the others are not checked.
         skip_invalid: Keep cells that hold no ID or key as `Listing.invalid` instead of refusing.
         include_hidden: Take hidden and filtered rows like any other instead of refusing.
+        header_row: Number of the header's row; rows above it are left out. 0 if there is no
+            header; None to find it.
         outcomes: Which rows to take if the input is the results file of an earlier run.
         stdin: Where standard input is read from, if not from the process's own.
 
@@ -69,24 +86,23 @@ def read_listing(
             _refuse_hidden(table)
         if not table.head:
             raise InputError(f"{table.title} is empty.", hint="is this the right file?")
-        layout = find_layout(table.title, table.head, kind, column, carry)
+        layout = find_layout(table.title, table.head, kind, column, carry, header_row)
         earlier = None
         if layout.results is not None:
             earlier = EarlierResults(table.title, kind, layout.results, outcomes)
         collector = Collector(
             table.title, layout, kind.names(), earlier, _selection(table.title, layout, where)
         )
-        for block in _as_wide_as(layout, table):
+        for block in _as_wide_as(kind, layout, table):
             collector.add(block)
         if sheet is None:
             refuse_other_sheets(tables, chosen, kind, layout)
     left_out = earlier.left_out if earlier else {}
-    if not skip_invalid:
-        _refuse_invalid(table.title, collector, kind, layout)
+    _refuse_invalid(table, collector, kind, layout, skip_invalid=skip_invalid)
     _refuse_nothing(table.title, collector, kind, left_out)
     unread = collector.invalid | collector.passed_over
     listing = Listing(
-        title=f"{table.title}, {_described(layout)}",
+        title=f"{table.title}, {_described(layout, collector.names)}",
         rows=collector.rows,
         ids=collector.names.ids(),
         keys=collector.names.keys(),
@@ -113,36 +129,70 @@ def _selection(title: str, layout: Layout, where: Sequence[Condition]) -> Select
     return Selection(title, where, layout.header, layout.width, in_results=in_results)
 
 
-def _described(layout: Layout) -> str:
-    if layout.header is None:
-        return f"column {layout.column + 1} (no header)"
-    name = shown(layout.header[layout.column].strip())
+def _described(layout: Layout, names: Ids | Keys) -> str:
+    """What was taken, for the start: column, header, and what is not as one might expect."""
+    notes = [f"header in row {layout.first_row}" if layout.header else "no header"]
+    if layout.above:
+        verb = "is" if layout.above == 1 else "are"
+        notes.append(f"{counted(layout.above, 'row')} above it {verb} left out")
+    if names.wrapped:
+        verb = "was" if names.wrapped == 1 else "were"
+        notes.append(f"{counted(names.wrapped, 'ID')} {verb} in braces, a URN or a link")
+    name = shown(layout.header[layout.column].strip()) if layout.header else ""
     column = f'column "{name}"' if name else f"column {layout.column + 1}"
-    return f"{column} (header in row {layout.first_row})"
+    return f"{column} ({'; '.join(notes)})"
 
 
-def _as_wide_as(layout: Layout, table: Table) -> Iterator[Block]:
-    """The blocks of a table, as long as no row has content beyond the header's cells."""
-    for block in table.blocks:
+def _as_wide_as(kind: Kind, layout: Layout, table: Table) -> Iterator[Block]:
+    """The blocks of a table from the header on, while no row has content beyond its cells."""
+    for whole in table.blocks:
+        block = whole.since(layout.first_row)
         for column in block.columns[layout.width :]:
             if not any(column):
                 continue
             index = next((i for i, cell in enumerate(column) if cell.strip()), None)
             if index is not None:
-                _refuse_width(layout, table.title, block, index)
+                _refuse_width(kind, layout, table, block, index)
         yield block
 
 
-def _refuse_width(layout: Layout, title: str, block: Block, index: int) -> None:
+def _refuse_width(kind: Kind, layout: Layout, table: Table, block: Block, index: int) -> None:
+    rows = [row for row in table.head if row.number >= layout.first_row]
+    if layout.header and _has_row_names(kind, layout, rows[1:]):
+        raise InputError(
+            f"{table.title}: every row has one cell more than the header (row"
+            f" {layout.first_row}), so its cells stand below the wrong names. Are these row names,"
+            " as R writes them?",
+            details=[
+                Detail("The header: ", shown_columns(layout.header)),
+                Detail(f"Row {rows[1].number}: ", shown_columns(rows[1].cells)),
+            ],
+            hint="write the table without them (R: row.names=FALSE), or put a name for them, such"
+            " as row, in front of the header; or, if a cell holds the delimiter, put it in quotes.",
+        )
     cells = [column[index] for column in block.columns]
     while not cells[-1].strip():
         cells.pop()
     above = "header" if layout.header else "first row"
+    remedy = "put a cell that holds the delimiter in quotes"
+    if below := title_line(rows):
+        remedy = f"if the header is in row {below.number}: --header-row {below.number}; or {remedy}"
+    elif layout.width == 1:
+        remedy += "; or say with --header-row NUMBER which row is the header"
     raise InputError(
-        f"{title}, row {block.row + index}: {counted(len(cells), 'cell')}, but the {above}"
+        f"{table.title}, row {block.row + index}: {counted(len(cells), 'cell')}, but the {above}"
         f" (row {layout.first_row}) has {layout.width}.",
         details=[Detail("The first one too many: ", shown(cells[layout.width]))],
-        hint="put a cell that holds the delimiter in quotes; delete a title above the header.",
+        hint=f"{remedy}.",
+    )
+
+
+def _has_row_names(kind: Kind, layout: Layout, rows: Sequence[Row]) -> bool:
+    """Tell whether all rows have a cell in front of those that the header names."""
+    return bool(rows) and all(
+        len(row.cells) == layout.width + 1
+        and (kind is KEY or kind.is_plain(row.cells[layout.column + 1]))
+        for row in rows
     )
 
 
@@ -159,9 +209,9 @@ def _refuse_hidden(table: Table) -> None:
 def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict[str, int]) -> None:
     if collector.selection is not None and collector.rows:
         collector.selection.refuse_none()
-    if collector.meant > len(collector.invalid):
+    if collector.rows:
         return
-    if left_out and not collector.rows:
+    if left_out:
         counts = " · ".join(f"{outcome} {number:,}" for outcome, number in left_out.items())
         raise InputError(
             f"{title}: no row of this results file is to be taken: {counts}.",
@@ -171,25 +221,70 @@ def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict
     raise InputError(f"{title}: not a single {kind.noun}.", hint="is this the right file?")
 
 
-def _refuse_invalid(title: str, collector: Collector, kind: Kind, layout: Layout) -> None:
-    if not collector.invalid:
+def _refuse_invalid(
+    table: Table, collector: Collector, kind: Kind, layout: Layout, *, skip_invalid: bool
+) -> None:
+    """Refuse cells without an ID or key, unless they are to be skipped and others hold one."""
+    all_of_them = len(collector.invalid) == collector.meant
+    if not collector.invalid or (skip_invalid and not all_of_them):
         return
     lines = [
-        Detail(f"row {collector.rows[entry]}  ", shown(cell) or "(empty)")
+        Detail(f"row {collector.rows[entry]}  ", spelled(cell) or "(empty)")
         for entry, cell in list(collector.invalid.items())[:SHOWN_ROWS]
     ]
     more = len(collector.invalid) - len(lines)
     if more:
         lines.append(Detail(f"and {more:,} more"))
     rows = counted(len(collector.invalid), "row")
-    remedy = f"correct them ({kind.reads_like})"
+    if all_of_them:
+        message = f"not a single {kind.noun}: {rows} without one:"
+        hint = _remedy_for_all(table, collector, kind, layout)
+    else:
+        message = f"{rows} without a {kind.noun} (of {collector.meant:,}):"
+        hint = f"{_remedy(collector, kind, layout)}, or leave them out with --skip-invalid"
+    raise InputError(f"{table.title}: {message}", details=lines, hint=f"{hint}.")
+
+
+def _remedy(collector: Collector, kind: Kind, layout: Layout) -> str:
+    """What to do about some rows without an ID or key."""
     if _holds_the_other(kind, layout, collector):
-        remedy = kind.other.advice
-    raise InputError(
-        f"{title}: {rows} without a {kind.noun} (of {collector.meant:,}):",
-        details=lines,
-        hint=f"{remedy}, or leave them out with --skip-invalid.",
-    )
+        return kind.other.advice
+    if kind is KEY and any(is_left_behind(cell.strip()) for cell in collector.invalid.values()):
+        return _SPREADSHEET
+    if layout.header is None and collector.rows[next(iter(collector.invalid))] == layout.first_row:
+        return (
+            f"if row {layout.first_row} is the header: --header-row {layout.first_row}; else"
+            f" correct them ({kind.reads_like})"
+        )
+    return f"correct them ({kind.reads_like})"
+
+
+_SPREADSHEET = (
+    "a spreadsheet has written 2.19E+26, #N/A or a leading ' in the place of a key: take the keys"
+    " from where they came from, or correct them"
+)
+
+
+def _remedy_for_all(table: Table, collector: Collector, kind: Kind, layout: Layout) -> str:
+    """What to do about a column that holds no ID or key at all: to skip all rows helps nobody."""
+    if layout.results is not None or _holds_the_other(kind, layout, collector):
+        return _remedy(collector, kind, layout)
+    rows = [row for row in table.head if row.number >= layout.first_row]
+    others = [index for index in columns_with(kind, rows) if index != layout.column]
+    if len(others) == 1:
+        return f"the {kind.noun}s seem to be in another column: --column {others[0] + 1}"
+    another = "name another column with --column NUMBER"
+    by_key = f"{KEY.advice} --column {layout.column + 1}"
+    if kind is KEY:
+        is_empty = not any(map(str.strip, collector.invalid.values()))
+        return another if is_empty else _remedy(collector, kind, layout)
+    return {
+        "nothing": f"the column is empty: {another}",
+        "IDs": f"they look like IDs that were changed: correct them ({kind.reads_like})",
+        "numbers": f"they look like numbers: {another}; or, if they are license keys, {by_key}",
+        "keys": f"they look like license keys: {by_key}; or {another}",
+        "text": f"they look like text: {another}, or {by_key}",
+    }[resemblance(collector.invalid.values())]
 
 
 def _holds_the_other(kind: Kind, layout: Layout, collector: Collector) -> bool:
@@ -198,7 +293,7 @@ def _holds_the_other(kind: Kind, layout: Layout, collector: Collector) -> bool:
         return False
     if layout.results is not None:
         return "" in collector.invalid.values()
-    return simplified(layout.header[layout.column]) in kind.other.headers
+    return kind.other.is_header(layout.header[layout.column])
 
 
 class Collector:
@@ -239,7 +334,7 @@ class Collector:
         self.invalid: dict[int, str] = {}
         self.passed_over: dict[int, str] = {}
         self.carried: list[tuple[str, ...]] = []
-        self.blank = layout.first_row - 1
+        self.blank = layout.first_row - 1 - layout.above
 
     @property
     def meant(self) -> int:

@@ -83,6 +83,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
             where=settings.where,
             skip_invalid=settings.skip_invalid,
             include_hidden=settings.include_hidden,
+            header_row=settings.header_row,
             outcomes=_OF_RESULTS[action.command],
         )
         doubtful = set()

@@ -303,6 +303,20 @@ def test_what_was_skipped_is_not_done(capsys: pytest.CaptureFixture[str]) -> Non
     assert "invalid 1" in capsys.readouterr().err
 
 
+def test_the_start_says_which_header_was_given_and_what_stood_above_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("some.csv").write_text(cells("July,", "serial,who", f"{{{IDS[0]}}},me"))
+
+    code = run_command(
+        ["run", "some.csv", "--sandbox", "--rate", "none", "--header-row", "2", "--column", "1"]
+    )
+
+    said = capsys.readouterr().err
+    assert code == 0
+    assert 'column "serial" (header in row 2; 1 row above it is left out; 1 ID was in' in said
+
+
 def test_carried_columns_stand_behind_the_others() -> None:
     Path("some.csv").write_text(cells("license_id,ticket,who", f"{IDS[0]},=1+1,me"))
 

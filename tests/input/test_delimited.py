@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from batch.input.table import Table
 
 
+A, B = "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "6fa459ea-ee8a-4ca4-894e-db77e160355e"
+
+
 @pytest.fixture(scope="module", autouse=True, params=["csv module", "pandas"])
 def _road(request: pytest.FixtureRequest) -> Iterator[None]:
     """Whatever holds, holds for short texts and for long ones."""
@@ -136,9 +139,20 @@ def test_a_character_cut_by_a_chunk_is_read(monkeypatch: pytest.MonkeyPatch) -> 
         ('a,"x;y"\nb,"z;w"\n', ","),
         ('"a";"1,5"\n"b";"2,5"\n', ";"),
         ('id,size\na,5" pipe\nb,6" pipe\n', ","),
+        (f"{A},a;b\n{B},c;d\n", ","),
+        (f"a;b,{A}\nc;d,{B}\ne;f,x\n", ","),
+        (f"{{{A}}},a;b\n", ","),
+        (f'="{A}",a;b\n', ","),
+        (f"https://x.invalid/v3/licenses/{A}|a;b\n", "|"),
+        (f"{A};3,5\n", ";"),
+        (f"{A}\n{B}\n", ","),
+        (f"K-1|see, {B},\n" + "K-2|x\n" * 9, "|"),
+        (f'id,note\n{A},"x;{B};y"\n', ","),
     ],
 )
-def test_the_delimiter_is_the_one_that_cuts_rows_alike(text: str, delimiter: str) -> None:
+def test_the_delimiter_is_the_one_that_makes_whole_ids_or_else_cuts_rows_alike(
+    text: str, delimiter: str
+) -> None:
     assert find_delimiter(text) == delimiter
 
 

@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     skip_invalid: bool
     outcomes: Collection[str]
     by: str
+    header_row: int
 
 
 def listing(text: str, **options: Unpack[Options]) -> Listing:
@@ -73,16 +74,17 @@ def test_a_header_that_reads_like_an_id_column_is_taken(header: str) -> None:
     )
 
 
-def test_license_id_wins_over_licence_id_and_that_over_id() -> None:
-    assert ids(listing(f"id,licence id,license id\n{A},{B},{C}\n")) == [C]
+def test_license_id_and_licence_id_win_over_id() -> None:
+    assert ids(listing(f"id,license id\n{A},{B}\n")) == [B]
     assert ids(listing(f"id,licence id\n{A},{B}\n")) == [B]
 
 
-def test_a_column_is_named_as_written_then_by_its_number() -> None:
+def test_a_column_is_named_as_written_or_by_its_number() -> None:
     text = f"2,id\n{A},{B}\n"
 
-    assert ids(listing(text, column="2")) == [A]
+    assert ids(listing(text, column="2")) == [B]
     assert ids(listing(text, column="id")) == [B]
+    assert ids(listing(text, column="1", header_row=1)) == [A]
     assert ids(listing(f"x,y\n{A},{B}\n", column="2")) == [B]
     assert 'no column "ID"' in str(refusal(text, column="ID"))
 
@@ -97,29 +99,115 @@ def test_a_column_that_is_not_there_is_refused_naming_those_that_are(column: str
 
 
 @pytest.mark.parametrize(
-    ("header", "options"), [("License ID,license_id", {}), ("x,x", {"column": "x"})]
+    ("header", "options"),
+    [
+        ("License ID,license_id", {}),
+        ("license_id,licenceId", {}),
+        ("ID,id", {}),
+        ("x,x", {"column": "x"}),
+    ],
 )
-def test_two_headers_that_fit_equally_well_are_refused(header: str, options: Options) -> None:
+def test_two_headers_that_fit_equally_well_are_refused_by_their_names(
+    header: str, options: Options
+) -> None:
     error = refusal(f"{header}\n{A},{B}\n", **options)
 
+    first, second = header.split(",")
     assert "2 columns may hold the license IDs" in str(error)
-    assert "(column 1)" in str(error)
-    assert "--column 1" in error.hint
+    assert f"{first} (column 1), {second} (column 2)" in str(error)
+    assert "--header-row 1 --column 1" in error.hint
+    assert ids(listing(f"{header}\n{A},{B}\n", header_row=1, column="1")) == [A]
+    assert ids(listing(f"{header}\n{A},{B}\n", column="2")) == [B]
 
 
 def test_no_id_column_is_refused_naming_the_columns() -> None:
-    error = refusal(f"customer,key,\nAcme,{A},\n")
+    text = f"customer,serial,\nAcme,{A},\n"
+
+    error = refusal(text)
 
     assert "no license ID column" in str(error)
-    assert "Columns seen: customer, key, (no name)." in str(error)
+    assert "Columns seen: customer, serial, (no name)." in str(error)
+    assert error.hint == "the license IDs are in column 2: --column 2."
+    assert ids(listing(text, column="2")) == [A]
 
 
-@pytest.mark.parametrize("title", ["July", "Licenses of July 2026", "July,,", f"{A}"])
-def test_a_title_above_the_header_is_refused_naming_the_columns(title: str) -> None:
-    message = str(refusal(f"{title}\n\nLicense ID,customer,seats\n{A},Acme,1\n"))
+TITLES = ["July", "Licenses of July 2026", "July,,", f"{A}", "#TYPE System.Object", "a,b,c,d,e,f"]
 
-    assert "the header is in row 3" in message
-    assert "Columns seen in row 3: License ID, customer, seats." in message
+
+@pytest.mark.parametrize("title", TITLES)
+@pytest.mark.parametrize("options", [Options(), Options(column="1"), Options(column="License ID")])
+def test_a_title_above_the_header_is_refused_naming_the_columns(
+    title: str, options: Options
+) -> None:
+    text = f"{title}\n\nLicense ID,customer,seats\n{A},Acme,1\n"
+
+    error = refusal(text, **options)
+
+    assert "the header is in row 3" in str(error)
+    assert "Columns seen in row 3: License ID, customer, seats." in str(error)
+    assert "--header-row 3" in error.hint
+    followed: Options = {**options, "header_row": 3}
+    found = listing(text, **followed)
+    assert (ids(found), list(found.rows), found.blank) == ([A], [4], 1)
+    assert '"License ID" (header in row 3; 1 row above it is left out)' in found.title
+
+
+@pytest.mark.parametrize("title", ["version:v1.0,,", "version:v1.0", "July", "Our\nlicenses,,"])
+def test_a_title_above_a_header_of_other_names_is_refused_with_its_way_out(title: str) -> None:
+    text = f"{title}\nSerial,Customer,Note\n{A},Acme,\n{B},Zorg,\n"
+    row = title.count("\n") + 2
+
+    error = refusal(text)
+
+    assert f"--header-row {row}" in error.hint
+    if "in column 1" not in error.hint:
+        error = refusal(text, header_row=row)
+    assert "--column 1" in error.hint
+    assert ids(listing(text, header_row=row, column="1")) == [A, B]
+
+
+@pytest.mark.parametrize("number", [3, 4, 60])
+def test_a_row_that_cannot_be_the_header_is_refused(number: int) -> None:
+    text = f"July\nid,n\n\n{A},1\n" + "\n" * 30 + f"{B},1\n" * 30
+
+    if number == 4:
+        assert ids(listing(text, header_row=number, column="1")) == [B] * 30
+    else:
+        error = refusal(text, header_row=number)
+        assert f"the header cannot be in row {number}" in str(error)
+        assert "--header-row" in error.hint
+
+
+def test_what_stands_above_the_header_may_be_wider_than_it() -> None:
+    assert ids(listing(f"a,b,c,d\nid,n\n{A},1\n", header_row=2)) == [A]
+
+
+def test_without_a_header_a_column_has_no_name() -> None:
+    error = refusal(f"{A},x\n", header_row=0, column="id")
+
+    assert "without a header columns have no names" in error.hint
+    assert ids(listing(f"{A},x\n{B},y\n", header_row=0, column="1")) == [A, B]
+
+
+def test_a_header_with_a_digit_is_taken_when_its_row_is_given() -> None:
+    text = f"License 2026,n\n{A},1\n"
+
+    error = refusal(text, column="1")
+
+    assert "row 1  License 2026" in str(error)
+    assert error.hint.startswith("if row 1 is the header: --header-row 1; else correct")
+    assert ids(listing(text, column="1", header_row=1)) == [A]
+
+
+def test_row_names_are_refused_and_a_header_for_them_is_the_way_out() -> None:
+    text = (CASES / "r-write-table-rownames.csv").read_text(encoding="utf-8")
+
+    error = refusal(text)
+
+    assert "every row has one cell more than the header (row 1)" in str(error)
+    assert "Are these row names, as R writes them?" in str(error)
+    assert "in front of the header" in error.hint
+    assert len(ids(listing(f"row,{text}"))) == 3
 
 
 def test_of_very_many_columns_the_first_are_named() -> None:
@@ -134,8 +222,46 @@ def test_a_title_above_the_column_that_was_named_is_refused() -> None:
     assert "the header is in row 3" in message
 
 
-def test_a_cell_below_that_equals_the_column_number_is_no_header() -> None:
-    assert ids(listing(f"serial,n\n{A},1\n", column="1")) == [A]
+@pytest.mark.parametrize("first", ["serial,n\n", ""])
+def test_a_cell_that_equals_the_column_number_is_no_header(first: str) -> None:
+    assert ids(listing(f"{first}{A},1\n{B},1\n", column="1")) == [A, B]
+
+
+@pytest.mark.parametrize(("name", "count"), [("nohdr_id", 3), ("nohdr-semicolon-tie", 2)])
+def test_the_examples_without_a_header_hold_an_id_in_each_row(name: str, count: int) -> None:
+    path = str(CASES / f"{name}.csv")
+
+    with pytest.raises(InputError, match="has no header: row 1 holds data") as caught:
+        read_listing(path)
+
+    assert "--column 1." in caught.value.hint
+    assert list(read_listing(path, column="1").rows) == list(range(1, count + 1))
+
+
+def test_the_example_of_a_template_is_read_once_every_remedy_is_followed() -> None:
+    path = str(CASES / "template-version-line.csv")
+
+    with pytest.raises(InputError, match="no license ID column") as first:
+        read_listing(path)
+    with pytest.raises(InputError, match="no license ID column") as second:
+        read_listing(path, header_row=2)
+    with pytest.raises(InputError, match="1 row without a license ID") as third:
+        read_listing(path, header_row=2, column="1")
+
+    assert "--header-row 2 --column 1" in first.value.hint
+    assert "--column 1" in second.value.hint
+    assert "--skip-invalid" in third.value.hint
+    found = read_listing(path, header_row=2, column="1", skip_invalid=True)
+    assert list(found.rows) == [3, 4, 5, 6, 7, 8]
+    assert list(found.invalid) == [0]
+
+
+def test_the_example_of_texts_as_formulas_holds_the_ids() -> None:
+    found = read_listing(str(CASES / "json2csv-excelstrings.csv"), carry=["k"])
+
+    assert ids(found)[0] == "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+    assert len(found) == 5
+    assert 'column "license_id" (header in row 1)' in found.title
 
 
 def test_a_single_column_needs_no_header() -> None:
@@ -225,6 +351,55 @@ def test_nothing_else_is_an_id(cell: str) -> None:
     assert parse_ids([A, cell, B]) is None
 
 
+WRAPPED = [
+    "{%s}",
+    " {%s} ",
+    "urn:uuid:%s",
+    "URN:UUID:%s",
+    '="{%s}"',
+    "https://api.cryptlex.com/v3/licenses/%s",
+    "http://example.invalid:8080/a/licenses/%s/activations?page=1#x",
+    "https://example.invalid/licenses/%s?tab=a/b",
+]
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+@pytest.mark.parametrize("more", [0, 20_000])
+def test_an_id_in_braces_a_urn_or_a_link_is_read_and_counted(form: str, more: int) -> None:
+    cells = [B] * more + [form % A, form % A.upper()]
+
+    found = listing("id,n\n" + "".join(f"{cell},\n" for cell in cells))
+
+    assert ids(found)[more:] == [A, A]
+    assert "(header in row 1; 2 IDs were in braces, a URN or a link)" in found.title
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f"{{{A}",
+        f"({A})",
+        f"urn:{A}",
+        f"https://x.invalid/products/{A}",
+        f"https://x.invalid/?next=/licenses/{A}",
+        f"https://x.invalid/#/licenses/{A}",
+        f"https://x.invalid/licenses/{A}0",
+        f"https://x.invalid/licenses/{A}/licenses/{B}",
+        f"see https://x.invalid/licenses/{A}",
+        f"/licenses/{A}",
+    ],
+)
+def test_nothing_else_around_an_id_is_read(cell: str) -> None:
+    assert f"row 3  {cell}" in str(refusal(f"id,n\n{B},\n{cell},\n"))
+
+
+def test_an_id_as_the_text_of_a_formula_is_an_id_like_any_other() -> None:
+    found = listing(f'id\n="{A}"\n"=""{B}"""\n')
+
+    assert ids(found) == [A, B]
+    assert found.title.endswith("(header in row 1)")
+
+
 @given(st.lists(st.uuids(), max_size=20))
 def test_a_whole_column_reads_like_its_cells_one_by_one(column: list[uuid.UUID]) -> None:
     assert parse_ids([str(cell) for cell in column]) == b"".join(cell.bytes for cell in column)
@@ -295,6 +470,12 @@ def test_a_wide_row_in_a_file_of_a_single_column_is_refused() -> None:
     assert "row 31: 3 cells" in str(refusal(f",{A},\n" * 30 + f",{A},x\n"))
 
 
+def test_many_rows_that_end_before_the_column_of_ids_are_invalid_and_no_more() -> None:
+    text = f"n,id\nx,{A}\n" + "x\n" * 10_000
+
+    assert "10000 rows without a license ID" in str(refusal(text)).replace(",", "")
+
+
 def test_cells_too_many_that_are_empty_are_nothing() -> None:
     assert ids(listing(f"id,customer\n{A},Acme,, ,\n" + f"{B},x\n" * 30 + f"{C},x,,\n"))[0] == A
 
@@ -343,7 +524,7 @@ def test_invalid_cells_are_refused_naming_ten_and_counting_all() -> None:
 
     error = refusal(text)
 
-    assert "25 rows without a license ID (of 26)" in str(error)
+    assert "25 rows without a license ID (of 26):" in str(error)
     assert "  row 3  x\n" in str(error)
     assert f"  row 4  {A}<U+200B>\n" in str(error)
     assert "  row 5  a<U+000A>b\n" in str(error)
@@ -352,6 +533,66 @@ def test_invalid_cells_are_refused_naming_ten_and_counting_all() -> None:
     assert "row 13" not in str(error)
     assert "and 15 more" in str(error)
     assert "--skip-invalid" in error.hint
+
+
+def test_the_example_of_look_alikes_is_refused_showing_every_code_point() -> None:
+    with pytest.raises(InputError) as caught:
+        read_listing(str(CASES / "lookalikes.csv"))
+
+    cells = [detail.shown for detail in caught.value.details]
+    assert cells[0] == "8a67639f<U+2011>7408<U+2011>4f56<U+2011>85aa<U+2011>328f676226e2"
+    assert cells[1] == "6a23e238<U+2013>e3b1<U+2013>477f<U+2013>94c0<U+2013>11f1bd38f1f3"
+    assert cells[2] == "920fbd01-f400-42<U+0435>3-bf34-7862554017cd"
+    assert cells[3] == "83fd989e<U+00AD>-60f2-4040-8362-d53c9efc6d89"
+    assert cells[4] == "aa68bfcc-8c92-4344-b161-O3485a1c292b"
+    assert caught.value.hint.startswith("they look like IDs that were changed: correct them")
+    assert "--skip-invalid" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        ("0A2035-E8A2A{}", "they look like license keys: look licenses up by key with --by key "),
+        ("10{}", "they look like numbers: name another column with --column NUMBER; or, if"),
+        ("Acme Ltd", "they look like text: name another column with --column NUMBER, or look"),
+        ("", "the column is empty: name another column with --column NUMBER."),
+        (A.replace("-", ""), "they look like IDs that were changed: correct them (an ID reads"),
+    ],
+)
+@pytest.mark.parametrize("skip_invalid", [False, True])
+def test_a_column_without_a_single_id_is_no_case_for_leaving_rows_out(
+    cell: str, hint: str, skip_invalid: bool
+) -> None:
+    text = "id,n\n" + "".join(f"{cell.format(10 + n)},x\n" for n in range(50))
+
+    error = refusal(text, skip_invalid=skip_invalid)
+
+    assert "not a single license ID: 50 rows without one:" in str(error)
+    assert "and 40 more" in str(error)
+    assert error.hint.startswith(hint)
+    assert "--skip-invalid" not in error.hint
+
+
+def test_where_another_column_holds_the_ids_it_is_named() -> None:
+    text = f"id,n,serial\n1,x,{A}\n2,y,{B}\n"
+
+    error = refusal(text)
+
+    assert error.hint == "the license IDs seem to be in another column: --column 3."
+    assert ids(listing(text, column="3")) == [A, B]
+
+
+def test_keys_in_the_column_of_ids_are_read_when_the_advice_is_followed() -> None:
+    text = "id,n\n0A2035-E8A2A3,x\n0A2035-E8A2A4,x\n"
+
+    by_id = refusal(text)
+    by_key = refusal(text, by="key", column="1")
+
+    assert "--by key --column 1;" in by_id.hint
+    assert "--header-row 1, or --header-row 0" in by_key.hint
+    assert listing(text, by="key", header_row=1, column="1").keys == [
+        "0A2035-E8A2A3", "0A2035-E8A2A4",
+    ]  # fmt: skip
 
 
 def test_invalid_cells_are_kept_where_they_are_to_be_skipped() -> None:
@@ -384,7 +625,7 @@ def test_a_message_shows_what_cannot_be_seen(cell: str, text: str) -> None:
         ("\n \n,,\n", {}, "is empty"),
         ("id,customer\n", {}, "not a single license ID"),
         ("id\nx\n", {"skip_invalid": True}, "not a single license ID"),
-        ("id\nx\n", {}, "1 row without a license ID"),
+        ("id\nx\n", {}, "not a single license ID: 1 row without one:"),
     ],
 )
 def test_an_input_without_a_single_id_is_refused(text: str, options: Options, said: str) -> None:
@@ -461,6 +702,33 @@ def test_results_with_nothing_left_to_do_are_refused() -> None:
 
 
 MARKED = ("license_id", "outcome", "was_revoked")
+
+
+@pytest.mark.parametrize(
+    ("above", "wrong"),
+    [
+        ("", {"header_row": 0}),
+        ("", {"header_row": 2}),
+        ("", {"header_row": 4}),
+        ("July\n\n", {}),
+        ("July\n\n", {"header_row": 0}),
+        ("July\n\n", {"header_row": 1}),
+        ("July\n\n", {"header_row": 5}),
+    ],
+)
+def test_no_choice_of_the_header_hides_that_a_file_holds_results(
+    above: str, wrong: Options
+) -> None:
+    rows = f"{A},excluded,\n{B},failed,false\n{C},revoked,false\n"
+    text = f"{above}{','.join(MARKED)}\n{rows}"
+    right = above.count("\n") + 1
+
+    for column in ({}, {"column": "1"}, {"column": MARKED[0]}):
+        error = refusal(text, **wrong, **column)
+
+        assert f"the header of a results file is in row {right}" in str(error)
+        assert f"--header-row {right}" in error.hint
+    assert ids(listing(text, header_row=right)) == [B]
 
 
 @pytest.mark.parametrize(

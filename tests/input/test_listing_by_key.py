@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import openpyxl
@@ -14,22 +15,24 @@ from hypothesis import strategies as st
 from batch.columns import COLUMNS
 from batch.errors import InputError
 from batch.formatting import LONGEST, cell
-from batch.input.identifiers import LONGEST_KEY, Keys, first_keys, parse_key
+from batch.input.identifiers import LONGEST_KEY, Keys, first_keys, is_left_behind, parse_key
 from batch.input.listing import read_listing
 from batch.model import NO_ID
 from tests.support.builders import calm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from pathlib import Path
 
     from batch.model import Listing
 
 A, B, C = "0A2035-E8A2A3", "7c9e-66FF", "PROMO-2026-X"
 ID = "aaaaaaaa-0000-4000-8000-000000000001"
+CASES = Path(__file__).parents[1] / "cases"
 PRINTABLE = st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs", "Co"]), max_size=60)
 """Any text without control characters; Co: for private use, as icon fonts do."""
-KEYS = PRINTABLE.map(str.strip).filter(bool)
+KEYS = PRINTABLE.map(str.strip).filter(
+    lambda key: bool(key) and not is_left_behind(key) and not key.startswith('="')
+)
 COMMA = "sep=,\n"
 """So that the delimiter is not guessed from a handful of rows full of quotes and semicolons."""
 
@@ -39,6 +42,7 @@ class Options(TypedDict, total=False):
     carry: Sequence[str]
     skip_invalid: bool
     outcomes: Collection[str]
+    header_row: int
 
 
 def listing(text: str, by: str = "key", **options: Unpack[Options]) -> Listing:
@@ -98,19 +102,69 @@ def test_a_title_above_the_header_of_keys_is_refused() -> None:
 
 def test_a_single_column_of_keys_needs_no_header() -> None:
     assert listing(f"{A}\n{B}\n").keys == [A, B]
-    assert listing(f"whatever\n{A}\n").keys == [A]
     assert "(no header)" in listing(f"{A}\n").title
 
 
 def test_a_first_row_with_a_digit_in_the_column_of_keys_is_data() -> None:
     assert list(listing(f"{A},Acme\n{B},Zorg\n", column="1").rows) == [1, 2]
-    assert list(listing(f"serial,Acme\n{B},Zorg\n", column="1").rows) == [2]
 
 
-def test_without_a_digit_an_id_is_a_header_of_keys_like_any_other_text() -> None:
-    letters = "abcdefab-cdef-abcd-efab-cdefabcdefab"
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        (f"whatever\n{A}\n", None),
+        (f"whatever,Acme\n{A},Zorg\n", "1"),
+        (f"'whatever\n{A}\n", None),
+        (f"abcdefab-cdef-abcd-efab-cdefabcdefab\n{A}\n", None),
+    ],
+)
+def test_a_first_row_that_may_hold_a_key_is_refused_until_it_is_said_what_it_is(
+    text: str, column: str | None
+) -> None:
+    options = Options(column=column) if column else Options()
 
-    assert listing(f"{letters}\n{A}\n").keys == [A]
+    error = refusal(text, **options)
+
+    assert "row 1 may be the header, and it may hold a license key" in str(error)
+    assert error.hint == (
+        "say where the header is: --header-row 1, or --header-row 0 if there is none."
+    )
+    header: Options = {**options, "header_row": 1}
+    assert listing(text, **header).keys == [A]
+    if not text.startswith("'"):
+        none: Options = {**options, "header_row": 0}
+        assert list(listing(text, **none).rows) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (f"key\n{A}\n", {}),
+        (f"Key,n\n{A},1\n", {"column": "1"}),
+        (f"serial,n\n{A},1\n", {"column": "serial"}),
+        (f",n\n{A},1\n", {"column": "1"}),
+    ],
+)
+def test_a_header_that_is_known_named_or_empty_is_no_key(text: str, options: Options) -> None:
+    assert listing(text, **options).keys == [A]
+
+
+def test_a_title_above_keys_is_left_out_when_the_row_of_the_header_is_given() -> None:
+    text = f"Our customers\n\nserial,seats\n{A},x\n"
+
+    error = refusal(text, column="1")
+
+    assert "--header-row 1, --header-row 3, or --header-row 0" in error.hint
+    assert listing(text, column="1", header_row=3).keys == [A]
+
+
+def test_row_names_before_keys_are_refused_and_a_header_for_them_is_the_way_out() -> None:
+    rows = f'"1","{A}",1.5\n"2","{B}",NA\n'
+
+    error = refusal(f'"license_key","n"\n{rows}')
+
+    assert "every row has one cell more than the header (row 1)" in str(error)
+    assert listing(f'"row","license_key","n"\n{rows}').keys == [A, B]
 
 
 def test_no_key_column_is_refused_naming_the_columns() -> None:
@@ -151,10 +205,81 @@ def test_a_key_of_any_printable_text_arrives_as_it_was_written(rows: list[tuple[
 
 
 @pytest.mark.parametrize(
-    "key", ["1e5", "NaN", "None", "007", "TRUE", "+1", "=A1", "'x", "a,b", "-"]
+    "key",
+    ["1e5", "12E4567", "5E-12", "NaN", "None", "007", "TRUE", "+1", "=A1", "a'b", "a,b", "-"],
 )
 def test_a_key_is_never_retyped(key: str) -> None:
     assert listing(f'key,n\n"{key}",1\n').keys == [key]
+
+
+@pytest.mark.parametrize(
+    ("cell", "key"),
+    [
+        ('="0012"', "0012"),
+        (' ="0012" ', "0012"),
+        ('=""', ""),
+        ('="a""b"', 'a"b'),
+        ('="a"&"b"', '="a"&"b"'),
+        ('="2.19E+26"', ""),
+    ],
+)
+def test_a_text_as_a_formula_is_the_text(cell: str, key: str) -> None:
+    assert parse_key(cell) == key
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["2.19E+26", "1,23457E+15", "1E+20", "1e+20", "-1.5E+20", "1.5E-05", "'0012", "'x", "#N/A",
+     "#REF!", "Err:502"],
+)  # fmt: skip
+@pytest.mark.parametrize("others", [[A, B], []])
+def test_what_a_spreadsheet_leaves_behind_is_refused_by_its_row(
+    cell: str, others: list[str]
+) -> None:
+    rows = "".join(f'"{key}",1\n' for key in [*others, cell])
+
+    error = refusal(f"key,n\n{rows}")
+
+    assert f"  row {len(others) + 2}  {cell}" in str(error)
+    assert error.hint.startswith("a spreadsheet has written 2.19E+26, #N/A or a leading '")
+    assert ("--skip-invalid" in error.hint) == bool(others)
+    if others:
+        assert len(listing(f"key,n\n{rows}", skip_invalid=True).invalid) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "corrections"),
+    [
+        ("keys-excel-saved", [2, 3], {"1.23457E+15": "1234570000000001", "2.19E+26": "219"}),
+        ("apostrophe-key", [2, 3], {"'0012345": "0012345", "'KEY-3": "KEY-3"}),
+    ],
+)
+def test_the_examples_of_keys_that_a_spreadsheet_changed_are_read_once_corrected(
+    name: str, rows: list[int], corrections: dict[str, str]
+) -> None:
+    text = (CASES / f"{name}.csv").read_text(encoding="utf-8")
+
+    error = refusal(text)
+
+    shown = [f"row {row}  {cell}" for row, cell in zip(rows, corrections, strict=True)]
+    assert [detail.text + detail.shown for detail in error.details] == shown
+    for wrong, right in corrections.items():
+        text = text.replace(wrong, right)
+    assert listing(text).keys[: len(rows)] == list(corrections.values())
+
+
+def test_the_example_of_keys_as_formulas_holds_the_keys() -> None:
+    assert read_listing(str(CASES / "equals-quoted.csv"), by="key").keys == [
+        "0012345", "KEY-3", "KEY-4",
+    ]  # fmt: skip
+
+
+def test_the_example_without_a_header_has_a_key_in_each_row() -> None:
+    found = read_listing(str(CASES / "nohdr_key.csv"), by="key", column="1")
+
+    assert found.keys == ["AAAA-1111", "BBBB-2222", "CCCC-3333"]
+    assert list(found.rows) == [1, 2, 3]
+    assert "column 1 (no header)" in found.title
 
 
 def test_text_cells_of_a_workbook_are_keys_as_they_are(tmp_path: Path) -> None:
@@ -270,11 +395,8 @@ def test_keys_of_many_blocks_stay_beside_their_rows_whatever_is_between() -> Non
     assert found.carried == [(key,) for key in keys]
 
 
-@pytest.mark.parametrize("beside", [A, ""])
-def test_a_quote_is_part_of_a_key_unless_a_results_file_has_put_it_there(beside: str) -> None:
-    found = listing(f"key,n\n'=x,1\n{beside},2\n", skip_invalid=True)
-
-    assert found.keys == ["'=x", beside]
+def test_a_leading_quote_is_refused_unless_a_results_file_has_put_it_there() -> None:
+    assert "  row 2  '=x" in str(refusal(f"key,n\n'=x,1\n{A},2\n"))
     assert listing(results(("", "=x", "failed"))).keys == ["=x"]
 
 
@@ -305,8 +427,9 @@ def test_an_input_without_a_single_key_is_refused(text: str, options: Options) -
 def test_a_column_of_keys_that_is_read_for_ids_is_refused_showing_the_road() -> None:
     error = refusal(f"License Key\n{A}\n", by="id")
 
-    assert "1 row without a license ID" in str(error)
-    assert error.hint.startswith("look licenses up by key with --by key, or leave")
+    assert "not a single license ID: 1 row without one" in str(error)
+    assert error.hint == "look licenses up by key with --by key."
+    assert listing(f"License Key\n{A}\n").keys == [A]
 
 
 @pytest.mark.parametrize(("by", "name"), [("id", ID), ("key", A)])
@@ -347,7 +470,7 @@ def test_a_key_survives_the_way_through_a_results_file(keys: list[str]) -> None:
     assert listing(COMMA + results(*(("", key, "failed") for key in keys))).keys == keys
 
 
-@pytest.mark.parametrize("start", ["x", "=", "'="])
+@pytest.mark.parametrize("start", ["x", "="])
 def test_a_key_that_a_results_file_may_have_cut_is_refused(start: str) -> None:
     whole, longer = (start + "y" * (length - len(start)) for length in (LONGEST - 1, LONGEST + 1))
 
