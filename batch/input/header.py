@@ -28,6 +28,7 @@ class Layout:
         first_row: Number of the first row that counts, counted from 1.
         header: The cells of that row if it is the header, or None if it is data.
         above: Rows with content above the header, which are left out.
+        is_sure: Whether the header is known by a name, or was given; else it is found by its looks.
         width: Cells of that row: the most that any row may have.
         column: Index of the column of IDs or keys, counted from 0.
         carried: Indexes of the carried columns, in the order they were asked for.
@@ -41,6 +42,7 @@ class Layout:
     carried: tuple[int, ...]
     results: dict[str, int] | None = None
     above: int = 0
+    is_sure: bool = True
 
 
 def find_layout(
@@ -76,16 +78,19 @@ def find_layout(
         found, is_header = _results_column(title, top, kind, results), True
     else:
         found, is_header = _find_column(title, rows, kind, column, header_row)
+    cells = top.cells + [""] * (found + 1 - len(top.cells))
+    is_named = is_header and (cells[found] == column or kind.is_header(cells[found]))
+    is_sure = is_named or results is not None
     carried = _carried_by_name if is_header else _carried_by_number
-    is_only = column is None and not (is_header and kind.is_header(top.cells[found]))
     return Layout(
         first_row=top.number,
-        header=tuple(top.cells) if is_header else None,
-        width=found + 1 if is_only and results is None else len(top.cells),
+        header=tuple(cells) if is_header else None,
+        width=len(top.cells) if is_sure or column is not None else found + 1,
         column=found,
         carried=tuple(carried(title, top, name) for name in carry),
         results=results,
         above=above,
+        is_sure=is_sure or header_row is not None,
     )
 
 
@@ -140,25 +145,22 @@ def _find_column(
         found = _numbered_column(title, rows, column, header_row)
     if header_row is not None:
         return found, header_row > 0
-    return found, _is_header(title, rows, kind, found)
+    return found, _is_header(title, top, kind, found)
 
 
-def _is_header(title: str, rows: Sequence[Row], kind: Kind, column: int) -> bool:
+def _is_header(title: str, top: Row, kind: Kind, column: int) -> bool:
     """Tell whether the first row is a header by its cell in the column of IDs or keys."""
-    top = rows[0]
     cell = top.cells[column] if column < len(top.cells) else ""
     if kind.is_header(cell):
         return True
     if re.search(r"\d", cell) or kind.is_plain(cell):
         return False
     if kind is KEY and cell.strip():
-        below = title_line(rows)
         raise InputError(
             f"{title}: row {top.number} may be the header, and it may hold a license key",
             shown=spelled(cell),
-            hint=f"say where the header is: --header-row {top.number}"
-            f"{f', --header-row {below.number}' if below else ''}, or --header-row 0 if there is"
-            " none.",
+            hint=f"say where the header is: --header-row {top.number}, or --header-row 0 if there"
+            " is none.",
         )
     return True
 
@@ -220,6 +222,26 @@ def _refuse_title_line(title: str, rows: Sequence[Row], kind: Kind, column: str 
             )
         if is_header:
             return
+    below = _title_line(rows)
+    if below is not None and not columns_with(kind, rows[:1]):
+        raise _looks_like_a_title(title, rows, kind, column, below)
+
+
+def _looks_like_a_title(
+    title: str, rows: Sequence[Row], kind: Kind, column: str | None, below: Row
+) -> InputError:
+    holding = columns_with(kind, rows)
+    named = f" --column {holding[0] + 1}" if column is None and len(holding) == 1 else ""
+    top = rows[0].number
+    return InputError(
+        f"{title}: row {top} looks like a title, and row {below.number} like the header",
+        details=[
+            Detail(f"Row {top} reads: ", shown_columns(rows[0].cells)),
+            columns_seen(below.cells, f" in row {below.number}"),
+        ],
+        hint=f"say which is the header: --header-row {below.number}{named}, or --header-row {top};"
+        " --header-row 0 if there is none.",
+    )
 
 
 def _only_column(title: str, rows: Sequence[Row], kind: Kind, header_row: int | None) -> int:
@@ -235,26 +257,19 @@ def _only_column(title: str, rows: Sequence[Row], kind: Kind, header_row: int | 
             hint=f"name the column of the {kind.noun}s by its number: --column"
             f" {' or '.join(str(index + 1) for index in plain)}.",
         )
-    below = title_line(rows) if header_row is None else None
-    header = below or top
-    options = f"--header-row {below.number} --column" if below else "--column"
     holding = columns_with(kind, rows)
     if len(holding) == 1:
-        remedy = f"the {kind.noun}s are in column {holding[0] + 1}: {options} {holding[0] + 1}."
-    elif below is not None:
-        remedy = f"name its column as well: {options} NUMBER{_or_the_other(kind, below.cells)}."
+        remedy = f"the {kind.noun}s are in column {holding[0] + 1}: --column {holding[0] + 1}."
     else:
         remedy = f"name it with --column{_or_the_other(kind, top.cells)}."
-    if below is not None:
-        remedy = f"row {top.number} looks like a title above the header; {remedy}"
     raise InputError(
         f"{title}: no {kind.noun} column.",
-        details=[columns_seen(header.cells, f" in row {header.number}" if below else "")],
+        details=[columns_seen(top.cells)],
         hint=remedy,
     )
 
 
-def title_line(rows: Sequence[Row]) -> Row | None:
+def _title_line(rows: Sequence[Row]) -> Row | None:
     """The row that looks like a header below single cells, which then are a title; or None.
 
     A row with a digit is taken for data: licenses in it would be left out.
@@ -289,9 +304,6 @@ def _numbered_column(title: str, rows: Sequence[Row], column: str, header_row: i
         remedy = f"give {numbers}: without a header columns have no names."
     else:
         remedy = f"name one of these with --column, or give {numbers}."
-    below = title_line(rows) if header_row is None else None
-    if below is not None:
-        remedy += f" If the header is in another row: --header-row {below.number}."
     raise InputError(
         f'{title}: no column "{shown(column)}".',
         details=[columns_seen(rows[0].cells)],

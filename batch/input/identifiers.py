@@ -141,7 +141,8 @@ def parse_key(cell: str) -> str:
     """
     key = cell.strip()
     if key[:1] in _CLOSER_LOOK:
-        key = unquoted(key).strip()
+        if key[0] == "=":
+            key = unquoted(key).strip()
         if is_left_behind(key):
             return ""
     return key if len(key) <= LONGEST_KEY and escaped(key) == key else ""

@@ -19,7 +19,6 @@ from batch.input.header import (
     shown_columns,
     shown_rows,
     spelled,
-    title_line,
 )
 from batch.input.identifiers import (
     ID,
@@ -159,6 +158,7 @@ def _as_wide_as(kind: Kind, layout: Layout, table: Table) -> Iterator[Block]:
 def _refuse_width(kind: Kind, layout: Layout, table: Table, block: Block, index: int) -> None:
     rows = [row for row in table.head if row.number >= layout.first_row]
     if layout.header and _has_row_names(kind, layout, rows[1:]):
+        quotes = "; if a cell holds the delimiter, put it in quotes" if kind is KEY else ""
         raise InputError(
             f"{table.title}: every row has one cell more than the header (row"
             f" {layout.first_row}), so its cells stand below the wrong names. Are these row names,"
@@ -168,16 +168,14 @@ def _refuse_width(kind: Kind, layout: Layout, table: Table, block: Block, index:
                 Detail(f"Row {rows[1].number}: ", shown_columns(rows[1].cells)),
             ],
             hint="write the table without them (R: row.names=FALSE), or put a name for them, such"
-            " as row, in front of the header; or, if a cell holds the delimiter, put it in quotes.",
+            f" as row, in front of the header{quotes}.",
         )
     cells = [column[index] for column in block.columns]
     while not cells[-1].strip():
         cells.pop()
     above = "header" if layout.header else "first row"
     remedy = "put a cell that holds the delimiter in quotes"
-    if below := title_line(rows):
-        remedy = f"if the header is in row {below.number}: --header-row {below.number}; or {remedy}"
-    elif layout.width == 1:
+    if layout.width == 1:
         remedy += "; or say with --header-row NUMBER which row is the header"
     raise InputError(
         f"{table.title}, row {block.row + index}: {counted(len(cells), 'cell')}, but the {above}"
@@ -189,10 +187,14 @@ def _refuse_width(kind: Kind, layout: Layout, table: Table, block: Block, index:
 
 def _has_row_names(kind: Kind, layout: Layout, rows: Sequence[Row]) -> bool:
     """Tell whether all rows have a cell in front of those that the header names."""
-    return bool(rows) and all(
-        len(row.cells) == layout.width + 1
-        and (kind is KEY or kind.is_plain(row.cells[layout.column + 1]))
-        for row in rows
+    return (
+        bool(rows)
+        and layout.column < layout.width
+        and all(
+            len(row.cells) == layout.width + 1
+            and (kind is KEY or kind.is_plain(row.cells[layout.column + 1]))
+            for row in rows
+        )
     )
 
 
@@ -251,12 +253,19 @@ def _remedy(collector: Collector, kind: Kind, layout: Layout) -> str:
         return kind.other.advice
     if kind is KEY and any(is_left_behind(cell.strip()) for cell in collector.invalid.values()):
         return _SPREADSHEET
-    if layout.header is None and collector.rows[next(iter(collector.invalid))] == layout.first_row:
-        return (
-            f"if row {layout.first_row} is the header: --header-row {layout.first_row}; else"
-            f" correct them ({kind.reads_like})"
-        )
-    return f"correct them ({kind.reads_like})"
+    correct = f"correct them ({kind.reads_like})"
+    if row := _may_be_header(collector, layout):
+        return f"if row {row} is the header: --header-row {row}; else {correct}"
+    return correct
+
+
+def _may_be_header(collector: Collector, layout: Layout) -> int:
+    """Number of the last row above the first ID or key, if it may be the header; else 0."""
+    if layout.is_sure or 0 not in collector.invalid:
+        return 0
+    last = next(entry for entry in range(len(collector.rows)) if entry + 1 not in collector.invalid)
+    is_close = last + 1 < min(len(collector.rows), SHOWN_ROWS)
+    return collector.rows[last] if is_close else 0
 
 
 _SPREADSHEET = (

@@ -157,13 +157,42 @@ def test_a_title_above_a_header_of_other_names_is_refused_with_its_way_out(title
     text = f"{title}\nSerial,Customer,Note\n{A},Acme,\n{B},Zorg,\n"
     row = title.count("\n") + 2
 
-    error = refusal(text)
+    for options in (Options(), Options(column="1"), Options(column="serial number")):
+        error = refusal(text, **options)
 
-    assert f"--header-row {row}" in error.hint
-    if "in column 1" not in error.hint:
-        error = refusal(text, header_row=row)
-    assert "--column 1" in error.hint
+        assert f"row 1 looks like a title, and row {row} like the header" in str(error)
+        assert f"Columns seen in row {row}: Serial, Customer, Note." in str(error)
+        assert f"--header-row {row}" in error.hint
+    assert f"--header-row {row} --column 1," in refusal(text).hint
     assert ids(listing(text, header_row=row, column="1")) == [A, B]
+
+
+@pytest.mark.parametrize("above", ["July 2026,,\n", "July,,\nfor Bob,,\n"])
+def test_rows_above_the_first_id_that_may_be_a_header_are_refused_with_its_number(
+    above: str,
+) -> None:
+    text = f"{above}Serial 1,Customer 1,Note 1\n{A},Acme,\n{B},Zorg,\n"
+    row = above.count("\n") + 1
+
+    error = refusal(text, column="1")
+
+    assert error.hint.startswith(f"if row {row} is the header: --header-row {row}; else correct")
+    assert ids(listing(text, column="1", header_row=row)) == [A, B]
+
+
+@pytest.mark.parametrize(
+    ("header", "options"),
+    [("id", {}), ("serial", {"column": "serial"}), ("x", {"column": "1", "header_row": 1})],
+)
+def test_a_wrong_cell_below_a_header_that_is_sure_is_to_be_corrected(
+    header: str, options: Options
+) -> None:
+    assert refusal(f"{header},n\nx,1\n{A},1\n", **options).hint.startswith("correct them")
+
+
+def test_a_column_beyond_the_cells_of_the_first_row_is_refused() -> None:
+    assert refusal(f"id\n{A},\n", column="2").hint.endswith("in another column: --column 1.")
+    assert "--header-row NUMBER" in refusal(f"July\nx,{A}\n", column="2").hint
 
 
 @pytest.mark.parametrize("number", [3, 4, 60])
@@ -241,7 +270,7 @@ def test_the_examples_without_a_header_hold_an_id_in_each_row(name: str, count: 
 def test_the_example_of_a_template_is_read_once_every_remedy_is_followed() -> None:
     path = str(CASES / "template-version-line.csv")
 
-    with pytest.raises(InputError, match="no license ID column") as first:
+    with pytest.raises(InputError, match="row 1 looks like a title") as first:
         read_listing(path)
     with pytest.raises(InputError, match="no license ID column") as second:
         read_listing(path, header_row=2)

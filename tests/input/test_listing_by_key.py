@@ -154,8 +154,20 @@ def test_a_title_above_keys_is_left_out_when_the_row_of_the_header_is_given() ->
 
     error = refusal(text, column="1")
 
-    assert "--header-row 1, --header-row 3, or --header-row 0" in error.hint
+    assert error.hint == (
+        "say which is the header: --header-row 3, or --header-row 1; --header-row 0 if there is"
+        " none."
+    )
     assert listing(text, column="1", header_row=3).keys == [A]
+
+
+def test_a_row_with_a_digit_is_not_called_a_header_since_those_above_would_be_left_out() -> None:
+    text = "PROMO-X,\nPROMO-2,Acme\nPROMO-3,Zorg\n"
+
+    error = refusal(text, column="1")
+
+    assert "row 1 may be the header, and it may hold a license key: PROMO-X" in str(error)
+    assert listing(text, column="1", header_row=0).keys == ["PROMO-X", "PROMO-2", "PROMO-3"]
 
 
 def test_row_names_before_keys_are_refused_and_a_header_for_them_is_the_way_out() -> None:
