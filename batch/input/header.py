@@ -159,8 +159,8 @@ def _is_header(title: str, top: Row, kind: Kind, column: int) -> bool:
         raise InputError(
             f"{title}: row {top.number} may be the header, and it may hold a license key",
             shown=spelled(cell),
-            hint=f"say where the header is: --header-row {top.number}, or --header-row 0 if there"
-            " is none.",
+            hint=f"say which row is the header: --header-row {top.number}, another one if this is a"
+            " title, or --header-row 0 if there is none.",
         )
     return True
 

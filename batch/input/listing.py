@@ -157,7 +157,7 @@ def _as_wide_as(kind: Kind, layout: Layout, table: Table) -> Iterator[Block]:
 
 def _refuse_width(kind: Kind, layout: Layout, table: Table, block: Block, index: int) -> None:
     rows = [row for row in table.head if row.number >= layout.first_row]
-    if layout.header and _has_row_names(kind, layout, rows[1:]):
+    if layout.header and _has_row_names(kind, layout, layout.header, rows[1:]):
         quotes = "; if a cell holds the delimiter, put it in quotes" if kind is KEY else ""
         raise InputError(
             f"{table.title}: every row has one cell more than the header (row"
@@ -175,26 +175,30 @@ def _refuse_width(kind: Kind, layout: Layout, table: Table, block: Block, index:
         cells.pop()
     above = "header" if layout.header else "first row"
     remedy = "put a cell that holds the delimiter in quotes"
-    if layout.width == 1:
-        remedy += "; or say with --header-row NUMBER which row is the header"
+    number = block.row + index
+    if layout.width == 1 and not any(map(kind.is_plain, rows[0].cells)):
+        remedy += (
+            f"; if row {layout.first_row} is a title, say --header-row {number} if row {number} is"
+            " the header, and delete the title if there is none"
+        )
     raise InputError(
-        f"{table.title}, row {block.row + index}: {counted(len(cells), 'cell')}, but the {above}"
+        f"{table.title}, row {number}: {counted(len(cells), 'cell')}, but the {above}"
         f" (row {layout.first_row}) has {layout.width}.",
         details=[Detail("The first one too many: ", shown(cells[layout.width]))],
         hint=f"{remedy}.",
     )
 
 
-def _has_row_names(kind: Kind, layout: Layout, rows: Sequence[Row]) -> bool:
+def _has_row_names(kind: Kind, layout: Layout, header: Sequence[str], rows: Sequence[Row]) -> bool:
     """Tell whether all rows have a cell in front of those that the header names."""
-    return (
-        bool(rows)
-        and layout.column < layout.width
-        and all(
-            len(row.cells) == layout.width + 1
-            and (kind is KEY or kind.is_plain(row.cells[layout.column + 1]))
-            for row in rows
-        )
+    if not rows or layout.column >= layout.width:
+        return False
+    if layout.width == 1 and not kind.is_header(header[0]):
+        return False  # a title rather than a header
+    return all(
+        len(row.cells) == layout.width + 1
+        and (kind is KEY or kind.is_plain(row.cells[layout.column + 1]))
+        for row in rows
     )
 
 

@@ -192,7 +192,22 @@ def test_a_wrong_cell_below_a_header_that_is_sure_is_to_be_corrected(
 
 def test_a_column_beyond_the_cells_of_the_first_row_is_refused() -> None:
     assert refusal(f"id\n{A},\n", column="2").hint.endswith("in another column: --column 1.")
-    assert "--header-row NUMBER" in refusal(f"July\nx,{A}\n", column="2").hint
+    assert "row 2: 2 cells" in str(refusal(f"July\nx,{A}\n", column="2"))
+
+
+@pytest.mark.parametrize("title", ["July\n", "July 2026\n", "July\nfor Bob\n", "#TYPE X.Y\n"])
+def test_a_title_above_a_header_with_digits_is_refused_with_its_way_out(title: str) -> None:
+    text = f"{title}Serial 1,Customer 1\n{A},Acme\n"
+    row = title.count("\n") + 1
+
+    error = refusal(text)
+
+    assert f"if row 1 is a title, say --header-row {row} if row {row} is the header" in error.hint
+    assert ids(listing(text, header_row=row, column="1")) == [A]
+
+
+def test_an_id_above_a_wider_row_is_not_called_a_title() -> None:
+    assert "title" not in refusal(f"{A}\n{B},x\n").hint
 
 
 @pytest.mark.parametrize("number", [3, 4, 60])
@@ -618,7 +633,7 @@ def test_keys_in_the_column_of_ids_are_read_when_the_advice_is_followed() -> Non
     by_key = refusal(text, by="key", column="1")
 
     assert "--by key --column 1;" in by_id.hint
-    assert "--header-row 1, or --header-row 0" in by_key.hint
+    assert "--header-row 1, another one" in by_key.hint
     assert listing(text, by="key", header_row=1, column="1").keys == [
         "0A2035-E8A2A3", "0A2035-E8A2A4",
     ]  # fmt: skip

@@ -127,7 +127,8 @@ def test_a_first_row_that_may_hold_a_key_is_refused_until_it_is_said_what_it_is(
 
     assert "row 1 may be the header, and it may hold a license key" in str(error)
     assert error.hint == (
-        "say where the header is: --header-row 1, or --header-row 0 if there is none."
+        "say which row is the header: --header-row 1, another one if this is a title, or"
+        " --header-row 0 if there is none."
     )
     header: Options = {**options, "header_row": 1}
     assert listing(text, **header).keys == [A]
@@ -177,6 +178,14 @@ def test_row_names_before_keys_are_refused_and_a_header_for_them_is_the_way_out(
 
     assert "every row has one cell more than the header (row 1)" in str(error)
     assert listing(f'"row","license_key","n"\n{rows}').keys == [A, B]
+
+
+def test_a_title_above_two_columns_is_not_taken_for_the_header_of_row_names() -> None:
+    text = f"#TYPE X.Y\nKey 2,Order 1\n{A},1\n{B},2\n"
+
+    assert "row names" not in str(refusal(text, header_row=1))
+    assert "--header-row 2 if row 2 is the header" in refusal(text, header_row=1).hint
+    assert listing(text, header_row=2, column="1").keys == [A, B]
 
 
 def test_no_key_column_is_refused_naming_the_columns() -> None:
