@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from copy import copy
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 
 from batch.errors import InputError
-from batch.input.skim import Counter, Skimmer
 from batch.input.table import SIZE_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 _CHUNK = 256 * 1024
@@ -38,7 +38,8 @@ class Archive:
         with self._damaged():
             self._zip = zipfile.ZipFile(handle)
         infos = self._zip.infolist()
-        self._parts = {info.filename.lower(): info for info in infos}
+        # Some programs write the backslash of Windows.
+        self._parts = {info.filename.replace("\\", "/").lower(): info for info in infos}
         self._unproven = {id(info): info for info in infos}
         if any(info.flag_bits & 1 for info in infos):
             raise password_needed(title)
@@ -59,17 +60,35 @@ class Archive:
                 for _ in self._inflated(info):
                     pass
 
-    def skim(self, name: str, counter: Counter) -> None:
-        """Count the elements of an XML part; its name in any case.
+    def parse(
+        self,
+        name: str,
+        start: Callable[[str, dict[str, str]], None],
+        text: Callable[[str], None] | None = None,
+    ) -> None:
+        """Parse a large XML part without making objects of its elements; its name in any case.
+
+        Args:
+            name: The part.
+            start: Called with name and attributes of each element as it begins.
+            text: Called with the text between two tags, or with a piece of it.
 
         Raises:
             InputError: The part is larger than it says, or damaged.
         """
-        skimmer = Skimmer(counter)
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler = start
+        parser.CharacterDataHandler = text
+        parser.StartDoctypeDeclHandler = self._refuse_doctype
         with self._damaged():
             for data in self._inflated(self._parts[name.lower()]):
-                skimmer.feed(data)
-            skimmer.close()
+                parser.Parse(data)
+            parser.Parse(b"", True)
+
+    def _refuse_doctype(self, *_: object) -> None:
+        # It could define entities that expand to gigabytes; no workbook has one.
+        raise damaged(self.title, "a part of it has a document type")
 
     def _inflated(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
         """The bytes of a part to its end, which proves it."""
@@ -122,6 +141,7 @@ class Archive:
             OSError,
             NotImplementedError,
             ET.ParseError,
+            expat.ExpatError,
             # A part that is missing, or an encoding that is unknown or not supported.
             LookupError,
             ValueError,

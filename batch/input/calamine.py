@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice, repeat
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -14,17 +15,18 @@ from batch.errors import InputError
 from batch.input.archive import damaged, password_needed
 from batch.input.table import (
     BLOCK_ROWS,
+    FORMATTED,
+    Area,
     Block,
     Columns,
-    Contents,
+    NotText,
     Value,
     check_area,
-    rows_of,
     text_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -34,29 +36,44 @@ class Survey:
     """The content of a sheet as its own bytes tell it, found without calamine.
 
     Attributes:
-        filled: Row number to its cells with content, errors included; without blank rows.
-        doubtful: Row number to those of them that hold a text, which may be a blank one.
+        filled: For each row from the first one to the last one with content, how many of its
+            cells hold something, errors included.
         errors: Row number to column number to an error such as ``#REF!``, which calamine
             takes for an empty cell. All numbers are counted from 1.
+        formatted: Column number to a byte for each row, 1 where a number stands whose format
+            shows it otherwise than by its digits.
         hidden: Numbers of the hidden or filtered rows with content; None where the sheet
             does not say.
+        covered: Areas that a merge covers.
         width: Columns up to the last one with content.
     """
 
-    filled: dict[int, int] = field(default_factory=dict)
-    doubtful: dict[int, int] = field(default_factory=dict)
-    errors: dict[int, dict[int, str]] = field(default_factory=dict)
+    filled: array[int] = field(default_factory=lambda: array("H"))
+    errors: dict[int, dict[int, NotText]] = field(default_factory=dict)
+    formatted: dict[int, bytearray] = field(default_factory=dict)
     hidden: list[int] | None = field(default_factory=list)
+    covered: list[Area] = field(default_factory=list)
     width: int = 0
 
-    def add(self, row: int, column: int, *, error: str = "", maybe_blank: bool = False) -> None:
-        """Note a cell with content."""
-        self.filled[row] = self.filled.get(row, 0) + 1
-        if maybe_blank:
-            self.doubtful[row] = self.doubtful.get(row, 0) + 1
-        self.width = max(self.width, column)
-        if error:
-            self.errors.setdefault(row, {})[column] = error
+    def count(self, row: int, cells: int = 1) -> None:
+        """Note cells with content."""
+        missing = row - len(self.filled)
+        if missing > 0:
+            self.filled.frombytes(bytes(missing * self.filled.itemsize))
+        self.filled[row - 1] += cells
+
+    def note_format(self, row: int, column: int) -> None:
+        """Note a number whose format shows it otherwise than by its digits."""
+        flags = self.formatted.setdefault(column, bytearray())
+        flags.extend(bytes(max(0, row - len(flags))))
+        flags[row - 1] = 1
+
+    def cells_of(self, block: Block) -> NDArray[np.int64]:
+        """For each row of a block how many of its cells hold something."""
+        counts = np.zeros(len(block), np.int64)
+        known = self.filled[block.row - 1 : block.row - 1 + len(block)]
+        counts[: len(known)] = known
+        return counts
 
 
 def sheet_names(handle: BinaryIO, title: str) -> list[str]:
@@ -65,31 +82,30 @@ def sheet_names(handle: BinaryIO, title: str) -> list[str]:
         return list(book.sheet_names)
 
 
-def read_sheet(handle: BinaryIO, title: str, name: str, survey: Survey) -> Contents:
-    """Return the content of a sheet, as rows that can be read more than once.
+def read_columns(
+    handle: BinaryIO,
+    title: str,
+    name: str,
+    survey: Survey,
+    exact: Callable[[], Survey] | None = None,
+) -> Columns:
+    """Return the content of a sheet, read as its blocks are.
 
     Args:
         handle: The workbook.
         title: The file, for messages.
         name: The sheet.
         survey: What it must turn out to hold.
-
-    Raises:
-        InputError: It cannot be read, or not in full.
-    """
-    columns = read_columns(handle, title, name, survey)
-    return Contents(list(rows_of(columns.blocks)), columns.width, columns.hidden)
-
-
-def read_columns(handle: BinaryIO, title: str, name: str, survey: Survey) -> Columns:
-    """Return the content of a sheet, read as its blocks are; arguments as for `read_sheet`.
+        exact: Where that survey may count blank cells and knows of no errors: makes one that is
+            exact, and is called if calamine gives less.
 
     Raises:
         InputError: It is too large; while blocks are read also: it cannot be read in full.
     """
-    check_area(f'{title}, sheet "{name}"', max(survey.filled, default=0), survey.width)
-    hidden = None if survey.hidden is None else tuple(sorted(survey.hidden))
-    return Columns(_blocks(handle, title, name, survey), survey.width, hidden)
+    check_area(f'{title}, sheet "{name}"', len(survey.filled), survey.width)
+    hidden = None if survey.hidden is None else tuple(sorted(set(survey.hidden)))
+    blocks = _blocks(handle, title, name, survey, exact)
+    return Columns(blocks, survey.width, hidden, tuple(survey.covered))
 
 
 @contextmanager
@@ -109,27 +125,29 @@ def _opened(handle: BinaryIO, title: str) -> Iterator[python_calamine.CalamineWo
         raise
 
 
-def _blocks(handle: BinaryIO, title: str, name: str, survey: Survey) -> Iterator[Block]:
+def _blocks(
+    handle: BinaryIO, title: str, name: str, survey: Survey, exact: Callable[[], Survey] | None
+) -> Iterator[Block]:
     """The rows up to the last one with content, each with as many cells as it must have."""
-    last = max(survey.filled, default=0)
+    proof = _Proof(f'{title}, sheet "{name}"', survey, exact)
+    width = survey.width
     read = 0
     with _opened(handle, title) as book:
         sheet = book.get_sheet_by_name(name)
         margin = sheet.start[1] if sheet.start else 0
         rows = iter(_rows(sheet))
-        title = f'{title}, sheet "{name}"'
         while values := list(islice(rows, BLOCK_ROWS)):
-            block = Block(read + 1, _columns(values, margin, survey.width))
-            _put_errors(block, survey)
-            _prove(block, survey, title)
+            block = proof.of(Block(read + 1, _columns(values, margin, width)))
             read += len(values)
-            if read > last:
-                block = Block(block.row, [column[: last - read] for column in block.columns])
             if len(block):
                 yield block
-    for number, held in survey.filled.items():
-        if not 1 <= number <= read and held > survey.doubtful.get(number, 0):
-            raise _incomplete(title, number, held, 0)
+    # calamine leaves out rows below that hold formulas without results and nothing else.
+    while read < proof.last_row:
+        size = min(BLOCK_ROWS, proof.last_row - read)
+        block = proof.of(Block(read + 1, [[""] * size for _ in range(width)]))
+        read += size
+        if len(block):
+            yield block
 
 
 def _rows(sheet: python_calamine.CalamineSheet) -> Iterable[list[Value]]:
@@ -145,29 +163,67 @@ def _columns(rows: list[list[Value]], margin: int, width: int) -> list[list[str]
     return columns
 
 
-def _put_errors(block: Block, survey: Survey) -> None:
-    for number in survey.errors.keys() & range(block.row, block.row + len(block)):
-        for column, error in survey.errors[number].items():
-            block.columns[column - 1][number - block.row] = error
+class _Proof:
+    """Holds what calamine gives against a survey.
+
+    Args:
+        title: File and sheet, for messages.
+        survey: As for `read_columns`.
+        exact: As for `read_columns`.
+    """
+
+    def __init__(self, title: str, survey: Survey, exact: Callable[[], Survey] | None) -> None:
+        self._title = title
+        self._survey = survey
+        self._exact = exact
+
+    @property
+    def last_row(self) -> int:
+        """The number of the last row with content."""
+        return len(self._survey.filled)
+
+    def of(self, block: Block) -> Block:
+        """The same block with its errors, without the rows below the last one with content.
+
+        Raises:
+            InputError: A row has lost cells.
+        """
+        found = _filled(block)
+        if self._exact and (found != self._survey.cells_of(block)).any():
+            self._survey, self._exact = self._exact(), None
+        self._put_errors(block, found)
+        self._put_formats(block)
+        held = self._survey.cells_of(block)
+        for index in np.flatnonzero(found != held).tolist():
+            raise _incomplete(self._title, block.row + index, int(held[index]), int(found[index]))
+        for index in np.flatnonzero(found == 0).tolist():
+            for column in block.columns:
+                column[index] = ""
+        end = max(0, self.last_row + 1 - block.row)
+        return Block(block.row, [column[:end] for column in block.columns])
+
+    def _put_errors(self, block: Block, found: NDArray[np.int64]) -> None:
+        for number in self._survey.errors.keys() & range(block.row, block.row + len(block)):
+            errors = self._survey.errors[number]
+            found[number - block.row] += len(errors)
+            for column, error in errors.items():
+                block.columns[column - 1][number - block.row] = error
+
+    def _put_formats(self, block: Block) -> None:
+        for column, flags in self._survey.formatted.items():
+            cells = block.columns[column - 1]
+            part = flags[block.row - 1 : block.row - 1 + len(block)]
+            for index in np.flatnonzero(np.frombuffer(part, np.uint8)).tolist():
+                if type(cells[index]) is str and cells[index]:
+                    cells[index] = NotText(cells[index], FORMATTED)
 
 
-def _prove(block: Block, survey: Survey, title: str) -> None:
-    """Refuse a block with rows that have lost cells, and empty all cells of its blank rows."""
-    numbers = range(block.row, block.row + len(block))
+def _filled(block: Block) -> NDArray[np.int64]:
+    """For each row of a block how many of its cells hold something."""
     found = np.zeros(len(block), np.int64)
     for column in block.columns:
         found += np.fromiter(map(bool, map(str.strip, column)), bool, len(block))
-    most = _counts(survey.filled, numbers)
-    least = most - _counts(survey.doubtful, numbers)
-    for index in np.flatnonzero((found < least) | (found > most)):
-        raise _incomplete(title, numbers[index], int(most[index]), int(found[index]))
-    for index in np.flatnonzero(found == 0):
-        for column in block.columns:
-            column[index] = ""
-
-
-def _counts(counts: dict[int, int], numbers: range) -> NDArray[np.int64]:
-    return np.fromiter(map(counts.get, numbers, repeat(0)), np.int64, len(numbers))
+    return found
 
 
 def _incomplete(title: str, row: int, held: int, found: int) -> InputError:

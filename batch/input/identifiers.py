@@ -10,6 +10,7 @@ from string import hexdigits
 from typing import TYPE_CHECKING
 
 from batch.formatting import escaped
+from batch.input.table import NOT_COMPUTED, NotText
 from batch.model import ID_BYTES, NO_ID, parse_id, parse_ids
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ _SCIENTIFIC = re.compile(
 SHEET_ERRORS = frozenset({
     "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA", "#SPILL!",
     "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#BUSY!", "#UNKNOWN!", "#ERROR",
+    NOT_COMPUTED,
     *(f"Err:{number}" for number in range(501, 541)),
 })  # fmt: skip
 """Texts of Excel and LibreOffice for a formula that failed, in files and in text they export."""
@@ -137,8 +139,10 @@ def parse_key(cell: str) -> str:
 
     White space around a key, no-break spaces too, does not count; ``="0012"`` stands for ``0012``.
     Text with control characters or line breaks, or longer than `LONGEST_KEY` characters, is no
-    key; nor is what `is_left_behind`.
+    key; nor is what `is_left_behind`, or may have lost something on its way into the cell.
     """
+    if isinstance(cell, NotText):
+        return ""
     key = cell.strip()
     if key[:1] in _CLOSER_LOOK:
         if key[0] == "=":

@@ -32,6 +32,7 @@ from batch.input.identifiers import (
     simplified,
 )
 from batch.input.selection import Selection
+from batch.input.table import NOT_COMPUTED, NotText, in_digits
 from batch.model import UNFINISHED, Condition, Listing
 
 if TYPE_CHECKING:
@@ -92,8 +93,13 @@ def read_listing(
         collector = Collector(
             table.title, layout, kind.names(), earlier, _selection(table.title, layout, where)
         )
+        covered: list[int] = []
         for block in _as_wide_as(kind, layout, table):
+            _refuse_not_computed(table.title, block, layout, collector.selection)
+            covered += _covered_rows(table, block, layout)
             collector.add(block)
+        if covered and not include_hidden:
+            raise _covered(table.title, covered, kind)
         if sheet is None:
             refuse_other_sheets(tables, chosen, kind, layout)
     left_out = earlier.left_out if earlier else {}
@@ -212,6 +218,42 @@ def _refuse_hidden(table: Table) -> None:
         )
 
 
+def _covered_rows(table: Table, block: Block, layout: Layout) -> list[int]:
+    """Numbers of the rows whose ID or key stands in a cell that a merge covers."""
+    cells = block.columns[layout.column]
+    first = max(block.row, layout.first_row + (1 if layout.header else 0))
+    return [
+        row
+        for area in table.covered
+        if layout.column in area.columns
+        for row in range(max(first, area.rows.start), min(block.row + len(block), area.rows.stop))
+        if cells[row - block.row].strip()
+    ]
+
+
+def _covered(title: str, rows: list[int], kind: Kind) -> InputError:
+    return InputError(
+        f"{title}: {counted(len(rows), f'license {kind.name}')}"
+        f" {'stands' if len(rows) == 1 else 'stand'} in cells that a merge covers, where nobody"
+        f" sees {'it' if len(rows) == 1 else 'them'}: row {shown_rows(sorted(rows))}.",
+        hint="undo the merge, or take them too with --include-hidden.",
+    )
+
+
+def _refuse_not_computed(
+    title: str, block: Block, layout: Layout, selection: Selection | None
+) -> None:
+    """Refuse a formula without its result in a column that is used."""
+    used = [layout.column, *layout.carried, *(layout.results or {}).values()]
+    for column in used + (selection.places if selection else []):
+        cells = block.columns[column]
+        if NOT_COMPUTED in cells:
+            raise InputError(
+                f"{title}, row {block.row + cells.index(NOT_COMPUTED)}: {NOT_COMPUTED.kind}.",
+                hint="open and save the file in a spreadsheet program, which computes it.",
+            )
+
+
 def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict[str, int]) -> None:
     if collector.selection is not None and collector.rows:
         collector.selection.refuse_none()
@@ -235,7 +277,7 @@ def _refuse_invalid(
     if not collector.invalid or (skip_invalid and not all_of_them):
         return
     lines = [
-        Detail(f"row {collector.rows[entry]}  ", spelled(cell) or "(empty)")
+        _shown_row(collector.rows[entry], cell)
         for entry, cell in list(collector.invalid.items())[:SHOWN_ROWS]
     ]
     more = len(collector.invalid) - len(lines)
@@ -255,6 +297,8 @@ def _remedy(collector: Collector, kind: Kind, layout: Layout) -> str:
     """What to do about some rows without an ID or key."""
     if _holds_the_other(kind, layout, collector):
         return kind.other.advice
+    if kind is KEY and any(isinstance(cell, NotText) for cell in collector.invalid.values()):
+        return _NUMBERS
     if kind is KEY and any(is_left_behind(cell.strip()) for cell in collector.invalid.values()):
         return _SPREADSHEET
     correct = f"correct them ({kind.reads_like})"
@@ -275,6 +319,11 @@ def _may_be_header(collector: Collector, layout: Layout) -> int:
 _SPREADSHEET = (
     "a spreadsheet has written 2.19E+26, #N/A or a leading ' in the place of a key: take the keys"
     " from where they came from, or correct them"
+)
+
+_NUMBERS = (
+    "format the column as text and enter these keys anew: a spreadsheet keeps 15 digits of a number"
+    " and none of its zeros"
 )
 
 
@@ -298,6 +347,11 @@ def _remedy_for_all(table: Table, collector: Collector, kind: Kind, layout: Layo
         "keys": f"they look like license keys: {by_key}; or {another}",
         "text": f"they look like text: {another}, or {by_key}",
     }[resemblance(collector.invalid.values())]
+
+
+def _shown_row(row: int, cell: str) -> Detail:
+    kind = f", {cell.kind}:" if isinstance(cell, NotText) else ""
+    return Detail(f"row {row}{kind}  ", spelled(in_digits(cell)) or "(empty)")
 
 
 def _holds_the_other(kind: Kind, layout: Layout, collector: Collector) -> bool:
@@ -369,7 +423,7 @@ class Collector:
             for row in zip(*block.columns, strict=True):
                 self.selection.add(row)
         if self._layout.carried:
-            columns = (block.columns[column] for column in self._layout.carried)
+            columns = (map(in_digits, block.columns[column]) for column in self._layout.carried)
             self.carried.extend(zip(*columns, strict=True))
 
     def _add_row(self, block: Block, index: int, cell: str) -> None:
@@ -386,7 +440,7 @@ class Collector:
             (self.invalid if is_meant else self.passed_over)[len(self.rows)] = text
         self.rows.append(block.row + index)
         if self._layout.carried:
-            carried = (block.columns[column][index] for column in self._layout.carried)
+            carried = (in_digits(block.columns[column][index]) for column in self._layout.carried)
             self.carried.append(tuple(uncell(c) if self._earlier else c for c in carried))
 
 

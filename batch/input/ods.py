@@ -11,7 +11,20 @@ import re
 from typing import TYPE_CHECKING
 
 from batch.input.archive import Archive, password_needed
-from batch.input.table import Contents, Row, Sheet, check_area, not_computed, text_of
+from batch.input.table import (
+    DATE,
+    ERROR,
+    FORMATTED,
+    NOT_COMPUTED,
+    TIME,
+    Area,
+    Contents,
+    NotText,
+    Row,
+    Sheet,
+    check_area,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -25,12 +38,16 @@ _STYLE_ELEMENT = f"{_STYLE}style"
 _SHEET_PATH = [f"{_OFFICE}spreadsheet", f"{_TABLE}table"]
 _GROUP, _ROW = f"{_TABLE}table-row-group", f"{_TABLE}table-row"
 _ROW_GROUPS = {_GROUP, f"{_TABLE}table-rows", f"{_TABLE}table-header-rows"}
-_CELLS = {f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"}
+_COVERED_CELL = f"{_TABLE}covered-table-cell"
+_CELLS = {f"{_TABLE}table-cell", _COVERED_CELL}
 _ROWS_REPEATED, _COLUMNS_REPEATED = (
     f"{_TABLE}number-rows-repeated",
     f"{_TABLE}number-columns-repeated",
 )
 _VALUE_TYPE = f"{_OFFICE}value-type"
+_VALUE_TYPE_OF_CALC = (
+    "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
+)
 _PARAGRAPH = f"{_TEXT}p"
 _MANIFEST = "META-INF/manifest.xml"
 _CLOSED = "false"
@@ -85,23 +102,23 @@ class _Table:
         self._hidden: list[int] = []
         self._width = 0
         self._height = 0
-        self._not_computed = 0
+        self._covered: list[Area] = []
 
     def add(self, element: Element, *, folded: bool) -> None:
         """Add a row as often as it repeats."""
         times = _count(element, _ROWS_REPEATED)
-        cells = self._cells(element)
+        numbers = range(self._height + 1, self._height + 1 + times)
+        cells = self._cells(element, numbers)
         if cells:
             self._width = max(self._width, len(cells))
             check_area(self._title, self._height + times, self._width)
-            numbers = range(self._height + 1, self._height + 1 + times)
             self._rows.extend(Row(number, cells) for number in numbers)
             if folded or element.get(f"{_TABLE}visibility", "visible") != "visible":
                 self._hidden.extend(numbers)
         self._height += times
 
-    def _cells(self, row: Element) -> list[str]:
-        """The cells of a row up to the last one with content."""
+    def _cells(self, row: Element, numbers: range) -> list[str]:
+        """The cells of a row up to the last one with content; its numbers as often as it is."""
         cells: list[str] = []
         width = 0
         for cell in row:
@@ -112,20 +129,14 @@ class _Table:
             if text:
                 check_area(self._title, 1, width + times)
                 cells += [""] * (width - len(cells)) + [text] * times
-            elif f"{_TABLE}formula" in cell.attrib and _VALUE_TYPE not in cell.attrib:
-                self._not_computed = self._not_computed or self._height + 1
+                if cell.tag == _COVERED_CELL:
+                    self._covered.append(Area(numbers, range(width, width + times)))
             width += times
         return cells
 
     def contents(self) -> Contents:
-        """Return the content of the sheet.
-
-        Raises:
-            InputError: A formula has no result.
-        """
-        if self._not_computed:
-            raise not_computed(self._title, self._not_computed)
-        return Contents(self._rows, self._width, tuple(self._hidden))
+        """Return the content of the sheet."""
+        return Contents(self._rows, self._width, tuple(self._hidden), tuple(self._covered))
 
 
 def _count(element: Element, attribute: str) -> int:
@@ -138,18 +149,27 @@ def _cell_text(cell: Element) -> str:
         return _typed_text(cell)
     except ValueError:
         # A date before the year 1, say: as it is shown.
-        return _shown_text(cell)
+        return NotText(_shown_text(cell), DATE)
 
 
 def _typed_text(cell: Element) -> str:
-    match cell.get(_VALUE_TYPE):
-        case "float" | "currency" | "percentage":
-            return text_of(float(cell.get(f"{_OFFICE}value", "")))
-        case "boolean":
-            return text_of(cell.get(f"{_OFFICE}boolean-value") == "true")
-        case "date":
-            return text_of(dt.datetime.fromisoformat(cell.get(f"{_OFFICE}date-value", "")))
-    return _shown_text(cell)
+    kind = cell.get(_VALUE_TYPE)
+    shown = text = _shown_text(cell)
+    if kind in {"float", "currency", "percentage"}:
+        text = text_of(float(cell.get(f"{_OFFICE}value", "")))
+        if type(text) is str and shown not in {"", text}:
+            text = NotText(text, FORMATTED)
+    elif kind == "boolean":
+        text = text_of(cell.get(f"{_OFFICE}boolean-value") == "true")
+    elif kind == "date":
+        text = text_of(dt.datetime.fromisoformat(cell.get(f"{_OFFICE}date-value", "")))
+    elif kind == "time":
+        text = NotText(shown, TIME)
+    elif cell.get(_VALUE_TYPE_OF_CALC) == "error":
+        text = NotText(shown, ERROR)
+    elif not shown and kind is None and f"{_TABLE}formula" in cell.attrib:
+        text = NOT_COMPUTED
+    return text
 
 
 def _shown_text(cell: Element) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from batch.errors import Detail, InputError
 from batch.formatting import counted, uncell
 from batch.input.header import SHOWN_ROWS, columns_seen, shown
+from batch.input.table import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +52,7 @@ class Selection:
         self._title = title
         self._read: Callable[[str], str] = uncell if in_results else str
         names = None if header is None else [self._read(cell).strip() for cell in header]
-        self._places = [_place(title, each.column, names, width) for each in conditions]
+        self.places = [_place(title, each.column, names, width) for each in conditions]
         self.where: dict[Condition, Counter[str]] = {each: Counter() for each in conditions}
         self._counted = [(self.where[each], each.value) for each in conditions]
         self.unselected = bytearray()
@@ -59,8 +60,8 @@ class Selection:
     def add(self, cells: Sequence[str]) -> bool:
         """Take the next row, and tell whether it is selected; cells at its end may be missing."""
         is_selected = True
-        for place, (counts, value) in zip(self._places, self._counted, strict=True):
-            found = self._read(cells[place]).strip() if place < len(cells) else ""
+        for place, (counts, value) in zip(self.places, self._counted, strict=True):
+            found = self._read(in_digits(cells[place])).strip() if place < len(cells) else ""
             counts[found] += 1
             is_selected = is_selected and found == value
         self.unselected.append(not is_selected)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from batch.errors import InputError
 
@@ -23,6 +25,59 @@ SIZE_LIMIT = 512 * 1024 * 1024
 
 HEAD_ROWS = 20
 """Rows with content in `Table.head`: enough to see a title above the header."""
+
+
+class NotText(str):
+    """The text of a cell that is no text, and that need not say what somebody meant by it.
+
+    So a key must not be taken from it: a spreadsheet has made a date of it, or has kept 15 digits.
+    A whole number of at most 15 digits stands for its digits, and is a plain `str`.
+
+    Attributes:
+        kind: What it is, for a message.
+    """
+
+    __slots__ = ("kind",)
+    kind: str
+
+    def __new__(cls, text: str, kind: str) -> Self:
+        """Make one of a text."""
+        cell = super().__new__(cls, text)
+        cell.kind = kind
+        return cell
+
+
+NUMBER, FORMATTED = "a number", "a number that is shown in another way"
+DATE, TIME, BOOLEAN, ERROR = "a date", "a time", "a boolean", "an error"
+NOT_COMPUTED = NotText("#NOT COMPUTED", "a formula without its result")
+"""The cell of a formula that no program has computed yet."""
+
+
+class Area(NamedTuple):
+    """Cells side by side.
+
+    Attributes:
+        rows: Their row numbers, counted from 1.
+        columns: Indexes of their columns, counted from 0.
+    """
+
+    rows: range
+    columns: range
+
+
+def covered_by(top: int, bottom: int, left: int, right: int) -> list[Area]:
+    """What a merged area covers: all of its cells but the first one.
+
+    Args:
+        top: Its first row, counted from 0.
+        bottom: Its last row.
+        left: Its first column, counted from 0.
+        right: Its last column.
+    """
+    return [
+        Area(range(top + 1, top + 2), range(left + 1, right + 1)),
+        Area(range(top + 2, bottom + 2), range(left, right + 1)),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +128,7 @@ class Table:
         head: The first rows with content, at most `HEAD_ROWS`.
         blocks: All rows from the first one on, in order; to be read once.
         hidden: Numbers of the hidden or filtered rows with content.
+        covered: Areas whose cells nobody sees, since others are merged over them.
         warnings: What the user should know, a sentence each.
     """
 
@@ -81,6 +137,7 @@ class Table:
     head: list[Row]
     blocks: Generator[Block]
     hidden: tuple[int, ...] = ()
+    covered: tuple[Area, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -117,11 +174,13 @@ class Contents:
         width: Columns up to the last one with content, counted from the sheet's first.
         hidden: Numbers of the hidden or filtered rows with content, in order; None where the
             file does not say which rows are hidden.
+        covered: Areas whose cells nobody sees, since others are merged over them.
     """
 
     rows: Iterable[Row]
     width: int
     hidden: tuple[int, ...] | None
+    covered: tuple[Area, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +193,13 @@ class Columns:
             be read in full.
         width: Columns up to the last one with content, counted from the sheet's first.
         hidden: As in `Contents`.
+        covered: As in `Contents`.
     """
 
     blocks: Iterator[Block]
     width: int
     hidden: tuple[int, ...] | None
+    covered: tuple[Area, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,21 +226,56 @@ def rows_of(blocks: Iterable[Block]) -> Iterator[Row]:
                 yield Row(number, cells)
 
 
+_EXACT = 10**15
+"""Whole numbers below keep all of their digits ("Excel specifications and limits")."""
+
+
 def text_of(value: Value) -> str:
     """The text of a cell: whole numbers without a fraction, dates in ISO 8601."""
     match value:
         case str():
             return value
         case bool():
-            return "TRUE" if value else "FALSE"
-        case float() if value.is_integer() and abs(value) < 1e15:
-            return str(int(value))
+            text, kind = "TRUE" if value else "FALSE", BOOLEAN
+        case int() | float() if -_EXACT < value < _EXACT and value == int(value):
+            text, kind = str(int(value)), NUMBER
+            if value >= 0:
+                return text
+        case int() | float():
+            text, kind = str(value), NUMBER
         case dt.datetime() if value.time() == dt.time():
-            return value.date().isoformat()
-        case dt.date() | dt.time():
-            return value.isoformat()
+            text, kind = value.date().isoformat(), DATE
+        case dt.date():
+            text, kind = value.isoformat(), DATE
+        case dt.time():
+            text, kind = value.isoformat(), TIME
         case _:
-            return str(value)
+            text, kind = str(value), TIME
+    return NotText(text, kind)
+
+
+def in_digits(cell: str) -> str:
+    """The text of a cell, of a number without exponent."""
+    if not isinstance(cell, NotText) or cell.kind != NUMBER:
+        return cell
+    return format(Decimal(cell), "f").removesuffix(".0")
+
+
+_DECORATION = re.compile(r"_.|\[(?:[a-z]+ ?[0-9]*|\$-[0-9a-f]+)\]", re.IGNORECASE)
+_DIGITS = re.compile(r"general|#*0|@", re.IGNORECASE)
+
+
+def shows_digits(identifier: int, code: str = "") -> bool:
+    """Tell whether a number format shows a whole number by its digits and nothing else.
+
+    Args:
+        identifier: Number of the format; some have a meaning without a code.
+        code: As the workbook defines it, such as ``00000``; its parts are for what is above zero,
+            below, and zero.
+    """
+    if not code:
+        return identifier in {0, 1, 49}
+    return all(_DIGITS.fullmatch(_DECORATION.sub("", part)) for part in code.split(";")[:3:2])
 
 
 def check_area(title: str, rows: int, columns: int) -> None:
@@ -195,16 +291,8 @@ def check_area(title: str, rows: int, columns: int) -> None:
         )
 
 
-def not_computed(title: str, row: int) -> InputError:
-    """The refusal of a formula whose result the file does not hold."""
-    return InputError(
-        f"{title}, row {row}: a formula without its result.",
-        hint="open and save the file in a spreadsheet program, which computes it.",
-    )
-
-
 # Source: [MS-XLS] 2.5.10, BErr.
-ERRORS = {
+_ERRORS = {
     0x00: "#NULL!",
     0x07: "#DIV/0!",
     0x0F: "#VALUE!",
@@ -212,5 +300,10 @@ ERRORS = {
     0x1D: "#NAME?",
     0x24: "#NUM!",
     0x2A: "#N/A",
+    0x2B: "#GETTING_DATA",
 }
-"""Error code to what a spreadsheet shows."""
+
+
+def error_of(code: int) -> NotText:
+    """The cell of an error, as a spreadsheet shows it."""
+    return NotText(_ERRORS.get(code, "#ERROR"), ERROR)

@@ -24,7 +24,7 @@ from batch.input.table import (
 )
 from batch.input.xls import xls_sheets
 from batch.input.xlsb import xlsb_sheets
-from batch.input.xlsx import xlsx_sheets
+from batch.input.xlsx import workbook_part, xlsx_sheets
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -60,6 +60,7 @@ def read_sheet(sheet: Sheet, title: str, sha256: str) -> Table:
         head=head,
         blocks=_from_start(seen, checked),
         hidden=contents.hidden or (),
+        covered=contents.covered,
         warnings=() if contents.hidden is not None else (f"{title}: {_HIDDEN_UNKNOWN}",),
     )
 
@@ -79,11 +80,12 @@ def sheets_of(handle: BinaryIO, title: str, content: str) -> list[Sheet]:
         return xls_sheets(handle, title)
     if content == ZIP:
         archive = Archive(handle, title)
-        if "xl/workbook.xml" in archive:
-            return xlsx_sheets(archive, handle)
+        workbook = workbook_part(archive)
+        if workbook and not workbook.lower().endswith(".bin"):
+            return xlsx_sheets(archive, handle, workbook)
         archive.prove()
-        if "xl/workbook.bin" in archive:
-            return xlsb_sheets(archive)
+        if workbook:
+            return xlsb_sheets(archive, workbook)
         if "content.xml" in archive:
             return ods_sheets(archive)
         raise InputError(f"{title} is a zip archive, but not a workbook.", hint=_AS_XLSX)

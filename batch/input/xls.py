@@ -1,11 +1,13 @@
 """Excel 97-2003 and Excel 5 workbooks: read by calamine, checked against their own records.
 
-Source: [MS-XLS] 2.1.4 (records) and 2.4 (their contents).
+Source: [MS-XLS] 2.1.4 (records), 2.4 (their contents) and 2.5 (strings).
 """
 
 from __future__ import annotations
 
+import io
 import struct
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,11 +15,13 @@ import olefile
 
 from batch.errors import InputError
 from batch.input.archive import damaged, password_needed
-from batch.input.calamine import Survey, read_sheet, sheet_names
-from batch.input.table import ERRORS, Contents, Sheet
+from batch.input.calamine import Survey, read_columns, sheet_names
+from batch.input.table import Columns, Sheet, covered_by, error_of, shows_digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from batch.input.table import Block
 
 
 _STREAMS = ("Workbook", "Book")
@@ -25,10 +29,13 @@ _ENCRYPTED = ("EncryptedPackage", "EncryptionInfo")
 
 # Record numbers, [MS-XLS] 2.3.
 _FORMULA, _END, _FILE_PASSWORD, _SHEET, _MANY_NUMBERS, _BEGIN = 0x06, 0x0A, 0x2F, 0x85, 0xBD, 0x809
-_RICH_LABEL, _SHARED_STRING, _LABEL = 0xD6, 0xFD, 0x204
+_RICH_LABEL, _SHARED_STRING, _LABEL, _RESULT = 0xD6, 0xFD, 0x204, 0x207
 _NUMBER, _BOOL_OR_ERROR, _SHORT_NUMBER = 0x203, 0x205, 0x27E
-_DIMENSIONS, _ROW = 0x200, 0x208
+_CONTINUED, _CODE_PAGE, _CELL_FORMAT, _MERGED, _SHARED_STRINGS = 0x3C, 0x42, 0xE0, 0xE5, 0xFC
+_DIMENSIONS, _ROW, _FORMAT = 0x200, 0x208, 0x41E
 
+_BIFF8 = 0x600
+_UTF_16 = 1200
 _HIDDEN = 0x20
 _LOST = "\N{REPLACEMENT CHARACTER}"
 _ROWS, _COLUMNS = 2**16, 2**8
@@ -40,45 +47,49 @@ def xls_sheets(handle: BinaryIO, title: str) -> list[Sheet]:
     Raises:
         InputError: It is damaged or encrypted.
     """
-    stream = _workbook_stream(handle, title)
-    found = []
-    for kind, data in _records(stream, 0, title):
-        if kind == _FILE_PASSWORD:
-            raise password_needed(title)
-        if kind == _SHEET:
-            found.append((int.from_bytes(data[:4], "little"), data[4] & 3, data[5]))
+    name, stream = _workbook_stream(handle, title)
+    book = _Book(stream, title)
     # Before calamine opens the file: that reads all of its sheets.
-    surveys = [_survey(_records(stream, at, title), title) for at, _, _ in found]
+    surveys = [_Surveyor(book).survey(at) for at, _, _ in book.sheets]
+    handle = _with_true_code_page(handle, name, book)
     names = sheet_names(handle, title)
-    if len(names) != len(found):
-        raise damaged(title, f"it lists {len(found)} sheets and has {len(names)}")
+    if len(names) != len(book.sheets):
+        raise damaged(title, f"it lists {len(book.sheets)} sheets and has {len(names)}")
     return [
         Sheet(name, state == 0, partial(_read, handle, title, name, survey))
-        for name, survey, (_, state, kind) in zip(names, surveys, found, strict=True)
+        for name, survey, (_, state, kind) in zip(names, surveys, book.sheets, strict=True)
         if kind == 0
     ]
 
 
-def _read(handle: BinaryIO, title: str, name: str, survey: Survey) -> Contents:
-    contents = read_sheet(handle, title, name, survey)
-    for row in contents.rows:
-        # calamine loses a character of two units (an emoji) where a record breaks between them.
-        if any(_LOST in cell for cell in row.cells):
-            raise InputError(
-                f'{title}, sheet "{name}", row {row.number}: a character could not be read.',
-                hint="save the list as xlsx or CSV.",
-            )
-    return contents
+def _read(handle: BinaryIO, title: str, name: str, survey: Survey) -> Columns:
+    found = read_columns(handle, title, name, survey)
+    blocks = _complete(found.blocks, f'{title}, sheet "{name}"')
+    return Columns(blocks, found.width, found.hidden, found.covered)
 
 
-def _workbook_stream(handle: BinaryIO, title: str) -> bytes:
+def _complete(blocks: Iterator[Block], title: str) -> Iterator[Block]:
+    for block in blocks:
+        for column in block.columns:
+            # calamine loses a character of two units (an emoji) where a record breaks between them.
+            at = next((at for at, cell in enumerate(column) if _LOST in cell), None)
+            if at is not None:
+                raise InputError(
+                    f"{title}, row {block.row + at}: a character could not be read.",
+                    hint="save the list as xlsx or CSV.",
+                )
+        yield block
+
+
+def _workbook_stream(handle: BinaryIO, title: str) -> tuple[str, bytes]:
+    """Name and content of the stream that holds the workbook."""
     try:
         with olefile.OleFileIO(handle) as ole:
             if any(ole.exists(name) for name in _ENCRYPTED):
                 raise password_needed(title)
             for name in _STREAMS:
                 if ole.exists(name):
-                    return bytes(ole.openstream(name).read())
+                    return name, bytes(ole.openstream(name).read())
     except (OSError, ValueError, IndexError, TypeError, struct.error) as error:
         raise damaged(title, str(error)) from None
     raise InputError(
@@ -86,8 +97,26 @@ def _workbook_stream(handle: BinaryIO, title: str) -> bytes:
     )
 
 
-def _records(stream: bytes, at: int, title: str) -> Iterator[tuple[int, bytes]]:
-    """Number and contents of each record up to the end of a substream, charts in it left out."""
+def _with_true_code_page(handle: BinaryIO, name: str, book: _Book) -> BinaryIO:
+    """A workbook whose code page is the one that its texts have.
+
+    Since Excel 97 that is UTF-16, whatever the record says; Spreadsheet::WriteExcel and JExcelApi
+    write another one, and calamine believes it.
+    """
+    if not book.code_pages or book.version != _BIFF8:
+        return handle
+    handle.seek(0)
+    copy = io.BytesIO(handle.read())
+    stream = bytearray(book.stream)
+    for at in book.code_pages:
+        struct.pack_into("<H", stream, at, _UTF_16)
+    with olefile.OleFileIO(copy, write_mode=True) as ole:
+        ole.write_stream(name, bytes(stream))
+    return copy
+
+
+def _records(stream: bytes, at: int, title: str) -> Iterator[tuple[int, int, bytes]]:
+    """Number, place and contents of each record up to the end of a substream, its charts not."""
     depth = 0
     while at + 4 <= len(stream):
         kind, size = struct.unpack_from("<HH", stream, at)
@@ -99,27 +128,214 @@ def _records(stream: bytes, at: int, title: str) -> Iterator[tuple[int, bytes]]:
         if depth == 0:
             return
         if depth == 1:
-            yield kind, data
+            yield kind, at - size, data
     raise damaged(title, "it ends within a sheet")
 
 
-def _survey(records: Iterator[tuple[int, bytes]], title: str) -> Survey:
-    survey = Survey()
-    rows: dict[int, bool] = {}
-    for kind, data in records:
-        try:
-            if kind == _ROW:
-                row, flags = struct.unpack_from("<H10xI", data)
-                rows[row + 1] = bool(flags & _HIDDEN)
-            elif kind == _DIMENSIONS:
-                _check_dimensions(data, title)
-            else:
-                _survey_cell(survey, kind, data)
-        except (struct.error, IndexError):
-            raise damaged(title, f"a record of kind {kind:#x} is too short") from None
-    # SheetJS writes cells without the rows that would say what is hidden.
-    survey.hidden = [row for row in survey.filled if rows.get(row)] if rows else None
-    return survey
+class _Book:
+    """What the sheets of a workbook share.
+
+    Args:
+        stream: Its records.
+        title: The file, for messages.
+
+    Attributes:
+        version: Of the format.
+        sheets: Place, state and kind of each sheet.
+        blank_strings: Indexes of the shared strings that hold white space at most.
+        odd_formats: Indexes of the cell formats that do not show a number by its digits.
+        code_pages: Places in the stream that name a code page other than UTF-16.
+    """
+
+    def __init__(self, stream: bytes, title: str) -> None:
+        self.stream = stream
+        self.title = title
+        self.version = 0
+        self.sheets: list[tuple[int, int, int]] = []
+        self.blank_strings: set[int] = set()
+        self.odd_formats: set[int] = set()
+        self.code_pages: list[int] = []
+        self._codes: dict[int, str] = {}
+        self._formats: list[int] = []
+        strings: list[bytes] = []
+        with _whole_records(title):
+            for kind, at, data in _records(stream, 0, title):
+                if kind == _SHARED_STRINGS or (kind == _CONTINUED and strings):
+                    strings.append(data)
+                else:
+                    self._blank_of(strings)
+                    self._take(kind, at, data)
+            self._blank_of(strings)
+        for index, number in enumerate(self._formats):
+            if not shows_digits(number, self._codes.get(number, "")):
+                self.odd_formats.add(index)
+
+    def _take(self, kind: int, at: int, data: bytes) -> None:
+        if kind == _FILE_PASSWORD:
+            raise password_needed(self.title)
+        if kind == _BEGIN:
+            self.version = int.from_bytes(data[:2], "little")
+        elif kind == _SHEET:
+            self.sheets.append((int.from_bytes(data[:4], "little"), data[4] & 3, data[5]))
+        elif kind == _CODE_PAGE and int.from_bytes(data[:2], "little") != _UTF_16:
+            self.code_pages.append(at)
+        elif kind == _CELL_FORMAT:
+            self._formats.append(struct.unpack_from("<H", data, 2)[0])
+        elif kind == _FORMAT:
+            code = self.text(data[2:]) if self.version == _BIFF8 else data[3:].decode("latin-1")
+            self._codes[int.from_bytes(data[:2], "little")] = code
+
+    def text(self, data: bytes) -> str:
+        """The text of a string that begins with its length, 2.5.294; before Excel 97 in ASCII."""
+        (length,) = struct.unpack_from("<H", data)
+        if self.version != _BIFF8 or not length:
+            return data[2 : 2 + length].decode("latin-1")
+        if data[2] & 1:
+            return data[3 : 3 + 2 * length].decode("utf-16-le", "replace")
+        return data[3 : 3 + length].decode("latin-1")
+
+    def _blank_of(self, records: list[bytes]) -> None:
+        """Note which shared strings are blank, and forget the records that hold them."""
+        if records:
+            self.blank_strings = {
+                index for index, text in enumerate(_shared_strings(records)) if not text.strip()
+            }
+            records.clear()
+
+
+def _shared_strings(records: list[bytes]) -> Iterator[str]:
+    """The shared strings (2.4.265)."""
+    pieces = _Pieces(records)
+    pieces.take(8)
+    while pieces.are_left():
+        length, flags = struct.unpack("<HB", pieces.take(3))
+        runs = int.from_bytes(pieces.take(2), "little") if flags & 8 else 0
+        extension = int.from_bytes(pieces.take(4), "little") if flags & 4 else 0
+        yield pieces.text(length, is_wide=bool(flags & 1))
+        pieces.take(4 * runs + extension)
+
+
+class _Pieces:
+    """A record that goes on in others (2.4.58)."""
+
+    def __init__(self, records: list[bytes]) -> None:
+        self._records = iter(records)
+        self._data = b""
+        self._at = 0
+
+    def are_left(self) -> bool:
+        """Tell whether more follows; if so, in the record that is looked at."""
+        if self._at == len(self._data):
+            self._data, self._at = next(self._records, b""), 0
+        return self._at < len(self._data)
+
+    def take(self, size: int) -> bytes:
+        """So many bytes."""
+        taken = b""
+        while len(taken) < size:
+            if not self.are_left():
+                raise IndexError(size)
+            piece = self._data[self._at : self._at + size - len(taken)]
+            self._at += len(piece)
+            taken += piece
+        return taken
+
+    def text(self, length: int, *, is_wide: bool) -> str:
+        """So many characters; where they go on in another record, it begins with their width."""
+        text = ""
+        while length:
+            if self._at == len(self._data):
+                is_wide = bool(self.take(1)[0] & 1)
+            fit = min(length, (len(self._data) - self._at) >> is_wide)
+            encoding = "utf-16-le" if is_wide else "latin-1"
+            text += self.take(fit << is_wide).decode(encoding, "replace")
+            length -= fit
+        return text
+
+
+class _Surveyor:
+    """Surveys a sheet of a workbook."""
+
+    def __init__(self, book: _Book) -> None:
+        self._book = book
+        self._survey = Survey()
+        self._awaited: tuple[int, int] | None = None
+
+    def survey(self, at: int) -> Survey:
+        """Survey the sheet at a place in the stream."""
+        rows: dict[int, bool] = {}
+        with _whole_records(self._book.title):
+            for kind, _, data in _records(self._book.stream, at, self._book.title):
+                if kind == _ROW:
+                    row, flags = struct.unpack_from("<H10xI", data)
+                    rows[row + 1] = bool(flags & _HIDDEN)
+                elif kind == _DIMENSIONS:
+                    _check_dimensions(data, self._book.title)
+                elif kind == _MERGED:
+                    (count,) = struct.unpack_from("<H", data)
+                    for area in struct.iter_unpack("<HHHH", data[2 : 2 + 8 * count]):
+                        self._survey.covered += covered_by(*area)
+                else:
+                    self._add(kind, data)
+        # SheetJS writes cells without the rows that would say what is hidden.
+        filled = self._survey.filled
+        self._survey.hidden = [row for row, held in enumerate(filled, 1) if held and rows.get(row)]
+        if not rows:
+            self._survey.hidden = None
+        return self._survey
+
+    def _add(self, kind: int, data: bytes) -> None:
+        if kind == _MANY_NUMBERS:
+            row, first = struct.unpack_from("<HH", data)
+            for index in range((len(data) - 6) // 6):
+                self._fill_number(row, first + index, data[4 + 6 * index : 6 + 6 * index])
+        elif kind in {_NUMBER, _SHORT_NUMBER}:
+            self._fill_number(*_place(data), data[4:6])
+        elif kind == _BOOL_OR_ERROR:
+            self._fill(*_place(data), error=data[6] if data[7] else None)
+        elif kind == _FORMULA:
+            self._add_formula(data)
+        else:
+            self._add_text(kind, data)
+
+    def _add_text(self, kind: int, data: bytes) -> None:
+        place = None
+        if kind == _SHARED_STRING:
+            if int.from_bytes(data[6:10], "little") not in self._book.blank_strings:
+                place = _place(data)
+        elif kind in {_LABEL, _RICH_LABEL}:
+            if self._book.text(data[6:]).strip():
+                place = _place(data)
+        elif kind == _RESULT:
+            if self._book.text(data).strip():
+                place = self._awaited
+            self._awaited = None
+        if place:
+            self._fill(*place)
+
+    def _add_formula(self, data: bytes) -> None:
+        result = data[6:14]
+        self._awaited = None
+        if result[6:] != b"\xff\xff":
+            self._fill_number(*_place(data), data[4:6])
+        elif result[0] == 0:
+            self._awaited = _place(data)
+        elif result[0] == 1:
+            self._fill(*_place(data))
+        elif result[0] == 2:
+            self._fill(*_place(data), error=result[2])
+
+    def _fill_number(self, row: int, column: int, cell_format: bytes) -> None:
+        if int.from_bytes(cell_format, "little") in self._book.odd_formats:
+            self._survey.note_format(row + 1, column + 1)
+        self._fill(row, column)
+
+    def _fill(self, row: int, column: int, *, error: int | None = None) -> None:
+        """Count a cell with content; row and column are counted from 0."""
+        self._survey.count(row + 1)
+        self._survey.width = max(self._survey.width, column + 1)
+        if error is not None:
+            self._survey.errors.setdefault(row + 1, {})[column + 1] = error_of(error)
 
 
 def _check_dimensions(data: bytes, title: str) -> None:
@@ -130,29 +346,15 @@ def _check_dimensions(data: bytes, title: str) -> None:
             raise damaged(title, f"a sheet of {rows:,} rows and {columns:,} columns")
 
 
-def _survey_cell(survey: Survey, kind: int, data: bytes) -> None:
-    if kind == _MANY_NUMBERS:
-        row, first = struct.unpack_from("<HH", data)
-        for column in range(first, first + (len(data) - 6) // 6):
-            survey.add(row + 1, column + 1)
-    elif kind in {_NUMBER, _SHORT_NUMBER}:
-        survey.add(*_place(data))
-    elif kind == _BOOL_OR_ERROR:
-        survey.add(*_place(data), error=ERRORS.get(data[6], "#ERROR") if data[7] else "")
-    elif kind in {_SHARED_STRING, _LABEL, _RICH_LABEL}:
-        survey.add(*_place(data), maybe_blank=True)
-    elif kind == _FORMULA:
-        result = data[6:14]
-        is_number = result[6:] != b"\xff\xff"
-        if is_number or result[0] == 1:
-            survey.add(*_place(data))
-        elif result[0] == 0:
-            survey.add(*_place(data), maybe_blank=True)
-        elif result[0] == 2:
-            survey.add(*_place(data), error=ERRORS.get(result[2], "#ERROR"))
-
-
 def _place(data: bytes) -> tuple[int, int]:
-    """Row and column of a cell, counted from 1."""
+    """Row and column of a cell, counted from 0."""
     row, column = struct.unpack_from("<HH", data)
-    return row + 1, column + 1
+    return row, column
+
+
+@contextmanager
+def _whole_records(title: str) -> Iterator[None]:
+    try:
+        yield
+    except (struct.error, IndexError):
+        raise damaged(title, "a record is cut short") from None

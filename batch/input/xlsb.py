@@ -14,38 +14,52 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from batch.input.archive import Archive, damaged
-from batch.input.table import ERRORS, Contents, Row, Sheet, Value, check_area, text_of
+from batch.input.table import (
+    FORMATTED,
+    Area,
+    Contents,
+    NotText,
+    Row,
+    Sheet,
+    Value,
+    check_area,
+    covered_by,
+    error_of,
+    shows_digits,
+    text_of,
+)
 from batch.input.xlsx import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_WORKBOOK = "xl/workbook.bin"
-
 # Record numbers, [MS-XLSB] 2.3.
 _ROW, _SHARED_STRING, _FORMAT, _CELL_FORMAT = 0, 19, 44, 47
 _RICH_STRING_CELL, _WORKBOOK_PROPERTIES, _SHEET = 62, 153, 156
 _BEGIN_CELL_FORMATS, _END_CELL_FORMATS = 617, 618
+_MERGE = 176
 _CELLS = range(1, 12)
 _SHORT_CELLS = range(12, 19)
 _BLANK = 1
 _HIDDEN = 0x10
 
-_ERRORS = {**ERRORS, 0x2B: "#GETTING_DATA"}
 
-
-def xlsb_sheets(archive: Archive) -> list[Sheet]:
+def xlsb_sheets(archive: Archive, workbook: str) -> list[Sheet]:
     """The worksheets of a workbook, in order.
+
+    Args:
+        archive: Its parts.
+        workbook: The part that lists its sheets.
 
     Raises:
         InputError: It is damaged.
     """
-    parts = Parts(archive, _WORKBOOK)
+    parts = Parts(archive, workbook)
     sheets = []
     since_1904 = False
     with _complete_records(archive.title):
-        for kind, data in _records(archive, _WORKBOOK):
+        for kind, data in _records(archive, workbook):
             if kind == _WORKBOOK_PROPERTIES:
                 since_1904 = bool(data[0] & 1)
             elif kind == _SHEET:
@@ -108,7 +122,8 @@ class _Reader:
         self._parts = parts
         self._since_1904 = since_1904
         self._strings: list[str] = []
-        self._dates: list[bool] = []
+        self._dates: set[int] = set()
+        self._odd_formats: set[int] = set()
 
     def read(self, name: str, part: str) -> Contents:
         """Return the content of a sheet.
@@ -124,15 +139,16 @@ class _Reader:
     def _contents(self, part: str, title: str) -> Contents:
         rows: list[Row] = []
         hidden: list[int] = []
+        covered: list[Area] = []
         width = 0
-        for row, is_hidden in self._rows(part, title):
+        for row, is_hidden in self._rows(part, title, covered):
             if any(row.cells):
                 rows.append(row)
                 width = max(width, len(row.cells))
                 check_area(title, row.number, width)
                 if is_hidden:
                     hidden.append(row.number)
-        return Contents(rows, width, tuple(hidden))
+        return Contents(rows, width, tuple(hidden), tuple(covered))
 
     def _read_shared(self) -> None:
         if self._parts.strings:
@@ -142,10 +158,15 @@ class _Reader:
                 if kind == _SHARED_STRING
             ]
         if self._parts.styles:
-            self._dates = _date_formats(_records(self._archive, self._parts.styles))
+            formats = _cell_formats(_records(self._archive, self._parts.styles))
+            for index, (identifier, code) in enumerate(formats):
+                if is_date_format(identifier, code):
+                    self._dates.add(index)
+                if not shows_digits(identifier, code):
+                    self._odd_formats.add(index)
 
-    def _rows(self, part: str, title: str) -> Iterator[tuple[Row, bool]]:
-        """The rows of a sheet, blank ones too, and whether each is hidden."""
+    def _rows(self, part: str, title: str, covered: list[Area]) -> Iterator[tuple[Row, bool]]:
+        """The rows of a sheet, blank ones too, and whether each is hidden; notes merged areas."""
         row, is_hidden, column = Row(0, []), False, -1
         for kind, data in _records(self._archive, part):
             if kind == _ROW:
@@ -158,6 +179,8 @@ class _Reader:
             elif kind in _SHORT_CELLS:
                 column += 1
                 self._add(row, column, kind - _SHORT_CELLS[0] + _BLANK, data, title)
+            elif kind == _MERGE:
+                covered += covered_by(*struct.unpack_from("<IIII", data))
         yield row, is_hidden
 
     def _add(self, row: Row, column: int, kind: int, data: bytes, title: str) -> None:
@@ -167,10 +190,14 @@ class _Reader:
         check_area(title, row.number, column + 1)
         value = self._value(kind, data[4:])
         cell_format = int.from_bytes(data[:3], "little")
-        if isinstance(value, float) and cell_format < len(self._dates) and self._dates[cell_format]:
+        is_number = isinstance(value, float)
+        if isinstance(value, float) and cell_format in self._dates:
             value = date_of(value, since_1904=self._since_1904)
+        text = text_of(value)
+        if is_number and cell_format in self._odd_formats and type(text) is str:
+            text = NotText(text, FORMATTED)
         row.cells.extend([""] * (column + 1 - len(row.cells)))
-        row.cells[column] = text_of(value)
+        row.cells[column] = text
 
     def _value(self, kind: int, data: bytes) -> Value:
         number = int.from_bytes(data[:4], "little")
@@ -178,7 +205,7 @@ class _Reader:
             case 2:
                 value: Value = _rk_number(number)
             case 3 | 11:
-                value = _ERRORS.get(data[0], "#ERROR")
+                value = error_of(data[0])
             case 4 | 10:
                 value = bool(data[0])
             case 5 | 9:
@@ -201,10 +228,10 @@ def _rk_number(rk: int) -> float:
     return number / 100 if rk & 1 else number
 
 
-def _date_formats(records: Iterator[tuple[int, bytes]]) -> list[bool]:
-    """For each cell format whether it shows a date."""
+def _cell_formats(records: Iterator[tuple[int, bytes]]) -> list[tuple[int, str]]:
+    """Number and code of each cell format; the code is empty where the workbook gives none."""
     codes: dict[int, str] = {}
-    dates: list[bool] = []
+    formats: list[tuple[int, str]] = []
     in_cell_formats = False
     for kind, data in records:
         if kind == _FORMAT:
@@ -213,8 +240,8 @@ def _date_formats(records: Iterator[tuple[int, bytes]]) -> list[bool]:
             in_cell_formats = kind == _BEGIN_CELL_FORMATS
         elif kind == _CELL_FORMAT and in_cell_formats:
             identifier = int.from_bytes(data[2:4], "little")
-            dates.append(is_date_format(identifier, codes.get(identifier, "")))
-    return dates
+            formats.append((identifier, codes.get(identifier, "")))
+    return formats
 
 
 _BUILT_IN_DATES = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))

@@ -1,6 +1,7 @@
 """Excel workbooks (xlsx, xlsm): read by calamine, checked against the sheet's own XML.
 
-Source: ECMA-376 part 1, 18.2 (workbook), 18.3 (worksheet), 18.4 (shared strings).
+Source: ECMA-376 part 1, 18.2 (workbook), 18.3 (worksheet), 18.4 (shared strings), 18.8 (styles);
+part 2, 9.3 (relationships).
 """
 
 from __future__ import annotations
@@ -10,237 +11,335 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+from batch.errors import InputError
 from batch.input.archive import Archive, damaged, local_name
 from batch.input.calamine import Survey, read_columns
-from batch.input.plain import PlainRows, plain_string
-from batch.input.table import Columns, Sheet, not_computed
+from batch.input.table import (
+    ERROR,
+    NOT_COMPUTED,
+    Columns,
+    NotText,
+    Sheet,
+    check_area,
+    covered_by,
+    shows_digits,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from xml.etree.ElementTree import Element
+    from collections.abc import Collection, Iterator
 
 
-_WORKBOOK = "xl/workbook.xml"
+_USUAL = "xl/workbook.xml"
+_ROOT_RELATIONSHIPS = "_rels/.rels"
 _TRUE = ("1", "true")
-_MOST_ATTRIBUTES = 10_000
-"""Texts of a row's attributes that are kept."""
-
-_REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
+_AREA = re.compile(r"([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})")
 
 
-def xlsx_sheets(archive: Archive, handle: BinaryIO) -> list[Sheet]:
+def workbook_part(archive: Archive) -> str:
+    """The name of the part that lists the sheets of an Excel workbook; empty where none does."""
+    if _ROOT_RELATIONSHIPS in archive:
+        named = [part for _, kind, part in _relationships(archive, "") if kind == "officeDocument"]
+    else:
+        named = [_USUAL, "xl/workbook.bin"]
+    for part in named:
+        if part in archive and (part.lower().endswith(".bin") or _is_workbook(archive, part)):
+            return part
+    return ""
+
+
+def _is_workbook(archive: Archive, part: str) -> bool:
+    for _, element in archive.events(part, ("start",)):
+        return local_name(element.tag) == "workbook"
+    return False
+
+
+def xlsx_sheets(archive: Archive, handle: BinaryIO, workbook: str) -> list[Sheet]:
     """The worksheets of a workbook, in order.
 
+    Args:
+        archive: Its parts.
+        handle: The file.
+        workbook: The part that lists its sheets.
+
     Raises:
-        InputError: It is damaged.
+        InputError: It is damaged, or calamine would not find its parts.
     """
-    parts = Parts(archive, _WORKBOOK)
+    if workbook.lower() != _USUAL:
+        raise InputError(
+            f"{archive.title} is a workbook with parts of unusual names: {_USUAL} is missing.",
+            hint="open it in a spreadsheet program and save it as xlsx, or as CSV.",
+        )
+    parts = Parts(archive, workbook)
     sheets = []
-    for element in archive.elements(_WORKBOOK):
+    for element in archive.elements(workbook):
         if local_name(element.tag) == "sheet":
             attributes = {local_name(name): value for name, value in element.attrib.items()}
             part = parts.worksheets.get(attributes.get("id", ""))
             if part:
                 name = attributes.get("name", "")
                 visible = attributes.get("state", "visible") == "visible"
-                read = partial(_read, archive, handle, name, part, parts.strings)
+                read = partial(_read, archive, handle, name, part, parts)
                 sheets.append(Sheet(name, visible, read))
     return sheets
 
 
-def _read(archive: Archive, handle: BinaryIO, name: str, part: str, strings: str) -> Columns:
+def _read(archive: Archive, handle: BinaryIO, name: str, part: str, parts: Parts) -> Columns:
     title = f'{archive.title}, sheet "{name}"'
-    survey = _survey(archive, part, _blank_strings(archive, strings), title)
+    formats = _odd_formats(archive, parts.styles)
+    surveyor = _Surveyor(title, formats)
+    archive.parse(part, surveyor.start)
+    surveyor.end_row()
     archive.prove()
-    return read_columns(handle, archive.title, name, survey)
+
+    def exact() -> Survey:
+        reader = _ExactSurveyor(title, formats, _blank_strings(archive, parts.strings))
+        archive.parse(part, reader.start, reader.text)
+        reader.end_row()
+        return reader.survey
+
+    if surveyor.survey.hidden:
+        return read_columns(handle, archive.title, name, exact())
+    return read_columns(handle, archive.title, name, surveyor.survey, exact)
+
+
+def _odd_formats(archive: Archive, part: str) -> set[str]:
+    """Indexes of the cell formats that do not show a whole number by its digits alone."""
+    styles = _Styles()
+    if part:
+        archive.parse(part, styles.start)
+    return {
+        str(index)
+        for index, number in enumerate(styles.formats)
+        if number.isdecimal() and not shows_digits(int(number), styles.codes.get(number, ""))
+    }
+
+
+class _Styles:
+    """Reads which number formats the cells of a workbook may have.
+
+    Attributes:
+        codes: Number of a format to its code.
+        formats: Number of the format for each kind of cell.
+    """
+
+    def __init__(self) -> None:
+        self.codes: dict[str, str] = {}
+        self.formats: list[str] = []
+        self._names = _LocalNames()
+        self._section = ""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Take the next start tag."""
+        name = self._names[name]
+        if name in {"numFmts", "cellStyleXfs", "cellXfs", "cellStyles", "dxfs"}:
+            self._section = name
+        elif name == "numFmt" and self._section == "numFmts":
+            self.codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
+        elif name == "xf" and self._section == "cellXfs":
+            self.formats.append(attributes.get("numFmtId", "0"))
+
+
+class _LocalNames(dict[str, str]):
+    """Names of elements without their prefix."""
+
+    def __missing__(self, name: str) -> str:
+        """Note and return one that comes for the first time."""
+        self[name] = name.rpartition(":")[2]
+        return self[name]
+
+
+class _ColumnNumbers(dict[str, int]):
+    """Numbers of columns by their letters, counted from 1."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+
+    def __missing__(self, letters: str) -> int:
+        """Note and return one that comes for the first time."""
+        if not re.fullmatch("[A-Z]{1,3}", letters):
+            raise damaged(self._title, f"a cell is in column {letters!r}")
+        number = 0
+        for letter in letters:
+            number = 26 * number + ord(letter) - ord("A") + 1
+        self[letters] = number
+        return number
+
+
+class _Surveyor:
+    """Surveys a sheet by the tags of its XML: a cell with a value or a formula counts as filled.
+
+    Values that are blank, errors, and formulas without a result are told from others by
+    `_ExactSurveyor`, which takes twice as long.
+
+    Args:
+        title: File and sheet, for messages.
+        odd_formats: Indexes of the cell formats that do not show a number by its digits.
+    """
+
+    def __init__(self, title: str, odd_formats: Collection[str]) -> None:
+        self.survey = Survey()
+        self._hidden: list[int] = []
+        self.survey.hidden = self._hidden
+        self._title = title
+        self._odd_formats = odd_formats
+        self._names = _LocalNames()
+        self._columns = _ColumnNumbers(title)
+        self._row = self._column = self._cells = 0
+        self._width = 0
+        self._letters = -1
+        self._hides = self._is_open = self._is_odd = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Take the next start tag; it is called several million times for a large sheet."""
+        name = self._names[name]
+        if name == "c":
+            self._is_open = True
+            reference = attributes.get("r")
+            if reference is None:
+                self._column += 1
+            else:
+                self._column = self._columns[reference[: self._letters]]
+            if self._odd_formats:
+                is_number = attributes.get("t", "n") == "n"
+                self._is_odd = is_number and attributes.get("s", "0") in self._odd_formats
+        elif name == "v" or name == "is" or name == "f":  # noqa: PLR1714 - a set takes longer
+            if self._is_open:
+                self._is_open = False
+                self._cells += 1
+                if self._column > self._width:
+                    self._width = self.survey.width = self._column
+                if self._is_odd:
+                    self._note_format()
+        elif name == "row":
+            self.end_row()
+            self._begin_row(attributes)
+        elif name == "mergeCell":
+            self._merge(attributes.get("ref", ""))
+
+    def _note_format(self) -> None:
+        check_area(self._title, self._row, self._column)
+        self.survey.note_format(self._row, self._column)
+
+    def end_row(self) -> None:
+        """Note the row that ends here."""
+        if self._cells:
+            check_area(self._title, self._row, self._width)
+            self.survey.count(self._row, self._cells)
+            if self._hides:
+                self._hidden.append(self._row)
+        self._cells = 0
+
+    def _begin_row(self, attributes: dict[str, str]) -> None:
+        number = attributes.get("r")
+        if number is None:
+            self._row += 1
+        elif number.isdecimal() and number.strip("0"):
+            self._row = int(number)
+        else:
+            raise damaged(self._title, f"a row is numbered {number!r}")
+        self._letters = -len(str(self._row) if number is None else number)
+        self._column = 0
+        height = attributes.get("ht")
+        self._hides = attributes.get("hidden") in _TRUE or (
+            height is not None and not height.strip("0.")
+        )
+
+    def _merge(self, reference: str) -> None:
+        found = _AREA.fullmatch(reference)
+        if found:
+            left, right = (self._columns[letters] - 1 for letters in found.group(1, 3))
+            top, bottom = (int(number) - 1 for number in found.group(2, 4))
+            self.survey.covered += covered_by(top, bottom, left, right)
+
+
+class _ExactSurveyor(_Surveyor):
+    """Surveys a sheet by the text in its XML as well.
+
+    Args:
+        title: File and sheet, for messages.
+        odd_formats: Indexes of the cell formats that do not show a number by its digits.
+        blank_strings: Indexes of the shared strings that hold white space at most.
+    """
+
+    def __init__(
+        self, title: str, odd_formats: Collection[str], blank_strings: Collection[str]
+    ) -> None:
+        super().__init__(title, odd_formats)
+        self._blank_strings = blank_strings
+        self._kind = "n"
+        self._texts: dict[str, str] = {}
+        self._inside = ""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Take the next start tag."""
+        local = self._names[name]
+        if local in {"v", "f", "t", "rPh"}:
+            self._inside = "rPh" if self._inside == "rPh" else local
+            self._texts.setdefault(self._inside, "")
+        elif local != "is":
+            if local in {"c", "row"}:
+                self._end_cell()
+                self._kind = attributes.get("t", "n")
+            super().start(name, attributes)
+
+    def text(self, text: str) -> None:
+        """Take the text that follows."""
+        if self._inside:
+            self._texts[self._inside] += text
+
+    def end_row(self) -> None:
+        """Note the row that ends here, and its last cell."""
+        self._end_cell()
+        super().end_row()
+
+    def _end_cell(self) -> None:
+        texts, self._texts, self._inside = self._texts, {}, ""
+        text = texts.get("t" if self._kind == "inlineStr" else "v", "").strip()
+        error = None
+        if self._kind == "e" and text:
+            error = NotText(text, ERROR)
+        elif "f" in texts and not text and self._kind not in {"s", "str", "inlineStr"}:
+            error = NOT_COMPUTED
+        is_blank = not text or (self._kind == "s" and text in self._blank_strings)
+        if error or not is_blank:
+            super().start("v", {})
+        if error:
+            self.survey.errors.setdefault(self._row, {})[self._column] = error
 
 
 def _blank_strings(archive: Archive, part: str) -> set[str]:
     """Indexes of the shared strings that hold white space at most."""
     strings = _Strings()
     if part:
-        archive.skim(part, strings)
+        archive.parse(part, strings.start, strings.text)
     return strings.blank
 
 
 class _Strings:
-    """Finds the blank ones among the shared strings.
-
-    The first one is left to the parser, which says whether its name is one of a namespace.
-    """
-
-    name = "si"
+    """Finds the blank ones among the shared strings."""
 
     def __init__(self) -> None:
         self.blank: set[str] = set()
-        self._index = 0
-        self._plain = re.compile("(?!)")
+        self._names = _LocalNames()
+        self._count = 0
+        self._index = ""
+        self._is_phonetic = False
 
-    def begin(self, prefix: str, gap: str) -> None:
-        self._plain = plain_string(prefix, gap)
+    def start(self, name: str, _: dict[str, str]) -> None:
+        """Take the next start tag."""
+        name = self._names[name]
+        if name == "si":
+            self._index = str(self._count)
+            self._count += 1
+            self.blank.add(self._index)
+            self._is_phonetic = False
+        elif name == "rPh":
+            self._is_phonetic = True
 
-    def skip(self, text: str, at: int) -> int:
-        if not self._index:
-            return at
-        match = self._plain.match
-        while found := match(text, at):
-            self._index += 1
-            at = found.end()
-        return at
-
-    def take(self, element: Element) -> None:
-        if element.tag.endswith("}si"):
-            if not _has_text(element):
-                self.blank.add(str(self._index))
-            self._index += 1
-            element.clear()
-
-
-def _has_text(string: Element) -> bool:
-    return any(
-        local_name(element.tag) == "t" and (element.text or "").strip() for element in string.iter()
-    )
-
-
-def _survey(archive: Archive, part: str, blank_strings: set[str], title: str) -> Survey:
-    rows = _Rows(archive.title, title, blank_strings)
-    archive.skim(part, rows)
-    return rows.survey
-
-
-class _Rows:
-    """Surveys the rows of a sheet.
-
-    A row is plain only with attributes that the parser has seen in a row before. So it is the
-    parser that says of each such text whether it is well-formed, and hides the row.
-
-    Args:
-        file: The file, for messages.
-        title: File and sheet, for messages.
-        blank_strings: Indexes of the shared strings that hold white space at most.
-    """
-
-    name = "row"
-
-    def __init__(self, file: str, title: str, blank_strings: set[str]) -> None:
-        self.survey = Survey()
-        self._hidden: list[int] = []
-        self.survey.hidden = self._hidden
-        self._file = file
-        self._title = title
-        self._blank_strings = blank_strings
-        self._number = 0
-        self._hidden_by_default = False
-        self._prefix = self._gap = ""
-        self._width = 0
-        self._plain = PlainRows("", "", 0)
-        self._hides: dict[str, bool] = {}
-        self._unknown: str | None = None
-
-    def begin(self, prefix: str, gap: str) -> None:
-        self._prefix, self._gap = prefix, gap
-        self._plain = PlainRows(prefix, gap, self._width)
-
-    def skip(self, text: str, at: int) -> int:
-        # Not whenever the sheet turns out to be wider: there may be thousands of such rows.
-        if at == 0 and self._width != self.survey.width:
-            self._width = self.survey.width
-            self._plain = PlainRows(self._prefix, self._gap, self._width)
-        self._unknown = None
-        number, filled, end_of_cell = self._number, self.survey.filled, self._plain.end
-        match, hides_row, count = self._plain.row.match, self._hides.get, text.count
-        while found := match(text, at):
-            digits, attributes, blank = found.groups()
-            hides = hides_row(attributes)
-            if hides is None:
-                self._unknown = attributes
-                break
-            end = found.end()
-            cells = count(end_of_cell, at, end)
-            if blank or self._blank_strings:
-                cells -= self._blank_cells(text, at, end)
-            number = int(digits)
-            if cells:
-                filled[number] = filled.get(number, 0) + cells
-            if hides and number in filled:
-                self._hidden.append(number)
-            at = end
-        self._number = number
-        return at
-
-    def _blank_cells(self, text: str, at: int, end: int) -> int:
-        """Cells of a plain row that end as a cell with content does, and have none."""
-        blank = len(self._plain.blank.findall(text, at, end))
-        if self._blank_strings:
-            indexes = self._plain.index.findall(text, at, end)
-            blank += sum(map(self._blank_strings.__contains__, indexes))
-        return blank
-
-    def take(self, element: Element) -> None:
-        if element.tag.endswith("}sheetFormatPr"):
-            self._hidden_by_default = element.get("zeroHeight") in _TRUE
-            self._hides.clear()
-        elif element.tag.endswith("}row"):
-            self._number = _number(element.get("r"), self._number, self._file)
-            _survey_row(self.survey, element, self._number, self._blank_strings, self._title)
-            hides = _is_hidden(element, self._hidden_by_default)
-            if hides and self._number in self.survey.filled:
-                self._hidden.append(self._number)
-            if self._unknown is not None and len(self._hides) < _MOST_ATTRIBUTES:
-                self._hides[self._unknown] = hides
-            self._unknown = None
-            element.clear()
-
-
-def _number(reference: str | None, previous: int, title: str) -> int:
-    if reference is None:
-        return previous + 1
-    if not reference.isdecimal():
-        raise damaged(title, f"a row is numbered {reference!r}")
-    return int(reference)
-
-
-def _is_hidden(row: Element, hidden_by_default: bool) -> bool:
-    height = row.get("ht")
-    if height is None:
-        return row.get("hidden", "1" if hidden_by_default else "0") in _TRUE
-    return row.get("hidden") in _TRUE or not height.strip("0.")
-
-
-def _survey_row(
-    survey: Survey, row: Element, number: int, blank_strings: set[str], title: str
-) -> None:
-    column = 0
-    for cell in row:
-        if local_name(cell.tag) != "c":
-            continue
-        column = _column(cell.get("r"), column, title)
-        children = {local_name(child.tag): child for child in cell}
-        value = children["v"].text if "v" in children else None
-        kind = cell.get("t")
-        if kind == "inlineStr":
-            filled = "is" in children and _has_text(children["is"])
-        elif kind == "s":
-            filled = value is not None and value.strip() not in blank_strings
-        else:
-            filled = bool(value and value.strip())
-            if "f" in children and not filled and kind != "str":
-                raise not_computed(title, number)
-        if filled:
-            survey.add(number, column, error=(value or "") if kind == "e" else "")
-
-
-def _column(reference: str | None, previous: int, title: str) -> int:
-    """The number of a cell's column, counted from 1."""
-    if reference is None:
-        return previous + 1
-    found = _REFERENCE.fullmatch(reference)
-    if not found:
-        raise damaged(title, f"a cell is at {reference!r}")
-    column = 0
-    for letter in found[1]:
-        column = 26 * column + ord(letter) - ord("A") + 1
-    return column
+    def text(self, text: str) -> None:
+        """Take the text that follows."""
+        if not self._is_phonetic and not text.isspace():
+            self.blank.discard(self._index)
 
 
 class Parts:
@@ -268,12 +367,13 @@ class Parts:
 
 
 def _relationships(archive: Archive, part: str) -> Iterator[tuple[str, str, str]]:
+    """Identifier, kind and part of each relationship of a part, or of the file for no part."""
     folder, name = posixpath.split(part)
-    relationships = f"{folder}/_rels/{name}.rels"
+    relationships = posixpath.join(folder, "_rels", f"{name}.rels")
     if relationships not in archive:
         raise damaged(archive.title, f"it has no part {relationships}")
     for element in archive.elements(relationships):
         if local_name(element.tag) == "Relationship":
             kind = element.get("Type", "").rpartition("/")[2]
-            target = posixpath.join("/", folder, element.get("Target", ""))
+            target = posixpath.join("/", folder, element.get("Target", "").replace("\\", "/"))
             yield element.get("Id", ""), kind, posixpath.normpath(target).lstrip("/")

@@ -908,15 +908,26 @@ def test_a_sheet_beside_the_list_that_cannot_be_read_is_refused_with_a_way_out(
     book = openpyxl.Workbook()
     book.worksheets[0].append(["id"])
     book.worksheets[0].append([A])
-    book.create_sheet("Sums").append(["=1+1"])
+    book.create_sheet("Notes").append(["far"])
+    book["Notes"]["XFD1048576"] = "away"
     book.save(tmp_path / "l.xlsx")
 
     with pytest.raises(InputError) as caught:
         read_listing(str(tmp_path / "l.xlsx"))
 
-    assert 'sheet "Sums", row 1: a formula without its result' in str(caught.value)
+    assert 'sheet "Notes": its cells are spread over' in str(caught.value)
     assert "--sheet" in caught.value.hint
     assert ids(read_listing(str(tmp_path / "l.xlsx"), sheet="1")) == [A]
+
+
+def test_a_sheet_of_sums_beside_the_list_needs_no_results(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["id", "=1+1"])
+    book.worksheets[0].append([A])
+    book.create_sheet("Sums").append(["=1+1"])
+    book.save(tmp_path / "l.xlsx")
+
+    assert ids(read_listing(str(tmp_path / "l.xlsx"))) == [A]
 
 
 def test_the_example_of_a_sheet_for_each_region_is_refused_naming_the_others() -> None:

@@ -16,7 +16,8 @@ import xlsxwriter
 from batch.errors import InputError
 from batch.input import archive, calamine, table, workbook
 from batch.input.calamine import Survey, read_columns
-from batch.input.table import SIZE_LIMIT, Row, text_of
+from batch.input.listing import read_listing
+from batch.input.table import SIZE_LIMIT, NotText, Row, in_digits, shows_digits, text_of
 from batch.input.xlsb import date_of, is_date_format
 from tests.support.builders import open_table
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from batch.input.table import Table
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+CASES = Path(__file__).parents[1] / "cases"
 READABLE = [
     "gnumeric.biff7.xls",
     "gnumeric.ods",
@@ -169,7 +171,6 @@ def test_the_first_visible_worksheet_is_read_where_none_is_named(
         ("sheetjs.biff2.xls", "an Excel file of before 1997"),
         ("sheetjs.html.xls", "an HTML page"),
         ("sheetjs.xml.xls", "an XML document"),
-        ("openpyxl.xlsx", 'sheet "July", row 9: a formula without its result'),
     ],
 )
 def test_what_cannot_be_read_in_full_is_refused(name: str, said: str) -> None:
@@ -315,13 +316,15 @@ def test_a_row_that_is_not_seen_is_hidden(
         assert table.hidden == hidden
 
 
-def test_rows_that_a_sheet_hides_by_default_are_hidden(tmp_path: Path) -> None:
+def test_rows_with_an_element_are_seen_where_a_sheet_hides_those_without(tmp_path: Path) -> None:
     xml = (
-        f'{HEAD}<sheetFormatPr zeroHeight="1"/><sheetData><row r="1" ht="15"><c r="A1"><v>1</v></c>'
-        '</row><row r="2"><c r="A2"><v>1</v></c></row></sheetData></worksheet>'
-    )  # fmt: skip
+        f'{HEAD}<sheetFormatPr zeroHeight="1"/><sheetData><row r="1"><c r="A1"><v>1</v></c></row>'
+        '<row r="2" hidden="1"><c r="A2"><v>1</v></c></row></sheetData></worksheet>'
+    )
     with open_table(str(with_sheet(tmp_path / "l.xlsx", xml))) as table:
         assert table.hidden == (2,)
+    with open_table(str(CASES / "hide-unused-rows.xlsx")) as table:
+        assert table.hidden == ()
 
 
 @pytest.mark.parametrize(
@@ -366,7 +369,7 @@ def test_a_row_that_calamine_does_not_give_is_a_refusal(
 
 
 def test_a_character_that_calamine_loses_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calamine, "text_of", lambda value: f"{value}\ufffd" if value else "")
+    monkeypatch.setattr(calamine, "text_of", lambda v: text_of(v) and f"{text_of(v)}\ufffd")
 
     assert "row 2: a character could not be read" in str(refusal(FIXTURES / "gnumeric.xls"))
 
@@ -526,17 +529,17 @@ def test_a_cell_too_long_is_told_by_its_row_in_any_block(tmp_path: Path) -> None
     assert "row 6: a cell is longer than 32,767 characters" in message
 
 
-def test_what_calamine_leaves_out_is_missed_unless_it_may_be_blank(tmp_path: Path) -> None:
+def test_what_calamine_leaves_out_is_missed(tmp_path: Path) -> None:
     path = with_sheet(tmp_path / "l.xlsx", list_of({1: "x"}))
     survey = Survey()
-    survey.add(1, 2)
-    survey.add(1, 5, error="#REF!")
-    survey.add(9, 1, maybe_blank=True)
+    survey.count(1, 2)
+    survey.width = 5
+    survey.errors[1] = {5: NotText("#REF!", "an error")}
 
     with path.open("rb") as handle:
         (block,) = read_columns(handle, "l.xlsx", "July", survey).blocks
-        survey.add(9, 1)
-        with pytest.raises(InputError, match="row 9: 2 cells hold something, but 0 could be read"):
+        survey.count(9)
+        with pytest.raises(InputError, match="row 9: 1 cells hold something, but 0 could be read"):
             list(read_columns(handle, "l.xlsx", "July", survey).blocks)
 
     assert block.columns == [[""], ["x"], [""], [""], ["#REF!"]]
@@ -563,11 +566,16 @@ def test_a_large_part_is_inflated_once_before_calamine_reads_it(
         return opening(self, info)
 
     path = shutil.copy(FIXTURES / "libreoffice.xlsx", tmp_path)
+    plain = with_sheet(tmp_path / "m.xlsx", list_of({1: "x"}))
     monkeypatch.setattr(zipfile.ZipFile, "open", noted)
 
     read(Path(path))
 
-    assert opened.count(SHEET) == opened.count("xl/sharedStrings.xml") == 1
+    assert opened.count("xl/sharedStrings.xml") == 2  # it has an error and a hidden row
+    assert opened.count(SHEET) == 2
+    opened.clear()
+    read(plain)
+    assert opened.count(SHEET) == opened.count("xl/styles.xml") == 1
     assert "xl/worksheets/sheet2.xml" in opened
 
 
@@ -690,10 +698,18 @@ def test_an_ods_sheet_whose_style_hides_it_is_not_taken_by_itself(tmp_path: Path
     assert 'no visible sheet. Sheets: "A"' in str(refusal(hidden))
 
 
-def test_an_ods_formula_without_a_result_is_a_refusal(tmp_path: Path) -> None:
-    path = ods(tmp_path / "l.ods", one_cell('<table:table-cell table:formula="of:=A2"/>'))
+def test_an_ods_formula_without_a_result_is_a_refusal_where_its_column_is_used(
+    tmp_path: Path,
+) -> None:
+    cells = (
+        f"<table:table-cell><text:p>{ID}1</text:p></table:table-cell>"
+        '<table:table-cell table:formula="of:=A2"/>'
+    )
+    path = str(ods(tmp_path / "l.ods", one_cell(cells)))
 
-    assert "row 1: a formula without its result" in str(refusal(path))
+    assert len(read_listing(path, column="1")) == 1
+    with pytest.raises(InputError, match="row 1: a formula without its result"):
+        read_listing(path, column="1", carry=["2"])
 
 
 @pytest.mark.parametrize(
@@ -781,3 +797,320 @@ def test_an_empty_sheet_has_no_rows(tmp_path: Path) -> None:
     path = saved(tmp_path / "l.xlsx", lambda _: None)
 
     assert read(path) == []
+
+
+# What a sheet hides, covers, has not computed
+
+
+def merged(path: Path) -> Path:
+    """A list whose row 4 stands below a merge of the IDs of rows 3 and 4."""
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        for row, text in enumerate(["License ID", *(f"{ID}{n}" for n in range(1, 6))]):
+            sheet.write_row(row, 0, [text, "note"])
+        sheet.merge_range("A3:A4", f"{ID}2")
+        sheet.write("A4", f"{ID}3")
+        sheet.merge_range("B5:B6", "a merge beside the IDs")
+        sheet.write("B6", "covered")
+    return path
+
+
+def test_an_id_that_a_merge_covers_is_hidden(tmp_path: Path) -> None:
+    path = str(merged(tmp_path / "l.xlsx"))
+
+    with pytest.raises(InputError, match="a merge covers, where nobody sees it: row 4") as caught:
+        read_listing(path)
+
+    assert "--include-hidden" in caught.value.hint
+    assert len(read_listing(path, include_hidden=True)) == 5
+
+
+def test_a_merge_of_the_header_or_of_empty_cells_hides_nothing(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "l.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.merge_range("A1:A2", "License ID")
+        sheet.write("A3", f"{ID}1")
+        sheet.merge_range("A4:B5", f"{ID}2")
+
+    assert list(read_listing(str(tmp_path / "l.xlsx")).rows) == [3, 4]
+
+
+def test_the_case_of_a_value_under_a_merge_is_refused_by_its_row() -> None:
+    with pytest.raises(InputError, match="1 license ID stands in cells that a merge covers"):
+        read_listing(str(CASES / "value-under-merge.xlsx"))
+
+
+def test_an_id_in_a_covered_cell_of_an_ods_is_hidden(tmp_path: Path) -> None:
+    span = 'table:number-rows-spanned="2" table:number-columns-spanned="1"'
+    text = "<text:p>%s</text:p>"
+    cells = [
+        f"<table:table-cell>{text % 'id'}</table:table-cell>",
+        f"<table:table-cell {span}>{text % f'{ID}1'}</table:table-cell>",
+        f"<table:covered-table-cell>{text % f'{ID}2'}</table:covered-table-cell>",
+        f"<table:covered-table-cell {span}/>",
+    ]
+    rows = "".join(f"<table:table-row>{cell}</table:table-row>" for cell in cells)
+    path = str(ods(tmp_path / "l.ods", one_table(rows)))
+
+    with pytest.raises(InputError, match="a merge covers, where nobody sees it: row 3"):
+        read_listing(path)
+    assert len(read_listing(path, include_hidden=True)) == 2
+
+
+def uncomputed(path: Path) -> Path:
+    def fill(sheet: Worksheet) -> None:
+        sheet.append(["License ID", "Key", "Days"])
+        sheet.append([f"{ID}1", "K1", "=1+1"])
+        sheet.append([f"{ID}2", '="K"&2', "=1+1"])
+
+    return saved(path, fill)
+
+
+def test_a_formula_without_its_result_is_a_refusal_where_its_column_is_used(
+    tmp_path: Path,
+) -> None:
+    path = str(uncomputed(tmp_path / "l.xlsx"))
+
+    assert len(read_listing(path)) == 2
+    for options, row in (({"carry": ["Days"]}, 2), ({"by": "key"}, 3)):
+        with pytest.raises(InputError, match=f"row {row}: a formula without its result") as caught:
+            read_listing(path, **options)
+        assert "computes it" in caught.value.hint
+
+
+def test_a_formula_that_another_program_has_computed_is_read(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "l.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["Key", "Days", "Blank"])
+        sheet.write_formula(1, 0, '="K"&2', None, "K2")
+        sheet.write_formula(1, 1, "=1+1", None, 2)
+        sheet.write_formula(1, 2, '=""', None, " ")
+
+    found = read_listing(str(tmp_path / "l.xlsx"), by="key", carry=["Days", "Blank"])
+
+    assert (found.keys, found.carried) == (["K2"], [("2", " ")])
+
+
+# Keys in cells that are no text
+
+
+def key_refusal(path: Path, **options: bool) -> InputError:
+    with pytest.raises(InputError) as caught:
+        read_listing(str(path), by="key", **options)  # type: ignore[arg-type]
+    return caught.value
+
+
+def test_numbers_dates_and_booleans_are_refused_as_keys_by_their_rows() -> None:
+    refused = key_refusal(CASES / "number-keys.xlsx")
+
+    assert [detail.text.strip() for detail in refused.details[:9]] == [
+        "row 2, a number that is shown in another way:",
+        "row 3, a number that is shown in another way:",
+        "row 4, a number that is shown in another way:",
+        "row 5, a number:",
+        "row 6, a number:",
+        "row 7, a number:",
+        "row 8, a boolean:",
+        "row 9, a date:",
+        "row 10, a number that is shown in another way:",
+    ]
+    assert "format the column as text and enter these keys anew" in refused.hint
+    found = read_listing(str(CASES / "number-keys.xlsx"), by="key", skip_invalid=True)
+    assert found.keys[:12] == [""] * 9 + ["AB_x0041_C", "_x000D_", "lead"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown_as", "key"),
+    [
+        (123, None, "123"),
+        (0, "0", "0"),
+        (999_999_999_999_999, None, "999999999999999"),
+        (123, "@", "123"),
+        (123, "[Red]0_);(0)", "123"),
+        ("0123", "00000", "0123"),
+        (1_000_000_000_000_000, None, None),
+        (-1, None, None),
+        (1.5, None, None),
+        (123, "00000", None),
+        (123, "0.00", None),
+        (123, "#,##0", None),
+        (123, "0%", None),
+        (123, '"K"0', None),
+        (True, None, None),
+    ],
+)
+def test_a_number_is_a_key_where_it_is_shown_by_all_of_its_digits(
+    tmp_path: Path, value: str | float, shown_as: str | None, key: str | None
+) -> None:
+    with xlsxwriter.Workbook(tmp_path / "l.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.write(0, 0, "key")
+        sheet.write(1, 0, value, book.add_format({"num_format": shown_as}) if shown_as else None)
+
+    if key is None:
+        assert "row 2, a" in str(key_refusal(tmp_path / "l.xlsx"))
+    else:
+        assert read_listing(str(tmp_path / "l.xlsx"), by="key").keys == [key]
+
+
+def test_an_error_in_the_column_of_keys_is_refused_and_another_one_is_not(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "l.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["key", "other"])
+        for row in (1, 2, 3):
+            sheet.write_row(row, 0, [f"K{row}"])
+            sheet.write_formula(row, 1, "=1/0", None, "#DIV/0!")
+    read_listing(str(tmp_path / "l.xlsx"), by="key")
+
+    refused = str(key_refusal(with_sheet(tmp_path / "m.xlsx", ERROR_AS_KEY)))
+
+    assert "row 2, an error:  #N/A" in refused
+
+
+ERROR_AS_KEY = (
+    f'{HEAD}<sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>key</t></is></c></row>'
+    '<row r="2"><c r="A2" t="e"><v>#N/A</v></c></row></sheetData></worksheet>'
+)
+
+
+def test_carried_numbers_stand_for_their_digits_and_dates_are_iso(tmp_path: Path) -> None:
+    values = [0.1, 5, 1_234_567_890_123_456, 1.234567890123457e19, -2.5]
+    with xlsxwriter.Workbook(tmp_path / "l.xlsx") as book:
+        sheet = book.add_worksheet()
+        money = book.add_format({"num_format": "#,##0.00"})
+        day = book.add_format({"num_format": "dd.mm.yy"})
+        sheet.write_row(0, 0, ["key", "number", "date"])
+        for row, value in enumerate(values, 1):
+            sheet.write(row, 0, f"K{row}")
+            sheet.write(row, 1, value, money)
+            sheet.write(row, 2, 46418, day)
+
+    carried = read_listing(str(tmp_path / "l.xlsx"), by="key", carry=["number", "date"]).carried
+
+    assert carried == [
+        (text, "2027-01-31")
+        for text in ("0.1", "5", "1234567890123456", "12345678901234570000", "-2.5")
+    ]
+
+
+# Gnumeric says that an ODS shows 5 as "5E+00".
+@pytest.mark.parametrize("name", [name for name in READABLE if name != "gnumeric.ods"])
+def test_numbers_are_keys_whichever_program_wrote_them(name: str) -> None:
+    with open_table(str(FIXTURES / name)) as table:
+        (block,) = table.blocks
+
+    seats, price, expires = block.columns[2:5]
+    assert [type(cell) is str for cell in seats[1:]] == [True] * 8
+    assert type(price[2]) is type(expires[2]) is NotText
+
+
+@pytest.mark.parametrize(
+    ("shown", "key"), [("12", "12"), ("0012", None), ("1.2E1", None), ("", "12")]
+)
+def test_a_number_of_an_ods_is_a_key_where_its_text_is_its_digits(
+    tmp_path: Path, shown: str, key: str | None
+) -> None:
+    rows = ODS_ROW % "key" + (
+        '<table:table-row><table:table-cell office:value-type="float" office:value="12">'
+        f"<text:p>{shown}</text:p></table:table-cell></table:table-row>"
+    )
+    path = ods(tmp_path / "l.ods", one_table(rows))
+
+    if key is None:
+        assert "row 2, a number that is shown in another way:" in str(key_refusal(path))
+    else:
+        assert read_listing(str(path), by="key").keys == [key]
+
+
+def test_keys_entered_anew_as_text_are_read(tmp_path: Path) -> None:
+    """Follows the remedy of the refusal to its end."""
+    keys = ["00123", "1234567890123456", "2024-01-02", "0.5"]
+
+    def fill(sheet: Worksheet) -> None:
+        for row, text in enumerate(["key", *keys], 1):
+            cell = sheet.cell(row, 1, text)
+            cell.number_format = "@"
+
+    assert read_listing(str(saved(tmp_path / "l.xlsx", fill)), by="key").keys == keys
+
+
+@pytest.mark.parametrize(
+    ("identifier", "code", "digits"),
+    [
+        (0, "", True),
+        (1, "", True),
+        (49, "", True),
+        (2, "", False),
+        (14, "", False),
+        (164, "General", True),
+        (164, "0;-0;0", True),
+        (164, "0;-0;;@", False),
+        (164, "##0", True),
+        (164, "[$-409]0", True),
+        (164, "[h]", False),
+        (164, "00", False),
+        (164, "0E+00", False),
+        (164, "# ?/?", False),
+    ],
+)
+def test_a_number_format_shows_digits_alone_or_not(
+    identifier: int, code: str, *, digits: bool
+) -> None:
+    assert shows_digits(identifier, code) is digits
+
+
+@pytest.mark.parametrize("text", ["x", "1e400", "#REF!"])
+def test_text_is_never_written_in_other_digits(text: str) -> None:
+    assert in_digits(text) == text
+
+
+# Excel 97-2003
+
+
+def test_texts_of_biff8_are_read_whatever_its_code_page_says() -> None:
+    rows = read(CASES / "perl-writeexcel.xls")
+
+    assert "\0" not in "".join("".join(row) for row in rows)
+    assert len(read_listing(str(CASES / "perl-writeexcel.xls"))) > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["gnumeric.xls", "gnumeric.biff7.xls", "libreoffice.xls", "sheetjs.xls"]
+)
+@pytest.mark.parametrize("lost", [f"{ID}2", "Zorblat GmbH", "two\nlines", "1234567"])
+def test_a_cell_of_an_xls_that_calamine_does_not_give_is_a_refusal(
+    name: str, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calamine, "text_of", lambda v: "" if text_of(v) == lost else text_of(v))
+
+    assert "cells hold something" in str(refusal(FIXTURES / name))
+
+
+def test_a_list_of_one_column_that_loses_an_id_is_a_refusal_in_xls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = "22222222-0000-4000-8000-000000000001"
+    monkeypatch.setattr(calamine, "text_of", lambda v: "" if v == lost else text_of(v))
+
+    error = refusal(FIXTURES / "libreoffice.xls", "August")
+
+    assert "row 2: 1 cells hold something, but 0 could be read" in str(error)
+
+
+# Parts of unusual names
+
+
+def test_parts_that_are_named_with_backslashes_are_read() -> None:
+    assert len(read_listing(str(CASES / "backslash-parts.xlsx"))) == 5
+
+
+def test_a_workbook_part_of_another_name_is_refused_with_the_reason() -> None:
+    refused = refusal(CASES / "workbook-part-other-name.xlsx")
+
+    assert "a workbook with parts of unusual names: xl/workbook.xml is missing" in str(refused)
+
+
+def test_a_document_type_is_refused(tmp_path: Path) -> None:
+    xml = f'<!DOCTYPE worksheet [<!ENTITY a "b">]>{HEAD}<sheetData/></worksheet>'
+
+    assert "a part of it has a document type" in str(refusal(with_sheet(tmp_path / "l.xlsx", xml)))
