@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from batch.api.retry import Attempts, FailureLimit
-from batch.api.retrying_client import HaltedError, RetryingClient
 from batch.errors import (
     AccessError,
     ApiError,
@@ -28,6 +27,8 @@ from batch.model import Action, Outcome, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from batch.api.retrying_client import RetryingClient
 
 
 READ_BACKS = 3
@@ -104,7 +105,7 @@ class Executor:
         except UnconfirmedError:
             attempts.unsettled = True
             return None
-        except (TransientError, HaltedError):
+        except TransientError:
             return None
         except (RejectedError, AccessError) as error:
             return self._refused(attempts, error)
@@ -115,14 +116,14 @@ class Executor:
         """Read a license whose PATCH had no usable answer, and say how it stands.
 
         Returns:
-            None if its attempts were given back and it is to be sent again, or if the run was
-            stopped before an answer came.
+            None if its attempts were given back and it is to be sent again.
+
+        Raises:
+            HaltedError: The run was stopped before an answer came.
         """
         client = self.client
         try:
             found = await client.read(partial(client.api.get, self.license_id(entry)), READ_BACKS)
-        except HaltedError:
-            return None
         except ApiError as error:
             if isinstance(error, AccessError):
                 client.stop(error.becomes(StoppedError))
