@@ -205,6 +205,7 @@ def test_a_limit_sends_the_first_licenses_and_leaves_the_rest_for_later(
 
     assert list(plan.to_send) == [0, 2, 5][:sent]
     assert plan.left == left
+    assert plan.licenses_left == 3 - sent
     assert outcomes(plan).count("not_attempted") == left
     assert outcomes(plan)[3] == "already_revoked"
     later = {result.error for result in plan.row_results if result and result.error}
