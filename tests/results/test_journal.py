@@ -208,6 +208,17 @@ def test_the_tally_is_what_the_file_says_and_not_what_was_meant(path: Path, star
     assert damaged.counts == {"failed": 2}
 
 
+def test_a_license_that_several_rows_name_is_one_license(start: Open) -> None:
+    journal = start(listing(A, A, B, A, C))
+    for entry, result in ((0, REVOKED), (2, FAILED), (4, REVOKED)):
+        journal.record((entry, result))
+
+    tally = journal.finish({Outcome.REVOKED}, most=2)
+
+    assert tally.counts == {"revoked": 4, "failed": 1}
+    assert tally.licenses == {"revoked": 2, "failed": 1}
+
+
 @pytest.mark.parametrize("meanwhile", ["replaced", "removed"])
 def test_whatever_is_put_into_its_place_the_final_file_holds_what_was_recorded(
     path: Path, start: Open, meanwhile: str
