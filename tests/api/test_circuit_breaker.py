@@ -124,7 +124,7 @@ async def test_a_success_starts_the_row_again() -> None:
     assert await circuit.next_request() == 0
 
 
-@pytest.mark.parametrize("status", [408, 425, 200])
+@pytest.mark.parametrize("status", [408, 425, 200, 499])
 async def test_an_answer_that_is_no_trouble_of_the_server_starts_the_row_again(
     status: int,
 ) -> None:
@@ -568,6 +568,18 @@ async def test_an_answer_that_confirms_nothing_does_not_prove_that_the_token_can
 
     with pytest.raises(StoppedError):
         circuit.breaker.forbidden(forbidden())
+
+
+@pytest.mark.parametrize("status", [408, 425, 200])
+async def test_an_answer_that_is_of_no_use_is_an_attempt_of_its_license(status: int) -> None:
+    circuit, attempts = Circuit(), Attempts()
+
+    for failed in range(1, 4):
+        circuit.fail(attempts, status)
+
+        assert attempts.counted == failed
+    assert circuit.breaker.may_retry(attempts, 4)
+    assert not circuit.breaker.may_retry(attempts, 3)
 
 
 # Whatever comes
