@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from batch.api.base_url import SAAS
 from batch.api.retry import FailureLimit
 from batch.errors import ConfigError
-from batch.settings import SAAS_LIMIT, Rate, output_path, parse_failures
+from batch.settings import SAAS_LIMIT, Rate, output_path, parse_failures, parse_where
 from tests.support.builders import calm
 
 ON_PREMISE = "https://licenses.example.com/v3"
@@ -166,3 +166,30 @@ def test_a_name_with_another_word_in_braces_is_refused(template: str) -> None:
 
     assert str(refused.value).startswith(f"--output {template}: ")
     assert "{date}, {time} and {run_id}" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "value"),
+    [
+        ("Action=revoke", "Action", "revoke"),
+        (" Action = keep - paid\u00a0", "Action", "keep - paid"),
+        ("Action=", "Action", ""),
+        ("2=a=b", "2", "a=b"),
+    ],
+)
+def test_a_condition_ends_its_column_at_the_first_sign(text: str, column: str, value: str) -> None:
+    found = parse_where(text)
+
+    assert (found.column, found.value) == (column, value)
+    assert parse_where(str(found)) == found
+
+
+@pytest.mark.parametrize("text", ["", "Action", "=revoke", " =revoke"])
+def test_a_condition_without_a_column_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_where(text)
+
+    assert refused.value.option == "--where"
+    assert refused.value.shown == text
+    example = refused.value.hint.split("--where ")[-1].rstrip(".")
+    assert str(parse_where(example)) == "Action=revoke"

@@ -90,6 +90,20 @@ def test_every_row_knows_where_its_last_line_begins(path: Path) -> None:
     assert [text.split(b",")[3] for text in lines] == [b"revoked", b"failed", b"revoked"]
 
 
+def test_the_cells_of_a_row_are_those_of_its_last_line(path: Path) -> None:
+    with closing(started(path, listing(A, B, A))) as journal:
+        journal.record((0, REVOKED))
+
+    recorded = Recorded.read(path)
+
+    assert [cells[:4] for cells in recorded.cells([2, 0, 1])] == [
+        ["4", A, "", "revoked"], ["2", A, "", "revoked"], ["3", B, "", "planned"],
+    ]  # fmt: skip
+    path.unlink()
+    with pytest.raises(ResultsError, match="cannot be read again"):
+        next(recorded.cells([0]))
+
+
 def test_a_run_has_not_ended_as_long_as_a_row_is_planned(path: Path) -> None:
     with closing(started(path, listing(A, B))) as journal:
         journal.record((0, REVOKED))
