@@ -145,7 +145,7 @@ def find_delimiter(sample: str) -> str:
     best, most = _DEFAULT, (0, 0.0)
     for delimiter in _BY_PREFERENCE:
         found = _merit(lines, delimiter)
-        if found[1] and found > most:
+        if found > most:
             best, most = delimiter, found
     return best
 

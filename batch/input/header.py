@@ -250,7 +250,7 @@ def _only_column(title: str, rows: Sequence[Row], kind: Kind, header_row: int | 
     if len(top.cells) == 1 or len(used) == 1:
         return min(used)
     plain = [index for index, cell in enumerate(top.cells) if kind.is_plain(cell)]
-    if plain and not header_row:
+    if plain and header_row is None:
         raise InputError(
             f"{title} has no header: row {top.number} holds data.",
             details=[Detail("Cells seen: ", f"{shown_columns(top.cells)}.")],
@@ -276,9 +276,8 @@ def _title_line(rows: Sequence[Row]) -> Row | None:
     """
     filled = [sum(bool(cell.strip()) for cell in row.cells) for row in rows]
     index = next((index for index, number in enumerate(filled) if number > 1), 0)
-    wide = sum(number > 1 for number in filled[index:])
-    is_table = index > 0 and 2 * wide > len(filled) - index
-    return rows[index] if is_table and not re.search(r"\d", "".join(rows[index].cells)) else None
+    is_title = 0 < index <= sum(number > 1 for number in filled[index:])
+    return rows[index] if is_title and not re.search(r"\d", "".join(rows[index].cells)) else None
 
 
 def columns_with(kind: Kind, rows: Sequence[Row]) -> list[int]:

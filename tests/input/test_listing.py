@@ -208,6 +208,17 @@ def test_a_title_above_a_header_with_digits_is_refused_with_its_way_out(title: s
 
 def test_an_id_above_a_wider_row_is_not_called_a_title() -> None:
     assert "title" not in refusal(f"{A}\n{B},x\n").hint
+    assert "2 rows without a license ID" in str(refusal(f"{A},\nx,y\nx,y\n", column="1"))
+
+
+def test_a_single_wider_row_is_not_called_a_header() -> None:
+    text = f"serial,\n{A},\n{B},\nthe end,\nof the list,call Bob\n"
+
+    assert "2 rows without a license ID" in str(refusal(text, column="1"))
+
+
+def test_a_column_that_is_said_to_have_no_header_is_to_be_named_by_its_number() -> None:
+    assert refusal(f"Acme,{A}\n", header_row=0).hint.endswith("in column 2: --column 2.")
 
 
 @pytest.mark.parametrize("number", [3, 4, 60])

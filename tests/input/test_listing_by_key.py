@@ -424,6 +424,10 @@ def test_a_leading_quote_is_refused_unless_a_results_file_has_put_it_there() -> 
 # Refusals
 
 
+def test_where_no_row_has_a_key_none_is_called_the_header() -> None:
+    assert refusal('"1\n2",x\n"3\n4",y\n', column="1").hint.startswith("correct them")
+
+
 def test_rows_without_a_key_are_refused_showing_what_cannot_be_seen() -> None:
     error = refusal(f'key,n\n{A},\n,x\n"a\nb",\n\u202e{B},\n{"y" * 1001},\n')
 
