@@ -582,6 +582,56 @@ async def test_an_answer_that_is_of_no_use_is_an_attempt_of_its_license(status: 
     assert not circuit.breaker.may_retry(attempts, 3)
 
 
+async def test_only_retries_of_the_streak_that_opens_it_are_refunded() -> None:
+    circuit, spender = Circuit(), Attempts()
+    for _ in range(10):
+        circuit.fail(spender, 408)
+        assert circuit.breaker.may_retry(spender, FAR)
+        circuit.breaker.succeeded()
+
+    circuit.break_down()
+
+    assert circuit.retries() == 20 - 10 + 1  # ten successes earn one
+
+
+async def test_what_was_before_a_success_says_nothing_of_what_comes_after_it() -> None:
+    circuit, attempts = Circuit(), Attempts()
+    circuit.fail(Attempts(), 500)
+    circuit.breaker.succeeded()
+
+    circuit.fail(attempts, 503)
+
+    assert circuit.breaker.looks_down(attempts)
+
+
+async def test_patience_begins_with_the_failure_that_no_success_has_followed() -> None:
+    circuit = Circuit()
+    circuit.fail(Attempts())
+    circuit.breaker.succeeded()
+    await asyncio.sleep(2 * PATIENCE)
+
+    circuit.break_down()
+    await asyncio.sleep(PATIENCE - 1)
+
+    circuit.fail(Attempts())
+
+
+async def test_a_server_that_was_not_down_is_not_said_to_answer_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    circuit = Circuit()
+    circuit.fail(Attempts())
+
+    circuit.breaker.succeeded()
+    assert not caplog.records
+
+    circuit.break_down()
+    circuit.breaker.succeeded()
+    assert [record.__dict__["event"] for record in caplog.records] == [
+        "breaker_open", "breaker_closed",
+    ]  # fmt: skip
+
+
 # Whatever comes
 
 
