@@ -92,7 +92,7 @@ def bounds() -> list[Bound]:
         Bound("CSV: peak memory", peak, 300e6 / 2**20, at_least=False, unit=" MiB"),
         *(
             Bound(f"{kind}: time of openpyxl over ours",
-                  times(runs, "wall", loading.OPENPYXL, loading.OURS), 5)
+                  times(runs, "wall", loading.OPENPYXL, loading.OURS), 4)
             for kind, runs in zip(loading.KINDS[1:], (book, inline), strict=True)
         ),
         Bound("--help: time over a bare click program's",

@@ -247,6 +247,8 @@ class _Pieces:
             if self._at == len(self._data):
                 is_wide = bool(self.take(1)[0] & 1)
             fit = min(length, (len(self._data) - self._at) >> is_wide)
+            if not fit:
+                raise IndexError(length)
             encoding = "utf-16-le" if is_wide else "latin-1"
             text += self.take(fit << is_wide).decode(encoding, "replace")
             length -= fit

@@ -6,6 +6,7 @@ import re
 import shutil
 import struct
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ import pytest
 import xlsxwriter
 
 from batch.errors import InputError
-from batch.input import archive, calamine, table, workbook
+from batch.input import archive, calamine, table, workbook, xls
 from batch.input.calamine import Survey, read_columns
 from batch.input.listing import read_listing
 from batch.input.table import SIZE_LIMIT, NotText, Row, in_digits, shows_digits, text_of
@@ -1095,6 +1096,123 @@ def test_a_list_of_one_column_that_loses_an_id_is_a_refusal_in_xls(
     error = refusal(FIXTURES / "libreoffice.xls", "August")
 
     assert "row 2: 1 cells hold something, but 0 could be read" in str(error)
+
+
+def record(kind: int, data: bytes) -> bytes:
+    return struct.pack("<HH", kind, len(data)) + data
+
+
+def cell_record(kind: int, row: int, column: int, data: bytes, cell_format: int = 0) -> bytes:
+    return record(kind, struct.pack("<HHH", row, column, cell_format) + data)
+
+
+def shared_string(text: str, *, wide: bool = False, runs: int = 0) -> bytes:
+    head = struct.pack("<HB", len(text), wide | (8 if runs else 0))
+    head += struct.pack("<H", runs) if runs else b""
+    return head + text.encode("utf-16-le" if wide else "latin-1") + bytes(4 * runs)
+
+
+def biff8(cells: bytes, strings: bytes = b"", continued: bytes = b"") -> bytes:
+    """The stream of a workbook of one sheet, with one cell format that shows 00000."""
+    begin, end = record(0x809, struct.pack("<HH", 0x600, 5) + bytes(12)), record(0x0A, b"")
+    code = struct.pack("<HHB", 164, 5, 0) + b"00000"
+    formats = record(0x41E, code) + record(0xE0, bytes(20))
+    formats += record(0xE0, struct.pack("<HH", 0, 164) + bytes(16))
+    table = record(0xFC, bytes(8) + strings) + (record(0x3C, continued) if continued else b"")
+    size = len(begin) + len(formats) + len(table) + len(record(0x85, bytes(9))) + len(end)
+    sheet = record(0x85, struct.pack("<IBBBB", size, 0, 0, 1, 0) + b"S")
+    return begin + formats + sheet + table + end + begin + cells + end
+
+
+def surveyed(stream: bytes) -> Survey:
+    book = xls._Book(stream, "l.xls")
+    ((at, _, _),) = book.sheets
+    return xls._Surveyor(book).survey(at)
+
+
+def test_every_kind_of_cell_of_an_xls_is_counted_unless_it_is_blank() -> None:
+    double = struct.pack("<d", 1.5)
+    rk = struct.pack("<HI", 0, 2)
+    cells = [
+        cell_record(0x203, 0, 0, double),
+        cell_record(0x27E, 0, 1, bytes(4)),
+        record(0xBD, struct.pack("<HH", 0, 2) + 2 * rk + struct.pack("<H", 3)),
+        cell_record(0xFD, 1, 0, struct.pack("<I", 0)),
+        cell_record(0xFD, 1, 1, struct.pack("<I", 1)),
+        cell_record(0x204, 2, 0, struct.pack("<HB", 1, 0) + b"x"),
+        cell_record(0x204, 2, 1, struct.pack("<HB", 2, 1) + "  ".encode("utf-16-le")),
+        cell_record(0x205, 3, 0, b"\1\0"),
+        cell_record(0x205, 3, 1, b"\x17\1"),
+        cell_record(0x06, 4, 0, double + bytes(6)),
+        cell_record(0x06, 4, 1, b"\0\0\0\0\0\0\xff\xff" + bytes(6)),
+        record(0x207, struct.pack("<HB", 1, 0) + b"x"),
+        cell_record(0x06, 4, 2, b"\0\0\0\0\0\0\xff\xff" + bytes(6)),
+        record(0x207, struct.pack("<HB", 1, 0) + b" "),
+        cell_record(0x06, 4, 3, b"\3\0\0\0\0\0\xff\xff" + bytes(6)),
+        cell_record(0x201, 9, 9, b""),
+    ]
+
+    found = surveyed(biff8(b"".join(cells), shared_string("x") + shared_string(" \xa0")))
+
+    assert list(found.filled) == [4, 1, 1, 2, 2]
+    assert found.errors == {4: {2: "#REF!"}}
+    assert found.width == 4
+    assert found.hidden is None
+
+
+def test_shared_strings_of_an_xls_are_told_apart_across_records() -> None:
+    text = shared_string("ab" * 9, wide=True, runs=2)
+    cut = text[:-8][:-10] + b""  # within its characters
+    continued = b"\0" + b"babab" + text[-8:] + shared_string("") + shared_string("y")
+    cells = b"".join(cell_record(0xFD, row, 0, struct.pack("<I", row)) for row in range(4))
+
+    found = surveyed(biff8(cells, shared_string(" ", runs=1) + cut, continued))
+
+    assert list(found.filled) == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("cut", range(1, 24))
+def test_a_shared_string_of_an_xls_that_is_cut_short_is_refused(cut: int) -> None:
+    strings = shared_string("x" * 10, wide=True)[:-cut]
+
+    with pytest.raises(InputError, match="is damaged") if cut < 23 else nullcontext():
+        surveyed(biff8(b"", strings))
+
+
+def test_a_merge_of_an_xls_covers_all_of_its_cells_but_the_first() -> None:
+    areas = struct.pack("<H8H", 2, 2, 3, 0, 0, 0, 0, 1, 2)
+
+    covered = surveyed(biff8(record(0xE5, areas))).covered
+
+    assert [(set(area.rows), set(area.columns)) for area in covered if area.columns] == [
+        ({4}, {0}), ({1}, {2}), (set(), {1, 2}),
+    ]  # fmt: skip
+
+
+def test_a_number_of_an_xls_that_is_shown_in_another_way_is_noted() -> None:
+    two = struct.pack("<HIHI", 0, 2, 1, 2)
+    cells = [
+        cell_record(0x203, 0, 0, bytes(8), cell_format=1),
+        cell_record(0x27E, 2, 0, bytes(4), cell_format=1),
+        cell_record(0x27E, 3, 0, bytes(4), cell_format=0),
+        record(0xBD, struct.pack("<HH", 1, 1) + two + struct.pack("<H", 2)),
+    ]
+
+    assert surveyed(biff8(b"".join(cells))).formatted == {
+        1: bytearray([1, 0, 1]),
+        3: bytearray([0, 1]),
+    }
+
+
+def test_a_merge_of_an_xlsb_covers_all_of_its_cells_but_the_first(tmp_path: Path) -> None:
+    part = "xl/worksheets/sheet1.bin"
+    with zipfile.ZipFile(FIXTURES / "sheetjs.xlsb") as made:
+        data = made.read(part)
+    merge = b"\xb0\x01\x10" + struct.pack("<IIII", 2, 3, 0, 0)
+    path = altered(FIXTURES / "sheetjs.xlsb", tmp_path / "l.xlsb", {part: data + merge})
+
+    with open_table(str(path)) as table:
+        assert [area for area in table.covered if area.columns] == [(range(4, 5), range(1))]
 
 
 # Parts of unusual names
