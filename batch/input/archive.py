@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from batch.errors import InputError
 from batch.input.table import SIZE_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 _CHUNK = 256 * 1024
@@ -59,6 +60,23 @@ class Archive:
             for info in list(self._unproven.values()):
                 for _ in self._inflated(info):
                     pass
+
+    def renamed(self, names: Mapping[str, str]) -> BinaryIO:
+        """A copy of the archive in which some parts have other names.
+
+        Args:
+            names: Name of a part, in any case, to its name in the copy.
+
+        Raises:
+            InputError: A part is larger than it says, or damaged.
+        """
+        self.prove()
+        new = {name.lower(): other for name, other in names.items()}
+        copy_ = io.BytesIO()
+        with self._damaged(), zipfile.ZipFile(copy_, "w", zipfile.ZIP_DEFLATED) as made:
+            for name, info in self._parts.items():
+                made.writestr(new.get(name, name), self._zip.read(info))
+        return copy_
 
     def parse(
         self,

@@ -64,11 +64,17 @@ def xlsx_sheets(archive: Archive, handle: BinaryIO, workbook: str) -> list[Sheet
     Raises:
         InputError: It is damaged, or calamine would not find its parts.
     """
-    if workbook.lower() != _USUAL:
+    folder, _ = posixpath.split(workbook.lower())
+    if folder != "xl":
         raise InputError(
-            f"{archive.title} is a workbook with parts of unusual names: {_USUAL} is missing.",
+            f"{archive.title} is a workbook whose parts are not in the folder xl, but in"
+            f" {folder or 'none'}.",
             hint="open it in a spreadsheet program and save it as xlsx, or as CSV.",
         )
+    if workbook.lower() != _USUAL:
+        # Any name will do, but calamine knows this one alone.
+        names = {workbook: _USUAL, _relationships_of(workbook): _relationships_of(_USUAL)}
+        handle = archive.renamed(names)
     parts = Parts(archive, workbook)
     sheets = []
     for element in archive.elements(workbook):
@@ -368,12 +374,17 @@ class Parts:
 
 def _relationships(archive: Archive, part: str) -> Iterator[tuple[str, str, str]]:
     """Identifier, kind and part of each relationship of a part, or of the file for no part."""
-    folder, name = posixpath.split(part)
-    relationships = posixpath.join(folder, "_rels", f"{name}.rels")
+    relationships = _relationships_of(part)
     if relationships not in archive:
         raise damaged(archive.title, f"it has no part {relationships}")
     for element in archive.elements(relationships):
         if local_name(element.tag) == "Relationship":
             kind = element.get("Type", "").rpartition("/")[2]
+            folder = posixpath.dirname(part)
             target = posixpath.join("/", folder, element.get("Target", "").replace("\\", "/"))
             yield element.get("Id", ""), kind, posixpath.normpath(target).lstrip("/")
+
+
+def _relationships_of(part: str) -> str:
+    folder, name = posixpath.split(part)
+    return posixpath.join(folder, "_rels", f"{name}.rels")

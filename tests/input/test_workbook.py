@@ -974,6 +974,12 @@ ERROR_AS_KEY = (
 )
 
 
+def test_a_date_that_is_written_as_one_is_refused_as_a_key(tmp_path: Path) -> None:
+    xml = ERROR_AS_KEY.replace('t="e"><v>#N/A', 't="d"><v>2026-11-24')
+
+    assert "row 2, a date:  2026-11-24" in str(key_refusal(with_sheet(tmp_path / "m.xlsx", xml)))
+
+
 def test_carried_numbers_stand_for_their_digits_and_dates_are_iso(tmp_path: Path) -> None:
     values = [0.1, 5, 1_234_567_890_123_456, 1.234567890123457e19, -2.5]
     with xlsxwriter.Workbook(tmp_path / "l.xlsx") as book:
@@ -1222,10 +1228,19 @@ def test_parts_that_are_named_with_backslashes_are_read() -> None:
     assert len(read_listing(str(CASES / "backslash-parts.xlsx"))) == 5
 
 
-def test_a_workbook_part_of_another_name_is_refused_with_the_reason() -> None:
-    refused = refusal(CASES / "workbook-part-other-name.xlsx")
+def test_a_workbook_part_of_another_name_is_read() -> None:
+    assert len(read_listing(str(CASES / "workbook-part-other-name.xlsx"))) == 5
 
-    assert "a workbook with parts of unusual names: xl/workbook.xml is missing" in str(refused)
+
+def test_a_workbook_part_in_another_folder_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with zipfile.ZipFile(CASES / "backslash-parts.xlsx") as old:
+        parts = {name.replace("\\", "/"): old.read(name) for name in old.namelist()}
+    path = tmp_path / "l.xlsx"
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in parts.items():
+            new.writestr(name.replace("xl/", "book/"), data.replace(b"xl/", b"book/"))
+
+    assert "whose parts are not in the folder xl, but in book" in str(refusal(path))
 
 
 def test_a_document_type_is_refused(tmp_path: Path) -> None:
