@@ -604,6 +604,15 @@ async def test_what_was_before_a_success_says_nothing_of_what_comes_after_it() -
     assert circuit.breaker.looks_down(attempts)
 
 
+async def test_who_failed_in_an_outage_is_no_suspect_after_it() -> None:
+    circuit = Circuit()
+    licenses = circuit.break_down()
+
+    circuit.breaker.succeeded()
+
+    assert not any(attempts.suspect for attempts in licenses)
+
+
 async def test_patience_begins_with_the_failure_that_no_success_has_followed() -> None:
     circuit = Circuit()
     circuit.fail(Attempts())

@@ -324,3 +324,31 @@ def test_the_least_time_is_that_of_the_slots() -> None:
     assert least_seconds(50, 5.0, 0) == 0
     assert least_seconds(None, 5.0, 1_000_000) == 0
     assert not math.isnan(least_seconds(1, 5.0, 1))
+
+
+async def test_who_has_waited_for_a_slot_is_not_overtaken() -> None:
+    limiter, order = rate_limiter(5), []
+
+    async def ask(name: str) -> None:
+        await limiter.acquire()
+        order.append(name)
+        limiter.release()
+
+    limiter.one_at_a_time(True)
+    await limiter.acquire()
+    first = asyncio.create_task(ask("first"))
+    await asyncio.sleep(10)
+    limiter.release()
+    await ask("second")
+    await first
+
+    assert order == ["first", "second"]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 7.0])
+async def test_without_a_limit_a_pause_is_waited_for_to_its_end(seconds: float) -> None:
+    limiter = rate_limiter(None)
+    limiter.pause(seconds)
+    asked = now()
+
+    assert await limiter.acquire() == asked + seconds
