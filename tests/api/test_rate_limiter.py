@@ -352,3 +352,41 @@ async def test_without_a_limit_a_pause_is_waited_for_to_its_end(seconds: float) 
     asked = now()
 
     assert await limiter.acquire() == asked + seconds
+
+
+async def test_after_the_last_request_nobody_else_may_send_for_a_period_or_a_longer_pause() -> None:
+    limiter = rate_limiter()
+    assert limiter.quiet() == 5.0 + MARGIN
+
+    limiter.pause(1)
+    assert limiter.quiet() == 5.0 + MARGIN
+
+    limiter.pause(20)
+    assert limiter.quiet() == 20
+
+
+async def test_without_a_limit_only_a_pause_keeps_others_from_sending() -> None:
+    limiter = rate_limiter(None)
+    assert limiter.quiet() == 0
+
+    limiter.pause(3)
+    assert limiter.quiet() == 3
+
+    await asyncio.sleep(5)
+    assert limiter.quiet() == 0
+
+
+async def test_a_longer_wait_that_an_answer_of_the_same_burst_asks_for_is_kept_to() -> None:
+    limiter, sent = rate_limiter(), now()
+
+    assert limiter.back_off(sent, 0.0) == 5.5
+    assert limiter.back_off(sent, 30.0) == 30 - 5.5
+
+
+async def test_two_429s_of_one_moment_lower_the_limit_once() -> None:
+    limiter, sent = rate_limiter(40), now()
+
+    limiter.throttled(sent, 0.0)
+    limiter.throttled(sent, 0.0)
+
+    assert limiter.limit == 30
