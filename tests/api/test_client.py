@@ -797,6 +797,14 @@ async def test_what_was_refused_a_connection_has_not_arrived() -> None:
     assert " at 0x" not in str(error)
 
 
+async def test_a_refused_connection_is_told_of_a_request_that_is_sent_once_as_well() -> None:
+    async with client(f"http://127.0.0.1:{unused_port()}/v3") as api:
+        with pytest.raises(TransientError, match="no connection to") as refused:
+            await api.get(ID)
+
+    assert not arrived(refused.value)
+
+
 async def test_what_has_no_address_has_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unknown(_host: str, _port: int, **_: object) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
