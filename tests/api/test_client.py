@@ -805,6 +805,17 @@ async def test_a_refused_connection_is_told_of_a_request_that_is_sent_once_as_we
     assert not arrived(refused.value)
 
 
+async def test_what_loses_its_connection_says_so_and_not_how_we_call_that() -> None:
+    async with RawServer(last(b""), last(b"")) as server:
+        async with client(server.base_url) as api:
+            with pytest.raises(TransientError) as read:
+                await api.get(ID)
+        changed = await patch_error(server.base_url)
+
+    for error in (read.value, changed):
+        assert str(error) == "the connection failed: the server closed the connection"
+
+
 async def test_what_has_no_address_has_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unknown(_host: str, _port: int, **_: object) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -1221,7 +1232,7 @@ async def test_a_page_may_be_larger_than_a_license_but_not_without_measure() -> 
     larger = http(body + b" " * (LARGEST_PAGE - len(body) + 1))
     async with RawServer(whole, larger) as server, client(server.base_url) as api:
         page = await api.list({})
-        with pytest.raises(TransientError, match="16 MiB") as e:
+        with pytest.raises(TransientError, match="more than 16 MiB") as e:
             await api.list({})
 
     assert [state_of(license_) for license_ in page.licenses] == [REVOKED]
