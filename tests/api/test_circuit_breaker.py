@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -626,8 +627,11 @@ async def test_patience_begins_with_the_failure_that_no_success_has_followed() -
 
 
 async def test_a_server_that_was_not_down_is_not_said_to_answer_again(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A command that ran before in this process has kept its log to itself.
+    monkeypatch.setattr(logging.getLogger("batch"), "propagate", True)
+    caplog.set_level(logging.WARNING, "batch")
     circuit = Circuit()
     circuit.fail(Attempts())
 
