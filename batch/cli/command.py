@@ -170,7 +170,8 @@ class Command(click.Command):
 
         Both are known also where something else is wrong, by a parse that takes anything.
         """
-        if ctx.resilient_parsing:  # a shell completes a word
+        # A shell completes a word, or somebody wants to read this page: that need not take longer.
+        if ctx.resilient_parsing or args in (["--help"], ["-h"]):
             return super().parse_args(ctx, args)
         observers = ctx.ensure_object(Observers)
         given = tuple(args)
