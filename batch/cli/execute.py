@@ -87,7 +87,6 @@ def perform(context: click.Context, action: Action) -> int:
         run_id=run_id,
         log_file=options["log_file"],
         verbose=options["verbose"],
-        redact=redact,
     )
     command = resume_command(context, action, source, settings.output)
     observers.resume_command = command if action.sends else ""
@@ -100,7 +99,6 @@ def perform(context: click.Context, action: Action) -> int:
             owner=_owner(run_id, action),
             manifest=partial(_new_manifest, settings, action, options, run_id),
             resume_command=command,
-            redact=redact,
         ).run()
         summary = observers.report.summary
         logs.ended(summary.exit_code, summary.counts)

@@ -92,7 +92,6 @@ class Runner:
         owner: Who this is, for runs that find the lock taken.
         manifest: Makes the manifest of a run that starts, from what its input lists.
         resume_command: The command that comes next, if anything is left to do; or empty.
-        redact: Takes the token out of a text.
         clock: Of everything that is paced.
         lock: Keeps other runs on this host away from the API; None in a rehearsal.
         claim: Keeps other runs away from the results; None in a rehearsal.
@@ -106,7 +105,6 @@ class Runner:
     owner: Owner
     manifest: Callable[[Listing], Manifest]
     resume_command: str
-    redact: Callable[[str], str]
     clock: Clock = field(default_factory=Clock)
     lock: Lock | None = field(init=False, default=None)
     claim: Claim | None = field(init=False, default=None)
@@ -189,7 +187,7 @@ class Runner:
                 api=self._api_name,
                 sha256=listing.sha256,
                 mismatch=earlier.recorded.belongs_to(
-                    listing, [cell(self.redact(key)) for key in listing.keys]
+                    listing, [cell(self.screen.redact(key)) for key in listing.keys]
                 ),
             )
         return earlier
@@ -331,7 +329,7 @@ class Runner:
             plan.row_results,
             earlier,
             manifest,
-            redact=self.redact,
+            redact=self.screen.redact,
             claim=self.claim,
         )
         finish = Finish(

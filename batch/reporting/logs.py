@@ -198,7 +198,6 @@ def start(
     run_id: str,
     log_file: str | None,
     verbose: bool,
-    redact: Callable[[str], str],
 ) -> None:
     """Send what the package logs to the screen and, where one is named, to a file.
 
@@ -215,7 +214,7 @@ def start(
                 option="--log-file",
                 hint="name a file that can be written.",
             ) from cause
-        handler.setFormatter(_JsonLines(run_id, redact))
+        handler.setFormatter(_JsonLines(run_id, screen.redact))
         _logger.addHandler(handler)
     shown = _ToScreen(screen)
     shown.setLevel(logging.DEBUG if verbose else logging.WARNING)

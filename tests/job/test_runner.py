@@ -153,7 +153,6 @@ class World:
             owner=Owner("0badcafe", action.command, "me", 1, ""),
             manifest=lambda listing: manifest(action, source, listing),
             resume_command="",
-            redact=str,
             clock=Clock(now=loop.time),
             account=self.account,
             faults=faults or {},

@@ -68,13 +68,11 @@ class Log:
     shown: io.StringIO = field(default_factory=io.StringIO)
 
     def start(self, *, verbose: bool = False) -> None:
-        redact = Redactor(TOKEN)
         logs.start(
-            Screen(self.shown, redact=redact),
+            Screen(self.shown, redact=Redactor(TOKEN)),
             run_id="7f3a0001",
             log_file=str(self.path),
             verbose=verbose,
-            redact=redact,
         )
 
     @property
@@ -268,8 +266,7 @@ import io, logging, sys
 from batch.reporting import logs
 from batch.reporting.progress import Screen
 
-logs.start(Screen(io.StringIO()), run_id=sys.argv[2], log_file=sys.argv[1], verbose=False,
-           redact=str)
+logs.start(Screen(io.StringIO()), run_id=sys.argv[2], log_file=sys.argv[1], verbose=False)
 log = logging.getLogger("batch.writer")
 for row in range(300):
     if row % 100 == 0:

@@ -57,13 +57,11 @@ def start(path: Path) -> Iterator[Start]:
         *, log_file: str | None = str(path), verbose: bool = False, token: str = TOKEN
     ) -> io.StringIO:
         stream = io.StringIO()
-        redact = Redactor(token)
         logs.start(
-            Screen(stream, redact=redact),
+            Screen(stream, redact=Redactor(token)),
             run_id="7f3a0001",
             log_file=log_file,
             verbose=verbose,
-            redact=redact,
         )
         return stream
 
