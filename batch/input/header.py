@@ -213,10 +213,7 @@ def _refuse_title_line(title: str, rows: Sequence[Row], kind: Kind, column: str 
         if is_header and index:
             raise InputError(
                 f"{title}: the header is in row {row.number}, below other rows",
-                details=[
-                    Detail(f"Row {rows[0].number} reads: ", shown_columns(rows[0].cells)),
-                    columns_seen(row.cells, f" in row {row.number}"),
-                ],
+                details=_both_rows(rows[0], row),
                 hint=f"leave out the rows above it with --header-row {row.number}; if they list"
                 f" licenses, delete row {row.number} instead.",
             )
@@ -227,6 +224,14 @@ def _refuse_title_line(title: str, rows: Sequence[Row], kind: Kind, column: str 
         raise _looks_like_a_title(title, rows, kind, column, below)
 
 
+def _both_rows(top: Row, header: Row) -> list[Detail]:
+    """Show the first row, and the one that is or may be the header."""
+    return [
+        Detail(f"Row {top.number} reads: ", shown_columns(top.cells)),
+        columns_seen(header.cells, f" in row {header.number}"),
+    ]
+
+
 def _looks_like_a_title(
     title: str, rows: Sequence[Row], kind: Kind, column: str | None, below: Row
 ) -> InputError:
@@ -235,10 +240,7 @@ def _looks_like_a_title(
     top = rows[0].number
     return InputError(
         f"{title}: row {top} looks like a title, and row {below.number} like the header",
-        details=[
-            Detail(f"Row {top} reads: ", shown_columns(rows[0].cells)),
-            columns_seen(below.cells, f" in row {below.number}"),
-        ],
+        details=_both_rows(rows[0], below),
         hint=f"say which is the header: --header-row {below.number}{named}, or --header-row {top};"
         " --header-row 0 if there is none.",
     )

@@ -90,14 +90,9 @@ def read_listing(
         earlier = None
         if layout.results is not None:
             earlier = EarlierResults(table.title, kind, layout.results, outcomes)
-        collector = Collector(
-            table.title, layout, kind.names(), earlier, _selection(table.title, layout, where)
-        )
-        covered: list[int] = []
-        for block in _as_wide_as(kind, layout, table):
-            _refuse_not_computed(table.title, block, layout, collector.selection)
-            covered += _covered_rows(table, block, layout)
-            collector.add(block)
+        selection = _selection(table.title, layout, where)
+        collector = Collector(table.title, layout, kind.names(), earlier, selection)
+        covered = _collect(table, kind, layout, collector)
         if covered and not include_hidden:
             raise _covered(table.title, covered, kind)
         if sheet is None:
@@ -105,6 +100,31 @@ def read_listing(
     left_out = earlier.left_out if earlier else {}
     _refuse_invalid(table, collector, kind, layout, skip_invalid=skip_invalid)
     _refuse_nothing(table.title, collector, kind, left_out)
+    return _listing(table, layout, collector, tuple(carry), left_out)
+
+
+def _collect(table: Table, kind: Kind, layout: Layout, collector: Collector) -> list[int]:
+    """Take all rows of a table; the numbers of those whose ID or key a merge covers."""
+    covered: list[int] = []
+    for block in _as_wide_as(kind, layout, table):
+        _refuse_not_computed(table.title, block, layout, collector.selection)
+        covered += _covered_rows(table, block, layout)
+        collector.add(block)
+    return covered
+
+
+def _listing(
+    table: Table,
+    layout: Layout,
+    collector: Collector,
+    carry: tuple[str, ...],
+    left_out: dict[str, int],
+) -> Listing:
+    """Make the listing of what was collected.
+
+    Raises:
+        InputError: A license is selected by one row and not by another.
+    """
     unread = collector.invalid | collector.passed_over
     listing = Listing(
         title=f"{table.title}, {_described(layout, collector.names)}",
@@ -113,7 +133,7 @@ def read_listing(
         keys=collector.names.keys(),
         first=collector.names.first(unread.keys()),
         invalid=unread,
-        carry=tuple(carry),
+        carry=carry,
         carried=collector.carried,
         header=layout.header[layout.column] if layout.header else "",
         blank=collector.blank,

@@ -369,14 +369,15 @@ class _AccountPages:
         request = partial(client.api.list, {}, page=number)
         for _ in range(client.policy.max_attempts):
             try:
-                self._last = await self.look.read(request, attempts)
+                page = await self.look.read(request, attempts)
             except TransientError:
                 await client.rest(attempts)
                 await self._read_another_way()
             except OWN:
                 break
             else:
-                for license_ in self._last.licenses:
+                self._last = page
+                for license_ in page.licenses:
                     self._take(license_)
                 return
             if self._given_up or self.look.snapshot.off:
