@@ -686,15 +686,20 @@ def test_an_owner_whose_file_was_deleted_notices_it_and_does_not_make_it_again(
             owner.check()
 
 
+def put_back_meanwhile(owner: Claim, watch: Watch) -> None:
+    """Take the file of an owner away, until somebody waits."""
+    aside = owner.path.rename(owner.path.with_name("aside"))
+
+    def put_back() -> None:
+        aside.rename(owner.path)
+
+    watch.meanwhile = put_back
+
+
 def test_a_file_that_somebody_puts_back_at_once_is_not_missed(results: Path) -> None:
     watch = Watch()
     with hold(results, clock=watch, sleep=watch.sleep) as owner:
-        aside = owner.path.rename(results.parent / "aside")
-
-        def put_back() -> None:
-            aside.rename(owner.path)
-
-        watch.meanwhile = put_back
+        put_back_meanwhile(owner, watch)
 
         owner.check()
 
@@ -704,12 +709,7 @@ def test_a_file_that_is_put_back_as_its_owner_ends_is_taken_away_all_the_same(
 ) -> None:
     watch = Watch()
     with hold(results, clock=watch, sleep=watch.sleep) as owner:
-        aside = owner.path.rename(results.parent / "aside")
-
-        def put_back() -> None:
-            aside.rename(owner.path)
-
-        watch.meanwhile = put_back
+        put_back_meanwhile(owner, watch)
 
     assert names(results) == []
 

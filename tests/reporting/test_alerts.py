@@ -380,6 +380,20 @@ def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPa
     assert hook.received == []
 
 
+def sent_at_once(program: str, monkeypatch: pytest.MonkeyPatch, home: Path) -> str:
+    """Send where a program runs before the child's own; what was not delivered."""
+    (home / "sitecustomize.py").write_text(program)
+    with webhook() as hook:
+        alerts = Alerts.read([hook.url], None)
+        monkeypatch.setenv("PYTHONPATH", str(home))
+        begun = time.monotonic()
+
+        failed = alerts.send(ending(), seconds=2 * LENIENT)
+
+        assert time.monotonic() - begun < LENIENT
+    return failed
+
+
 @pytest.mark.parametrize(
     ("program", "code"),
     [("import os\nos._exit(7)", 7), ("import sys\nsys.modules['apprise'] = None", 1)],
@@ -387,15 +401,7 @@ def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPa
 def test_a_process_that_fails_is_said_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, code: int
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(program)
-    with webhook() as hook:
-        alerts = Alerts.read([hook.url], None)
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        begun = time.monotonic()
-
-        failed = alerts.send(ending(), seconds=2 * LENIENT)
-
-        assert time.monotonic() - begun < LENIENT
+    failed = sent_at_once(program, monkeypatch, tmp_path)
 
     assert failed == f"1 of 1 alerts was not delivered: json (the process ended with {code})"
 
@@ -404,15 +410,7 @@ def test_a_service_that_leaves_a_thread_behind_holds_up_nobody(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     program = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
-    (tmp_path / "sitecustomize.py").write_text(program)
-    with webhook() as hook:
-        alerts = Alerts.read([hook.url], None)
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        begun = time.monotonic()
-
-        failed = alerts.send(ending(), seconds=2 * LENIENT)
-
-        assert time.monotonic() - begun < LENIENT
+    failed = sent_at_once(program, monkeypatch, tmp_path)
 
     assert failed == ""
 
