@@ -96,7 +96,7 @@ class RetryingClient:
         return self.stopped is not None and not self.draining
 
     async def each(
-        self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]], workers: int
+        self, items: Iterable[_T], work: Callable[[_T], Awaitable[object]], workers: int
     ) -> None:
         """Work on all items, some at a time, until all are done or the run is stopped.
 
@@ -113,7 +113,7 @@ class RetryingClient:
             for _ in range(workers):
                 group.create_task(self._work(todo, work))
 
-    async def _work(self, todo: Iterator[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+    async def _work(self, todo: Iterator[_T], work: Callable[[_T], Awaitable[object]]) -> None:
         for item in todo:
             if self.stopped:
                 return

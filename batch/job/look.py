@@ -31,7 +31,7 @@ from batch.errors import (
 )
 from batch.job import row_result
 from batch.job.key_lookup import KeyLookup, batches, cannot_ask
-from batch.job.snapshot import Snapshot, State
+from batch.job.snapshot import FEWEST, Snapshot, State
 from batch.model import ID_BYTES, License, Listing, Outcome, Page, RowResult
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ _T = TypeVar("_T")
 
 OWN = (TransientError, RejectedError, UnconfirmedError)
 """Errors that are about what was asked for, and not about every other request as well."""
+
+SAMPLE = 20
+"""Licenses that are read by themselves before it is said that the account knows none."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Look:
         expect: Is told how many requests there will be, as far as is known.
         step: Is told of every request that was answered.
         protects: As in `Snapshot`.
+        needs_each: Whether something has to be said of each license, even if none is known.
         snapshot: What was found so far.
     """
 
@@ -68,6 +72,7 @@ class Look:
     expect: Callable[[int], None]
     step: Callable[[], None]
     protects: Callable[[License], tuple[int, ...]] | None = None
+    needs_each: bool = True
     snapshot: Snapshot = field(init=False)
     _readable: bool = False
 
@@ -78,7 +83,7 @@ class Look:
         """Look at these entries, each the first one of its license.
 
         What is found of an entry counts only if it was asked for. An entry that a stop left out
-        stays unseen.
+        stays unseen, and so do most where the account seems to know none of them.
 
         Raises:
             StoppedError: The answers cannot be what they should be, such as a license that nobody
@@ -101,7 +106,7 @@ class Look:
             error = not_the_api(self.snapshot.off or self.client.stranger)
             self.client.stop(error.becomes(StoppedError))
 
-    async def each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+    async def each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[object]]) -> None:
         """Work on all items, until all are done, the run is stopped, or the token may not read."""
         todo = takewhile(lambda _: not self.snapshot.off, items)
         await self.client.each(todo, work, self.concurrency)
@@ -179,9 +184,10 @@ class _Keys:
     """The keys of a listing, asked for as many at a time as a URL and a page hold.
 
     A page that is shorter than was asked for proves nothing, since a server may put fewer licenses
-    on a page than it is asked for. So a key that did not come back is asked for once more, alone.
-    Where an answer was cut short, all of its keys are asked for again, fewer at a time: of a key
-    that came back there may be a second license.
+    on a page than it is asked for. So a key that did not come back is asked for once more, alone
+    (after all the others, where an answer held no license). Where an answer was cut short, all of
+    its keys are asked for again, fewer at a time: of a key that came back there may be a second
+    license.
 
     Attributes:
         page_size: Licenses on a full page, as far as the server has shown.
@@ -191,6 +197,7 @@ class _Keys:
     entries: Sequence[int]
     page_size: int
     _todo: deque[list[int]] = field(init=False)
+    _absent: list[int] = field(default_factory=list)
     _left: int = 0
     _largest: int = 0
 
@@ -201,12 +208,28 @@ class _Keys:
     async def look_up(self) -> None:
         """Ask until every key is settled, the run is stopped, or the token may not read."""
         self._expect(len(self._todo))
-        while self._todo and not (self.look.client.stopped or self.look.snapshot.off):
+        while self._todo and self._goes_on:
             await self.look.each(self._taken(), self._ask)
+        if not (self._largest or self.look.needs_each):
+            await self._alone(self._absent[:: len(self._absent) // SAMPLE + 1])
+            if not self._largest and self.look.snapshot.states.count(State.MISSING) >= FEWEST:
+                return
+        await self._alone(self._absent)
 
     def _taken(self) -> Iterator[list[int]]:
         while self._todo:
             yield self._todo.popleft()
+
+    @property
+    def _goes_on(self) -> bool:
+        return not (self.look.client.stopped or self.look.snapshot.off)
+
+    async def _alone(self, entries: Sequence[int]) -> None:
+        """Ask alone for keys of which nothing is known yet."""
+        unseen = [entry for entry in entries if not self.look.snapshot.states[entry]]
+        if unseen and self._goes_on:
+            self._expect(len(unseen))
+            await self.look.each(unseen, self._ask_alone)
 
     def _expect(self, more: int) -> None:
         """Tell of requests that will be needed besides those that are known of."""
@@ -229,6 +252,9 @@ class _Keys:
             self._ask_for_fewer(entries, len(page.licenses))
             return
         keys = self.look.listing.keys
+        if not page.licenses:
+            self._absent.extend(entries)
+            return
         back = [entry for entry in entries if lookup.holds(keys[entry])]
         absent = [entry for entry in entries if not lookup.holds(keys[entry])]
         if absent:

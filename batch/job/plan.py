@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch.errors import Detail, GuardError
 from batch.formatting import counted
-from batch.job.snapshot import Snapshot, State
+from batch.job.snapshot import FEWEST, Snapshot, State
 from batch.model import DONE, ID_BYTES, Action, Listing, Outcome, RowResult
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 NAMED = 10
 """Licenses that a refusal names."""
-
-FEWEST = 5
-"""Licenses that make it the wrong account, or the wrong column, if not a single one is known."""
 
 _PLANNED = RowResult(Outcome.PLANNED)
 _IN_DOUBT = RowResult(Outcome.PLANNED, error="a session that was killed may have sent it")

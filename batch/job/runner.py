@@ -227,7 +227,8 @@ class Runner:
             missing_ok=self.settings.missing_ok,
         )
         if entries:
-            snapshot = loop.run(self._see(targets, entries))
+            needs_each = self.action.only_reads or bool(earlier and earlier.recorded.known)
+            snapshot = loop.run(self._see(targets, entries, needs_each=needs_each))
         else:
             snapshot.looked = True
         stopped = self.client.stopped
@@ -242,7 +243,7 @@ class Runner:
             self._do_without(snapshot, targets.exclusion)
         return snapshot
 
-    async def _see(self, targets: Targets, entries: Sequence[int]) -> Snapshot:
+    async def _see(self, targets: Targets, entries: Sequence[int], *, needs_each: bool) -> Snapshot:
         """Look at some entries; a stop leaves the rest unseen."""
         progress = Progress(
             self.screen, self.clock, len(entries), phase="looking", unit=("req", "requests")
@@ -255,6 +256,7 @@ class Runner:
             expect=progress.expect,
             step=progress.step,
             protects=targets.exclusion.of_license if targets.exclusion.files else None,
+            needs_each=needs_each,
         )
         with stopped_by_signals(self.client.stop, self.screen.say):
             async with self._working(progress):

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from batch.model import License, Listing, RowResult
 
 
+FEWEST = 5
+"""Licenses that make it the wrong account, or the wrong column, if not a single one is known."""
+
+
 class State(IntEnum):
     """State of a license, as a look says."""
 

@@ -53,6 +53,17 @@ def test_where_none_of_five_licenses_is_known_the_run_is_refused(
     assert api.patches() == []
 
 
+def test_a_long_list_of_keys_of_another_account_is_refused_after_a_sample(api: Served) -> None:
+    write("list.csv", [f"KEY-{number}" for number in range(990)], header="license_key")
+
+    ended = api.run(*RUN, "--by", "key", "--missing-ok")
+
+    assert ended.code == 2
+    assert "the account knows none of these licenses (20 were not found)" in ended.err
+    assert api.patches() == []
+    assert api.sandbox.requests == 10 + 20
+
+
 @pytest.mark.parametrize("known", [0, 1])
 def test_four_strangers_or_one_license_that_is_known_may_be_right(api: Served, known: int) -> None:
     write("list.csv", [*STRANGERS[: 4 + known], *IDS[:known]])
@@ -78,13 +89,17 @@ def test_a_night_over_the_wrong_account_is_refused_by_the_profile_that_is_shippe
 
 
 @pytest.mark.parametrize("more", [(), ("--missing-ok",)])
-def test_a_verify_of_the_wrong_account_is_never_fine(api: Served, more: tuple[str, ...]) -> None:
-    write("list.csv", STRANGERS)
+@pytest.mark.parametrize("by", ["id", "key"])
+def test_a_verify_of_the_wrong_account_is_never_fine(
+    api: Served, by: str, more: tuple[str, ...]
+) -> None:
+    strangers = STRANGERS if by == "id" else [f"KEY-{number}" for number in range(50)]
+    write("list.csv", strangers, header=f"license_{by}")
 
-    ended = api.run("verify", "list.csv", *more)
+    ended = api.run("verify", "list.csv", "--by", by, *more)
 
     assert ended.code == 1
-    assert ended.counts == {"not_found": 12}
+    assert ended.counts == {"not_found": len(strangers)}
     assert "the account knows none of these licenses" in ended.err
 
 
@@ -100,6 +115,23 @@ def test_what_an_earlier_session_has_seen_counts(api: Served) -> None:
 
     assert ended.code == 0
     assert ended.counts == {"not_found": 14}
+
+
+def test_what_an_earlier_session_has_seen_of_keys_counts() -> None:
+    keys = [f"KEY-{number}" for number in range(30)]
+    account = Account.holding_keys(keys)
+    write("list.csv", keys, header="license_key")
+    with served(account) as api:
+        assert api.run(*RUN, "--by", "key", "--limit", "1").code == 0
+        for held in (account.licenses, account._order, account._by_key):  # all are deleted
+            api.call(held.clear)
+
+        ended = api.run(*RUN, "--by", "key", "--resume")
+
+        lookups = api.sandbox.requests - len(api.patches())
+    assert lookups == 1 + 1 + 29  # together, together again, and each alone
+    assert ended.code == 1
+    assert ended.counts == {"revoked": 1, "not_found": 29}
 
 
 def test_keys_that_several_licenses_share_are_known() -> None:

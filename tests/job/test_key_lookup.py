@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.api.client import filter_query
-from batch.errors import StoppedError
+from batch.errors import RejectedError, StoppedError
 from batch.input.identifiers import LONGEST_KEY, first_keys, parse_key
 from batch.job.key_lookup import LONGEST_QUERY, KeyLookup, batches, cannot_ask
-from batch.job.snapshot import Snapshot, State
-from batch.model import ID_BYTES, License, Listing, Outcome, RowResult
+from batch.job.look import SAMPLE
+from batch.job.snapshot import FEWEST, Snapshot, State
+from batch.model import ID_BYTES, License, Listing, Outcome, Page, RowResult
 from batch.sandbox import Account, SandboxLicense, api
 from batch.sandbox.api import OPERATORS, select
 from tests.support.builders import calm
@@ -28,7 +29,7 @@ from tests.support.job_harness import Watch, kinds, looking, some_ids
 from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 PAGE = 100
 
@@ -436,6 +437,66 @@ async def test_a_key_that_was_alone_in_its_request_is_not_asked_for_again() -> N
 
         assert kinds(sandbox) == {"LIST": 1}
         assert snapshot.problems[0].error_code == "key_not_found"
+
+
+async def test_where_no_key_comes_back_a_few_are_asked_for_alone_and_no_more() -> None:
+    keys = numbered(5000)
+    async with (
+        FaultySandbox(account("another")) as sandbox,
+        looking(sandbox, keyed(*keys)) as watch,
+    ):
+        watch.look.needs_each = False
+
+        snapshot = await watch.run()
+
+    missing = [entry for entry, state in enumerate(snapshot.states) if state == State.MISSING]
+    assert 10 <= len(missing) <= SAMPLE
+    assert missing[0] < 500  # from all over the list
+    assert missing[-1] > 4500
+    assert sandbox.requests == cost(5000, PAGE) + len(missing) == watch.expected[-1]
+
+
+@pytest.mark.parametrize("count", [4, 5, 21, 150])
+async def test_where_one_key_comes_back_all_others_are_asked_for(count: int) -> None:
+    keys = numbered(count)
+    async with (
+        FaultySandbox(account("another", keys[-1])) as sandbox,
+        looking(sandbox, keyed(*keys)) as watch,
+    ):
+        watch.look.needs_each = False
+
+        snapshot = await watch.run()
+
+    assert snapshot.states.count(State.MISSING) == count - 1
+
+
+@pytest.mark.parametrize("strangers", [4, 150])
+async def test_where_it_cannot_be_told_that_none_is_known_all_are_asked_for(strangers: int) -> None:
+    keys = numbered(strangers)
+    async with (
+        FaultySandbox(account("another")) as sandbox,
+        looking(sandbox, keyed(*keys), max_attempts=1) as watch,
+    ):
+        watch.look.needs_each = False
+        if strangers > FEWEST:
+            watch.client.api.list = failing_where_alone(watch.client.api.list)  # type: ignore[assignment,method-assign]
+
+        snapshot = await watch.run()
+
+    assert not snapshot.states.count(State.UNSEEN)
+
+
+def failing_where_alone(
+    lists: Callable[..., Awaitable[Page]],
+) -> Callable[..., Awaitable[Page]]:
+    """A list that refuses a filter for one key."""
+
+    def listed(filters: dict[str, Sequence[str]], *, page: int) -> Awaitable[Page]:
+        if "key[eq]" in filters:
+            raise RejectedError("HTTP 400", status=400, code="http_400")
+        return lists(filters, page=page)
+
+    return listed
 
 
 @pytest.mark.parametrize("pagination", [True, False])
