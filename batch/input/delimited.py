@@ -167,8 +167,12 @@ def _merit(lines: list[str], delimiter: str) -> tuple[int, float]:
 
 
 def _cuts_through_quotes(rows: list[list[str]]) -> bool:
-    """Tell whether a cell ends in a quote that another cell, cut off from it, must have opened."""
-    return any(cell.count('"') % 2 and cell.endswith('"') for cells in rows for cell in cells)
+    """Tell whether a cell ends in a quote that another cell, cut off from it, has opened."""
+    for cells in rows:
+        odd = [cell for cell in cells if cell.count('"') % 2]
+        if any(cell.endswith('"') for cell in odd[1:]):
+            return True
+    return False
 
 
 _BLOCK_ROWS = 16_384
@@ -194,7 +198,7 @@ def read_delimited(
 
     Raises:
         InputError: It is not text, or (also while `Table.blocks` is read) a cell is longer
-            than `CELL_LIMIT` or a quote never closes.
+            than `CELL_LIMIT`, a quote never closes, or a cell holds what looks like rows.
     """
     codec = find_encoding(open_bytes, title)
     with _decoded(open_bytes, codec) as text:
@@ -242,12 +246,23 @@ class _Feed:
     def __init__(self, text: TextIO) -> None:
         self._text = text
         self._left = _FEED_LIMIT
+        self._breaks = Counter[str]()
+        self._last = "\n"
+
+    @property
+    def lines(self) -> int:
+        """How many lines there were, if all of them end alike, and else no more than there were."""
+        return max(self._breaks.values(), default=0) + (self._last not in "\r\n")
 
     def read(self, size: int = -1) -> str:
         self._left -= size
         if self._left < 0:
             raise _SwallowedError
-        return self._text.read(size)
+        text = self._text.read(size)
+        for each in "\r\n":
+            self._breaks[each] += text.count(each)
+        self._last = text[-1:] or self._last
+        return text
 
     def __iter__(self) -> Iterator[str]:
         # pandas takes only an iterable for a file; its C parser never iterates.
@@ -255,6 +270,28 @@ class _Feed:
 
     def next_block(self) -> None:
         self._left = _FEED_LIMIT
+
+
+class _Lines:
+    """The lines of a text, and which of them were read since the last look."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.held: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.held.append(line)
+        return line
+
+
+_QUOTES = (
+    'export it with each quote within a cell as "" and that cell in quotes (R: qmethod="double";'
+    " psql: FORMAT csv; sqlite3: -csv; MySQL, MariaDB: ESCAPED BY '\"', with COALESCE for NULL)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,11 +358,20 @@ class _Delimited:
                 skip_blank_lines=False,
                 chunksize=_BLOCK_ROWS,
             ) as chunks:
+                rows = 0
                 for chunk in chunks:
                     if chunk.empty:
-                        return
+                        break
+                    rows += len(chunk)
                     yield [chunk[column].tolist() for column in range(width)]
                     feed.next_block()
+        if feed.lines > rows:
+            self._check_rows_of_several_lines()
+
+    def _check_rows_of_several_lines(self) -> None:
+        with self._text() as text:
+            for _ in self._records(text):
+                pass
 
     def _record_by_record(self, done: int, width: int) -> Iterator[Block]:
         with self._text() as text:
@@ -339,14 +385,16 @@ class _Delimited:
         """The records from the first one on, each at least one cell wide.
 
         Raises:
-            InputError: A cell is too long, or a quote never closes.
+            InputError: A cell is too long, a quote never closes, or rows stand within a cell.
         """
         # Two cells behind the last line: one cell only if a quote is still open there.
         end = [_END, _END]
-        reader = csv.reader(chain(text, [self.delimiter.join(end)]), delimiter=self.delimiter)
+        lines = _Lines(chain(text, [self.delimiter.join(end)]))
+        reader = csv.reader(lines, delimiter=self.delimiter)
         row = 0
         while True:
             row += 1
+            lines.held.clear()
             try:
                 cells = next(reader)
             except csv.Error:
@@ -360,7 +408,30 @@ class _Delimited:
                 )
             if any(len(cell) > CELL_LIMIT for cell in cells):
                 raise self._too_long(row)
+            if len(lines.held) > 1 and self._has_swallowed(cells, lines.held):
+                raise InputError(
+                    f"{self.title}, row {row:,}: by its quotes it goes on over"
+                    f" {len(lines.held):,} lines, which look like rows of their own.",
+                    hint=_QUOTES,
+                )
             yield cells or [""]
+
+    def _has_swallowed(self, cells: list[str], lines: list[str]) -> bool:
+        """Tell whether a row may have taken in the lines below by a quote that opens no cell.
+
+        Text behind a closing quote says so: that one opens a cell. So do whole cells in a cell: a
+        license ID, or what a tab or a pipe sets apart, which texts of several lines hardly hold.
+        """
+        try:
+            next(csv.reader(iter(lines), delimiter=self.delimiter, strict=True))
+        except csv.Error:
+            return True
+        return any(
+            self.delimiter in "\t|" or any(map(holds_id, line.split(self.delimiter)))
+            for cell in cells
+            for line in cell.splitlines()[1:]
+            if self.delimiter in line
+        )
 
     def _too_long(self, row: int) -> InputError:
         return InputError(

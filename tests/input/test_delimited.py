@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -139,6 +140,7 @@ def test_a_character_cut_by_a_chunk_is_read(monkeypatch: pytest.MonkeyPatch) -> 
         ('a,"x;y"\nb,"z;w"\n', ","),
         ('"a";"1,5"\n"b";"2,5"\n', ";"),
         ('id,size\na,5" pipe\nb,6" pipe\n', ","),
+        ('id\tsize\na\t5"\nb\t"6\n', "\t"),
         (f"{A},a;b\n{B},c;d\n", ","),
         (f"a;b,{A}\nc;d,{B}\ne;f,x\n", ","),
         (f"{{{A}}},a;b\n", ","),
@@ -231,7 +233,8 @@ def test_pandas_and_the_csv_module_agree_on_any_text(text: str, block_rows: int)
         try:
             found = parse(data)
         except InputError as error:
-            assert "never closes" in str(error)  # noqa: PT017 - either outcome is right
+            reasons = "never closes|look like rows of their own"
+            assert re.search(reasons, str(error))  # noqa: PT017 - either outcome is right
         else:
             assert found == expected
 
@@ -245,6 +248,49 @@ def test_a_quote_that_never_closes_is_refused_by_the_row_where_it_opens(
     message = refusal(tmp_path / "l.csv", text.encode())
 
     assert f"row {before + 2:,}: a quote opens here and never closes" in message
+
+
+@pytest.mark.parametrize("before", [0, 1, 30, 3000])
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        ('K1,"5\\""\nK2,"6\\""\nK3,"7\\""\nK4,"8"\n', 2),  # R and MariaDB escape a quote so
+        ('K1,"x\nK2,"y\n', 2),
+        ('K1,"x\nK2,c\nK3,"y\n', 3),
+        (f'{A},"x\n{B},y"\n', 2),
+        (f'{A},"x\r\n{B},y"\r\n', 2),
+    ],
+)
+def test_rows_that_a_quote_has_taken_in_are_refused_by_the_row_where_it_opens(
+    tmp_path: Path, before: int, rows: str, lines: int
+) -> None:
+    text = "key,note\n" + '1,"a\nb"\n' * before + rows + "K9,c\n" * 50
+
+    message = refusal(tmp_path / "l.csv", text.encode())
+
+    assert f"row {before + 2:,}: by its quotes it goes on over {lines} lines" in message
+
+
+@pytest.mark.parametrize("delimiter", ["\t", "|"])
+def test_lines_of_a_cell_that_are_cut_into_cells_are_refused(
+    tmp_path: Path, delimiter: str
+) -> None:
+    text = 'key|note\nK1|"x\nK2|y"\nK3|z\n'.replace("|", delimiter)
+
+    assert "row 2: by its quotes it goes on over 2 lines" in refusal(
+        tmp_path / "l.txt", text.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["12 Main Street,\nSpringfield, MA", f"see\n{A}", f"{A},\nx", 'say "x"\nor "y"', "\n\n"],
+)
+def test_a_cell_of_several_lines_that_hold_no_row_is_read(cell: str) -> None:
+    made = io.StringIO()
+    csv.writer(made).writerows([["key", "note"], ["K1", cell], ["K2", "x"]])
+
+    assert parse(made.getvalue().encode()) == [["key", "note"], ["K1", cell], ["K2", "x"]]
 
 
 def test_what_an_open_quote_swallows_is_not_held_in_memory(
