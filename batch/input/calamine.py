@@ -16,6 +16,7 @@ from batch.input.archive import damaged, password_needed
 from batch.input.table import (
     BLOCK_ROWS,
     FORMATTED,
+    ZERO,
     Area,
     Block,
     Columns,
@@ -42,6 +43,8 @@ class Survey:
             takes for an empty cell. All numbers are counted from 1.
         formatted: Column number to a byte for each row, 1 where a number stands whose format
             shows it otherwise than by its digits.
+        computed: Column number to a byte for each row, 1 where a formula stands whose result
+            may be 0.
         hidden: Numbers of the hidden or filtered rows with content; None where the sheet
             does not say.
         covered: Areas that a merge covers.
@@ -51,6 +54,7 @@ class Survey:
     filled: array[int] = field(default_factory=lambda: array("H"))
     errors: dict[int, dict[int, NotText]] = field(default_factory=dict)
     formatted: dict[int, bytearray] = field(default_factory=dict)
+    computed: dict[int, bytearray] = field(default_factory=dict)
     hidden: list[int] | None = field(default_factory=list)
     covered: list[Area] = field(default_factory=list)
     width: int = 0
@@ -64,9 +68,11 @@ class Survey:
 
     def note_format(self, row: int, column: int) -> None:
         """Note a number whose format shows it otherwise than by its digits."""
-        flags = self.formatted.setdefault(column, bytearray())
-        flags.extend(bytes(max(0, row - len(flags))))
-        flags[row - 1] = 1
+        _set_flag(self.formatted, row, column)
+
+    def note_formula(self, row: int, column: int) -> None:
+        """Note a formula whose result may be 0."""
+        _set_flag(self.computed, row, column)
 
     def cells_of(self, block: Block) -> NDArray[np.int64]:
         """For each row of a block how many of its cells hold something."""
@@ -74,6 +80,12 @@ class Survey:
         known = self.filled[block.row - 1 : block.row - 1 + len(block)]
         counts[: len(known)] = known
         return counts
+
+
+def _set_flag(columns: dict[int, bytearray], row: int, column: int) -> None:
+    flags = columns.setdefault(column, bytearray())
+    flags.extend(bytes(max(0, row - len(flags))))
+    flags[row - 1] = 1
 
 
 def sheet_names(handle: BinaryIO, title: str) -> list[str]:
@@ -192,7 +204,8 @@ class _Proof:
         if self._exact and (found != self._survey.cells_of(block)).any():
             self._survey, self._exact = self._exact(), None
         self._put_errors(block, found)
-        self._put_formats(block)
+        self._put_kind(block, self._survey.formatted, FORMATTED)
+        self._put_kind(block, self._survey.computed, ZERO, only="0")
         held = self._survey.cells_of(block)
         for index in np.flatnonzero(found != held).tolist():
             raise _incomplete(self._title, block.row + index, int(held[index]), int(found[index]))
@@ -209,13 +222,17 @@ class _Proof:
             for column, error in errors.items():
                 block.columns[column - 1][number - block.row] = error
 
-    def _put_formats(self, block: Block) -> None:
-        for column, flags in self._survey.formatted.items():
+    def _put_kind(
+        self, block: Block, places: dict[int, bytearray], kind: str, only: str = ""
+    ) -> None:
+        """Say of the texts in some places what they are; `only` the one that is given."""
+        for column, flags in places.items():
             cells = block.columns[column - 1]
             part = flags[block.row - 1 : block.row - 1 + len(block)]
             for index in np.flatnonzero(np.frombuffer(part, np.uint8)).tolist():
-                if type(cells[index]) is str and cells[index]:
-                    cells[index] = NotText(cells[index], FORMATTED)
+                text = cells[index]
+                if type(text) is str and text and only in {"", text}:
+                    cells[index] = NotText(text, kind)
 
 
 def _filled(block: Block) -> NDArray[np.int64]:

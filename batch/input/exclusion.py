@@ -21,6 +21,7 @@ from batch.formatting import LONGEST, counted, folded, uncell
 from batch.input.file import open_tables
 from batch.input.header import SHOWN_ROWS, is_results_header, spelled
 from batch.input.identifiers import ID, LONGEST_KEY, SHEET_ERRORS, simplified
+from batch.input.table import ZERO, NotText
 from batch.model import ID_BYTES, License, Listing, parse_id, parse_ids
 
 if TYPE_CHECKING:
@@ -210,9 +211,10 @@ class _Reading:
                     self._refuse_cut(table.title, block.row, cells)
                 if self._add_column(table.title, block.row, cells, named):
                     naming.add(index)
-                if index not in broken and not SHEET_ERRORS.isdisjoint(cells):
-                    at = next(at for at, cell in enumerate(cells) if cell in SHEET_ERRORS)
-                    broken[index] = block.row + at, cells[at]
+                if index not in broken and not _ERRORS.isdisjoint(cells):
+                    at = next((at for at, cell in enumerate(cells) if _is_broken(cell)), None)
+                    if at is not None:
+                        broken[index] = block.row + at, cells[at]
             self.rows += sum(filled)
             self.nameless += sum(map(bool.__gt__, filled, named))
             self.nameless -= _is_header(table.head[0], block, named)
@@ -264,6 +266,14 @@ class _Reading:
                         " characters when it was written.",
                         hint="take it from that run's own input.",
                     )
+
+
+_ERRORS = SHEET_ERRORS | {"0"}
+
+
+def _is_broken(cell: str) -> bool:
+    """Tell whether a cell is what is left of a formula."""
+    return cell in SHEET_ERRORS or (isinstance(cell, NotText) and cell.kind == ZERO)
 
 
 def _is_header(first: Row, block: Block, named: Sequence[bool]) -> bool:

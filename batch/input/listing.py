@@ -32,7 +32,7 @@ from batch.input.identifiers import (
     simplified,
 )
 from batch.input.selection import Selection
-from batch.input.table import NOT_COMPUTED, NotText, in_digits
+from batch.input.table import NOT_COMPUTED, ZERO, NotText, in_digits
 from batch.model import UNFINISHED, Condition, Listing
 
 if TYPE_CHECKING:
@@ -317,8 +317,9 @@ def _remedy(collector: Collector, kind: Kind, layout: Layout) -> str:
     """What to do about some rows without an ID or key."""
     if _holds_the_other(kind, layout, collector):
         return kind.other.advice
-    if kind is KEY and any(isinstance(cell, NotText) for cell in collector.invalid.values()):
-        return _NUMBERS
+    kinds = {cell.kind for cell in collector.invalid.values() if isinstance(cell, NotText)}
+    if kind is KEY and kinds:
+        return _ZEROS if ZERO in kinds else _NUMBERS
     if kind is KEY and any(is_left_behind(cell.strip()) for cell in collector.invalid.values()):
         return _SPREADSHEET
     correct = f"correct them ({kind.reads_like})"
@@ -344,6 +345,11 @@ _SPREADSHEET = (
 _NUMBERS = (
     "format the column as text and enter these keys anew: a spreadsheet keeps 15 digits of a number"
     " and none of its zeros"
+)
+
+_ZEROS = (
+    "a program that computes no formulas writes 0 as their result: open and save the file in a"
+    " spreadsheet program, which computes them, or enter these keys as text"
 )
 
 

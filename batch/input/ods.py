@@ -17,6 +17,7 @@ from batch.input.table import (
     FORMATTED,
     NOT_COMPUTED,
     TIME,
+    ZERO,
     Area,
     Contents,
     NotText,
@@ -159,6 +160,8 @@ def _typed_text(cell: Element) -> str:
         text = text_of(float(cell.get(f"{_OFFICE}value", "")))
         if type(text) is str and shown not in {"", text}:
             text = NotText(text, FORMATTED)
+        elif text == "0" and f"{_TABLE}formula" in cell.attrib:
+            text = NotText(text, ZERO)
     elif kind == "boolean":
         text = text_of(cell.get(f"{_OFFICE}boolean-value") == "true")
     elif kind == "date":

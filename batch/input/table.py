@@ -51,6 +51,8 @@ NUMBER, FORMATTED = "a number", "a number that is shown in another way"
 DATE, TIME, BOOLEAN, ERROR = "a date", "a time", "a boolean", "an error"
 NOT_COMPUTED = NotText("#NOT COMPUTED", "a formula without its result")
 """The cell of a formula that no program has computed yet."""
+ZERO = "a formula with the result 0"
+"""What programs store that write formulas and compute none: xlsxwriter, Perl's, Apache POI."""
 
 
 class Area(NamedTuple):

@@ -17,6 +17,7 @@ from batch.errors import InputError
 from batch.input.archive import damaged, password_needed
 from batch.input.calamine import Survey, read_columns, sheet_names
 from batch.input.table import Columns, Sheet, covered_by, error_of, shows_digits
+from batch.input.xlsb import is_date_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,7 @@ _DIMENSIONS, _ROW, _FORMAT = 0x200, 0x208, 0x41E
 
 _BIFF8 = 0x600
 _UTF_16 = 1200
+_FREE_FORMATS = 60_000  # and on: programs count theirs from 164, or from 50
 _HIDDEN = 0x20
 _LOST = "\N{REPLACEMENT CHARACTER}"
 _ROWS, _COLUMNS = 2**16, 2**8
@@ -51,7 +53,7 @@ def xls_sheets(handle: BinaryIO, title: str) -> list[Sheet]:
     book = _Book(stream, title)
     # Before calamine opens the file: that reads all of its sheets.
     surveys = [_Surveyor(book).survey(at) for at, _, _ in book.sheets]
-    handle = _with_true_code_page(handle, name, book)
+    handle = _corrected(handle, name, book)
     names = sheet_names(handle, title)
     if len(names) != len(book.sheets):
         raise damaged(title, f"it lists {len(book.sheets)} sheets and has {len(names)}")
@@ -97,19 +99,22 @@ def _workbook_stream(handle: BinaryIO, title: str) -> tuple[str, bytes]:
     )
 
 
-def _with_true_code_page(handle: BinaryIO, name: str, book: _Book) -> BinaryIO:
-    """A workbook whose code page is the one that its texts have.
+def _corrected(handle: BinaryIO, name: str, book: _Book) -> BinaryIO:
+    """A workbook that calamine understands as spreadsheet programs do.
 
-    Since Excel 97 that is UTF-16, whatever the record says; Spreadsheet::WriteExcel and JExcelApi
-    write another one, and calamine believes it.
+    Since Excel 97 texts are UTF-16, whatever the record of the code page says;
+    Spreadsheet::WriteExcel and JExcelApi write another one, and calamine believes it. Formats that
+    a workbook defines have any number; Gnumeric begins at 50, and calamine takes that for a date.
     """
-    if not book.code_pages or book.version != _BIFF8:
+    numbers = dict.fromkeys(book.code_pages if book.version == _BIFF8 else (), _UTF_16)
+    numbers |= book.renumbered_formats()
+    if not numbers:
         return handle
     handle.seek(0)
     copy = io.BytesIO(handle.read())
     stream = bytearray(book.stream)
-    for at in book.code_pages:
-        struct.pack_into("<H", stream, at, _UTF_16)
+    for at, number in numbers.items():
+        struct.pack_into("<H", stream, at, number)
     with olefile.OleFileIO(copy, write_mode=True) as ole:
         ole.write_stream(name, bytes(stream))
     return copy
@@ -157,6 +162,7 @@ class _Book:
         self.code_pages: list[int] = []
         self._codes: dict[int, str] = {}
         self._formats: list[int] = []
+        self._format_places: dict[int, int] = {}
         strings: list[bytes] = []
         with _whole_records(title):
             for kind, at, data in _records(stream, 0, title):
@@ -181,9 +187,25 @@ class _Book:
             self.code_pages.append(at)
         elif kind == _CELL_FORMAT:
             self._formats.append(struct.unpack_from("<H", data, 2)[0])
+            self._format_places[at + 2] = self._formats[-1]
         elif kind == _FORMAT:
             code = self.text(data[2:]) if self.version == _BIFF8 else data[3:].decode("latin-1")
-            self._codes[int.from_bytes(data[:2], "little")] = code
+            number = int.from_bytes(data[:2], "little")
+            self._codes[number] = code
+            self._format_places[at] = number
+
+    def renumbered_formats(self) -> dict[int, int]:
+        """Places in the stream of formats that are no dates, but numbered like them; new numbers.
+
+        A number means a date only where the workbook does not define it itself.
+        """
+        wrong = [
+            number
+            for number, code in self._codes.items()
+            if is_date_format(number) and not is_date_format(number, code)
+        ]
+        new = dict(zip(wrong, range(_FREE_FORMATS, 2**16), strict=False))
+        return {at: new[number] for at, number in self._format_places.items() if number in new}
 
     def text(self, data: bytes) -> str:
         """The text of a string that begins with its length, 2.5.294; before Excel 97 in ASCII."""
@@ -319,7 +341,9 @@ class _Surveyor:
         result = data[6:14]
         self._awaited = None
         if result[6:] != b"\xff\xff":
-            self._fill_number(*_place(data), data[4:6])
+            row, column = _place(data)
+            self._fill_number(row, column, data[4:6])
+            self._survey.note_formula(row + 1, column + 1)
         elif result[0] == 0:
             self._awaited = _place(data)
         elif result[0] == 1:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from batch.input.archive import Archive, damaged
 from batch.input.table import (
     FORMATTED,
+    ZERO,
     Area,
     Contents,
     NotText,
@@ -41,7 +42,7 @@ _BEGIN_CELL_FORMATS, _END_CELL_FORMATS = 617, 618
 _MERGE = 176
 _CELLS = range(1, 12)
 _SHORT_CELLS = range(12, 19)
-_BLANK = 1
+_BLANK, _FORMULA_NUMBER = 1, 9
 _HIDDEN = 0x10
 
 
@@ -196,6 +197,8 @@ class _Reader:
         text = text_of(value)
         if is_number and cell_format in self._odd_formats and type(text) is str:
             text = NotText(text, FORMATTED)
+        elif kind == _FORMULA_NUMBER and text == "0":
+            text = NotText(text, ZERO)
         row.cells.extend([""] * (column + 1 - len(row.cells)))
         row.cells[column] = text
 

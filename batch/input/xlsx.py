@@ -214,17 +214,20 @@ class _Surveyor:
                 self._cells += 1
                 if self._column > self._width:
                     self._width = self.survey.width = self._column
-                if self._is_odd:
-                    self._note_format()
+                if self._is_odd or name == "f":
+                    self._note(is_formula=name == "f")
         elif name == "row":
             self.end_row()
             self._begin_row(attributes)
         elif name == "mergeCell":
             self._merge(attributes.get("ref", ""))
 
-    def _note_format(self) -> None:
+    def _note(self, *, is_formula: bool) -> None:
         check_area(self._title, self._row, self._column)
-        self.survey.note_format(self._row, self._column)
+        if self._is_odd:
+            self.survey.note_format(self._row, self._column)
+        if is_formula:
+            self.survey.note_formula(self._row, self._column)
 
     def end_row(self) -> None:
         """Note the row that ends here."""
@@ -301,14 +304,16 @@ class _ExactSurveyor(_Surveyor):
     def _end_cell(self) -> None:
         texts, self._texts, self._inside = self._texts, {}, ""
         text = texts.get("t" if self._kind == "inlineStr" else "v", "").strip()
+        has_value = "v" in texts or self._kind == "inlineStr"
+        is_text = self._kind in {"s", "str", "inlineStr"}
         error = None
         if self._kind == "e" and text:
             error = NotText(text, ERROR)
-        elif "f" in texts and not text and self._kind not in {"s", "str", "inlineStr"}:
+        elif "f" in texts and not text and not (is_text and has_value):
             error = NOT_COMPUTED
         is_blank = not text or (self._kind == "s" and text in self._blank_strings)
         if error or not is_blank:
-            super().start("v", {})
+            super().start("f" if "f" in texts else "v", {})
         if error:
             self.survey.errors.setdefault(self._row, {})[self._column] = error
 

@@ -169,6 +169,20 @@ def test_an_error_is_refused_in_a_column_that_holds_ids_and_in_no_other(
     assert protects(listing(A, B), f"{A},{error}\n") == [0]
 
 
+def test_a_formula_that_nobody_has_computed_is_refused_in_a_column_that_holds_ids(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "keep.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, [A, 0])
+        sheet.write_formula(1, 0, f'="{B}"')
+        sheet.write_formula(1, 1, "=1-1")
+
+    with pytest.raises(InputError, match=r"1 cell of it protects(?s:.)*row 2  0$"):
+        Exclusion.read([str(path)], listing(A, B))
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "  ,\n"])
 def test_an_empty_file_is_refused(protects: Callable[[Listing, str], list[int]], text: str) -> None:
     for listed in (listing(A), keyed("K")):

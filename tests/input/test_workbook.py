@@ -892,6 +892,73 @@ def test_a_formula_that_another_program_has_computed_is_read(tmp_path: Path) -> 
     assert (found.keys, found.carried) == (["K2"], [("2", " ")])
 
 
+# What a program writes that computes no formulas
+
+
+def zeros(path: Path) -> Path:
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["key", "left"])
+        sheet.write_row(1, 0, ["K1", 0])
+        sheet.write_formula(2, 0, '="K"&2')
+        sheet.write_formula(2, 1, "=1-1")
+    return path
+
+
+def test_the_zero_of_a_formula_is_no_key_and_a_number_in_any_other_column(tmp_path: Path) -> None:
+    path = zeros(tmp_path / "l.xlsx")
+
+    refused = key_refusal(path)
+
+    assert "row 3, a formula with the result 0:  0" in str(refused)
+    assert "a program that computes no formulas writes 0" in refused.hint
+    found = read_listing(str(path), by="key", skip_invalid=True, carry=["left"])
+    assert (found.keys, found.carried) == (["K1", ""], [("0",), ("0",)])
+
+
+def test_a_sheet_with_an_error_has_zeros_of_formulas_as_well(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "l.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.write_column(0, 0, ["key", "K1"])
+        sheet.write_formula(2, 0, '="K"&2')
+        sheet.write_formula(3, 0, "=NA()", None, "#N/A")
+
+    refused = key_refusal(tmp_path / "l.xlsx")
+
+    assert [detail.text.strip() for detail in refused.details] == [
+        "row 3, a formula with the result 0:",
+        "row 4, an error:",
+    ]
+
+
+@pytest.mark.parametrize("result", ["", "<v/>", "<v></v>", "<v>K2</v>"])
+def test_a_formula_for_a_text_has_a_result_where_there_is_a_value(
+    tmp_path: Path, result: str
+) -> None:
+    rows = (
+        '<row r="1"><c r="A1" t="inlineStr"><is><t>key</t></is></c></row>'
+        '<row r="2"><c r="A2" t="inlineStr"><is><t>K1</t></is></c></row>'
+        f'<row r="3"><c r="A3" t="str"><f>"K"&amp;2</f>{result}</c></row>'
+    )
+    path = with_sheet(tmp_path / "l.xlsx", f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
+
+    if result:
+        assert read_listing(str(path), by="key").keys[0] == "K1"
+    else:
+        assert "row 3: a formula without its result" in str(key_refusal(path))
+
+
+@pytest.mark.parametrize("name", ["gnumeric.xls", "gnumeric.biff7.xls"])
+def test_a_format_of_an_xls_is_a_date_by_its_code_and_not_by_its_number(name: str) -> None:
+    """Gnumeric numbers its formats from 50, and 50 to 58 are dates where nobody defines them."""
+    path = str(FIXTURES / "writers" / name)
+
+    with open_table(path, sheet="Keys") as table:
+        cells = rows_of(table)
+
+    assert [cells[row][0] for row in (5, 6)] == ["123", "2024-01-02"]
+
+
 # Keys in cells that are no text
 
 
@@ -1219,6 +1286,21 @@ def test_a_merge_of_an_xlsb_covers_all_of_its_cells_but_the_first(tmp_path: Path
 
     with open_table(str(path)) as table:
         assert [area for area in table.covered if area.columns] == [(range(4, 5), range(1))]
+
+
+def test_the_zero_of_a_formula_of_an_xlsb_is_no_key(tmp_path: Path) -> None:
+    part = "xl/worksheets/sheet4.bin"
+    source = FIXTURES / "writers" / "sheetjs.xlsb"
+    with zipfile.ZipFile(source) as made:
+        data = made.read(part)
+    zero = b"\x09\x16" + struct.pack("<IIdHI", 0, 0, 0, 0, 0)  # BrtFmlaNum without its tokens
+    end = b"\x92\x01\x00"  # BrtEndSheetData
+    row = b"\x00\x19" + struct.pack("<I", 10) + bytes(21)
+    assert data.count(end) == 1
+    path = altered(source, tmp_path / "l.xlsb", {part: data.replace(end, row + zero + end)})
+
+    with pytest.raises(InputError, match="row 11, a formula with the result 0:  0"):
+        read_listing(str(path), by="key", sheet="Keys")
 
 
 # Parts of unusual names

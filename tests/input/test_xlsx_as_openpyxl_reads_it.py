@@ -64,6 +64,7 @@ def cell(random: Random, place: str) -> str:
         f'{at} t="e"><v>#REF!</v></c>',
         f"<c r='{place}'><f>A1*2</f><v>{number}</v></c>",
         f'<c r="{place}"><f>A1*2</f>{random.choice(["", "<v/>", "<v></v>"])}</c>',
+        f'<c r="{place}" t="str"><f>A1*2</f></c>',
     )
     # A number that a format shows as a date is one that stands for a date.
     as_number = f"{at}><v>45293</v></c>" if 's="5"' in at else f"{at}><v>{number}</v></c>"
@@ -175,6 +176,7 @@ def theirs(data: bytes) -> dict[Any, tuple[str, bool]]:
                 text = text_of(cast("Value", found.value))
                 is_odd = found.data_type == "n" and found.number_format not in SHOWN_BY_DIGITS
                 is_odd = is_odd or found.data_type == "e" or isinstance(text, NotText)
+                is_odd = is_odd or (formula.data_type == "f" and text == "0")
                 if text.strip():
                     cells[found.row, found.column] = (in_digits(text), is_odd)
     return cells
