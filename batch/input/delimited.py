@@ -246,21 +246,20 @@ class _Feed:
     def __init__(self, text: TextIO) -> None:
         self._text = text
         self._left = _FEED_LIMIT
-        self._breaks = Counter[str]()
+        self._breaks = 0
         self._last = "\n"
 
     @property
     def lines(self) -> int:
-        """How many lines there were, if all of them end alike, and else no more than there were."""
-        return max(self._breaks.values(), default=0) + (self._last not in "\r\n")
+        """How many lines there were, if all of them end alike, and else about so many."""
+        return self._breaks + (self._last not in "\r\n")
 
     def read(self, size: int = -1) -> str:
         self._left -= size
         if self._left < 0:
             raise _SwallowedError
         text = self._text.read(size)
-        for each in "\r\n":
-            self._breaks[each] += text.count(each)
+        self._breaks += text.count("\n") or text.count("\r")
         self._last = text[-1:] or self._last
         return text
 
