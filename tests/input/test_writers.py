@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from batch.errors import InputError
+from batch.input.exclusion import Exclusion
 from batch.input.listing import read_listing
 from batch.input.table import BOOLEAN, DATE, ERROR, FORMATTED, NOT_COMPUTED, NUMBER, ZERO, NotText
 from tests.support.builders import open_table
+from tests.support.results_files import keyed
 
 CASES = Path(__file__).parents[1] / "cases"
 WRITERS = Path(__file__).parents[1] / "fixtures" / "writers"
@@ -242,6 +244,46 @@ def test_results_that_another_program_has_saved_again_leave_out_the_same_rows(na
         expected.rows, expected.ids, expected.left_out,
     )  # fmt: skip
     assert expected.left_out["excluded"] > 0
+
+
+@every_book
+def test_a_keep_list_with_an_error_among_its_keys_is_refused(book: Book) -> None:
+    listed = keyed("0012345", "1234567890123456", "K-10")
+
+    if book.name == "sheetjs.ods":  # the program has dropped the error
+        assert sorted(Exclusion.read([book.path], listed).among(listed)) == [0, 1, 2]
+    else:
+        with pytest.raises(InputError, match="row 9  #N"):
+            Exclusion.read([book.path], listed)
+
+
+@pytest.mark.parametrize(
+    ("name", "protected"),
+    [
+        ("libreoffice.xls", None),
+        ("mariadb.batch.tsv", ["0012345", "1234567890123456"]),
+        ("mariadb.table.txt", ["0012345", "1234567890123456"]),
+        ("mariadb.tsv", ["0012345", "1234567890123456"]),
+        ("polars.xlsx", ["0012345", "1234567890123456", "1234567890123459"]),
+        ("psql.aligned.txt", ["0012345", "1234567890123456"]),
+        ("psql.copy.tsv", ["0012345", "1234567890123456"]),
+        ("r.numbers.csv", ["100000"]),
+        ("r.escaped-quotes.csv", None),
+        ("sqlite3.list.txt", ["0012345", "1234567890123456"]),
+    ],
+)
+def test_a_keep_list_protects_the_keys_that_a_program_has_made_numbers_of(
+    name: str, protected: list[str] | None
+) -> None:
+    keys = ["0012345", "1234567890123456", "1234567890123459", "100000", "OTHER"]
+    listed = keyed(*keys)
+
+    if protected is None:
+        with pytest.raises(InputError):
+            Exclusion.read([str(WRITERS / name)], listed)
+        return
+    found = Exclusion.read([str(WRITERS / name)], listed).among(listed)
+    assert {keys[entry] for entry in found} == set(protected)
 
 
 @pytest.mark.parametrize("name", ["mariadb.csv", "psql.tuples.txt"])
