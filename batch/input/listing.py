@@ -348,8 +348,8 @@ _NUMBERS = (
 )
 
 _ZEROS = (
-    "a program that computes no formulas writes 0 as their result: open and save the file in a"
-    " spreadsheet program, which computes them, or enter these keys as text"
+    "a program that computes no formulas writes 0 as their result: have a spreadsheet program"
+    " compute all of them (LibreOffice: Ctrl+Shift+F9) and save the file as xlsx"
 )
 
 

@@ -911,7 +911,7 @@ def test_the_zero_of_a_formula_is_no_key_and_a_number_in_any_other_column(tmp_pa
     refused = key_refusal(path)
 
     assert "row 3, a formula with the result 0:  0" in str(refused)
-    assert "a program that computes no formulas writes 0" in refused.hint
+    assert "have a spreadsheet program compute all of them" in refused.hint
     found = read_listing(str(path), by="key", skip_invalid=True, carry=["left"])
     assert (found.keys, found.carried) == (["K1", ""], [("0",), ("0",)])
 
