@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 256 * 1024
+_PROLOG = 1024
+"""Bytes in which an XML part mostly comes to its first element."""
+
 _AGAIN = "copy or download it again, or save it as xlsx or CSV."
 
 
@@ -94,15 +97,19 @@ class Archive:
         Raises:
             InputError: The part is larger than it says, or damaged.
         """
-        parser = expat.ParserCreate()
+        parser = self._parser()
         parser.buffer_text = True
         parser.StartElementHandler = start
         parser.CharacterDataHandler = text
-        parser.StartDoctypeDeclHandler = self._refuse_doctype
         with self._damaged():
             for data in self._inflated(self._parts[name.lower()]):
                 parser.Parse(data)
             parser.Parse(b"", True)
+
+    def _parser(self) -> expat.XMLParserType:
+        parser = expat.ParserCreate()
+        parser.StartDoctypeDeclHandler = self._refuse_doctype
+        return parser
 
     def _refuse_doctype(self, *_: object) -> None:
         # It could define entities that expand to gigabytes; no workbook has one.
@@ -145,8 +152,17 @@ class Archive:
     ) -> Iterator[tuple[str, ET.Element]]:
         """``start`` and ``end`` of the elements of an XML part."""
         with self.part(name) as stream:
-            # Entities that expand to gigabytes are refused by expat itself, since 2.4.1.
-            yield from ET.iterparse(stream, kinds)  # noqa: S314
+            self._check_prolog(stream)
+            stream.seek(0)
+            yield from ET.iterparse(stream, kinds)  # noqa: S314 - it defines no entities
+
+    def _check_prolog(self, stream: IO[bytes]) -> None:
+        """Refuse a document type; `ET.iterparse` tells nobody of it."""
+        begun: list[str] = []
+        parser = self._parser()
+        parser.StartElementHandler = lambda name, _: begun.append(name)
+        while not begun and (data := stream.read(_PROLOG)):
+            parser.Parse(data)
 
     @contextmanager
     def _damaged(self) -> Iterator[None]:

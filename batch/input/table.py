@@ -293,7 +293,7 @@ def check_area(title: str, rows: int, columns: int) -> None:
         )
 
 
-# Source: [MS-XLS] 2.5.10, BErr.
+# Source: [MS-XLS] 2.5.10, Bes.
 _ERRORS = {
     0x00: "#NULL!",
     0x07: "#DIV/0!",

@@ -1325,7 +1325,37 @@ def test_a_workbook_part_in_another_folder_is_refused_with_the_reason(tmp_path: 
     assert "whose parts are not in the folder xl, but in book" in str(refusal(path))
 
 
-def test_a_document_type_is_refused(tmp_path: Path) -> None:
-    xml = f'<!DOCTYPE worksheet [<!ENTITY a "b">]>{HEAD}<sheetData/></worksheet>'
+def test_a_document_type_is_refused_in_every_part_that_is_parsed(tmp_path: Path) -> None:
+    parts = {
+        "xl/worksheets/sheet1.xml": "openpyxl.xlsx",
+        "xl/workbook.xml": "openpyxl.xlsx",
+        "xl/_rels/workbook.xml.rels": "openpyxl.xlsx",
+        "_rels/.rels": "sheetjs.xlsb",
+        "content.xml": "libreoffice.ods",
+    }
+    for part, book in parts.items():
+        with zipfile.ZipFile(FIXTURES / book) as archive:
+            xml = archive.read(part).decode()
+        start = xml.index("<", xml.find("?>") + 1)
+        harmless = f"{xml[:start]}<!DOCTYPE a>{xml[start:]}"
+        path = tmp_path / book
+        altered(FIXTURES / book, path, {part: harmless})
 
-    assert "a part of it has a document type" in str(refusal(with_sheet(tmp_path / "l.xlsx", xml)))
+        error = refusal(path)
+
+        assert "a part of it has a document type" in error.message, part
+        assert "save it as xlsx or CSV" in error.hint
+
+
+def test_a_long_prolog_hides_no_document_type(tmp_path: Path) -> None:
+    with zipfile.ZipFile(FIXTURES / "libreoffice.ods") as archive:
+        declaration, _, rest = archive.read("content.xml").decode().partition("?>")
+    comment = f"<!--{5000 * ' '}-->"
+
+    def with_prolog(name: str, prolog: str) -> Path:
+        parts: dict[str, str | bytes] = {"content.xml": f"{declaration}?>{prolog}{rest}"}
+        return altered(FIXTURES / "libreoffice.ods", tmp_path / name, parts)
+
+    error = refusal(with_prolog("typed.ods", f"{comment}<!DOCTYPE a>"))
+    assert "a part of it has a document type" in error.message
+    assert read(with_prolog("commented.ods", comment))
