@@ -40,23 +40,26 @@ class Foreign:
 
 _FROM_TEXT = "copy its table into a spreadsheet with cells formatted as text; save that as CSV."
 _TEXT_BEWARE = (
-    "A hyphen may have become a dash there, and text whose deletion was tracked is copied too."
+    "A hyphen may have become a dash there, and text whose deletion was tracked may be copied too."
 )
 
 # Sources. dBASE: "Data File Header Structure for the dBASE Version 7 Table File" (a deleted record
-# begins with an asterisk), and the 15 digits of a spreadsheet: Microsoft support, KB 269370. SPSS:
-# PSPP Developers Guide, "System File Format" (numbers are 64-bit floats, "$FL2" and "$FL3").
-# Stata: [D] Data types, [D] import delimited (nolabel), [P] File formats .dta. Parquet: file format
-# 1.0 ("PAR1"); pandas User Guide, "Nullable integer data type". Numbers: User Guide for Mac,
-# "Export to another file format". JSON: RFC 8259, 6; jq 1.7 manual, "Identity". PDF: ISO 32000-1,
-# 7.5.2, 14.8.2.3 (order of page content). Word: ECMA-376 Part 1, 17.13.5 (deleted content). 7-Zip:
-# 7zFormat.txt. Access: mdbtools, HACKING.md ("Standard Jet DB" from byte 4). SQLite: file format
-# 1.2.1, "Write-Ahead Logging" 2.2 (the WAL file belongs to the database).
+# begins with an asterisk; the Python library dbf 0.99 exports it), LibreOffice Calc 7.4 (the
+# header ID,C,36), and the 15 digits of a spreadsheet: Microsoft support, KB 269370. SPSS: PSPP
+# developers' guide, "System File Format" (numbers are 64-bit floats, "$FL2" and "$FL3"). Stata:
+# [D] Data types, [D] import delimited (nolabel), [P] File formats .dta. Parquet: file format 1.0
+# ("PAR1"), pandas User Guide, "Nullable integer data type". Numbers: numbers-parser 4.22 (15
+# digits). JSON: RFC 8259, 6; jq 1.7 manual, "Identity". PDF: ISO 32000-1, 7.5.2, 14.8.2.3 (page
+# content order). Word: ECMA-376 Part 1, 17.13.5 (deleted content stays). RTF: specification 1.9.1.
+# 7-Zip: 7zFormat.txt. Access: files as it writes them, in msaccessdb 1.0; mdbtools 1.0,
+# src/libmdb/data.c (8-4-4-16 digits). SQLite: "Database File Format" (the first bytes),
+# "Write-Ahead Logging" ("The WAL File").
 FORMATS = (
     Foreign(
         "a dBASE table",
         (".dbf",),
-        "open it in LibreOffice Calc and save it as CSV.",
+        "open it in LibreOffice Calc, save it as CSV, and name the column as Calc does, such as"
+        " --column ID,C,36.",
         "Deleted records stay in such a file with a mark, and a program that does not know the mark"
         " brings them back. A number of more than 15 digits is rounded by a spreadsheet.",
     ),
@@ -72,8 +75,8 @@ FORMATS = (
         "a Stata file",
         (".dta",),
         'write a CSV in Stata with "export delimited using list.csv, nolabel".',
-        "It keeps 7 digits of a number, or 16 of a double: a longer key was rounded when the file"
-        " was made. Without nolabel, labels are written in the place of values.",
+        "It keeps 7 digits of a number, 9 of a long and 15 of a double: a longer key was rounded"
+        " when the file was made. Without nolabel, labels are written in the place of values.",
         (b"<stata_dta>",),
     ),
     Foreign(
@@ -87,13 +90,15 @@ FORMATS = (
     Foreign(
         "a Numbers document",
         (".numbers",),
-        "in Numbers, choose File > Export To > CSV, and name the file of the table that is meant.",
-        "Each table becomes a file of its own. A number of more than 15 digits is rounded.",
+        "in Numbers, choose File > Export To > CSV with a file for each table, and name the file of"
+        " the one that is meant.",
+        "A number of more than 15 digits is rounded.",
     ),
     Foreign(
         "JSON",
         (".json", ".jsonl", ".ndjson"),
-        "write a CSV with jq, such as jq -r '.[].id' list.json > list.csv (license IDs alone).",
+        "write the license IDs alone with jq -r '.[].id' list.json > list.csv, or with"
+        " jq -r .id list.json > list.csv where each line is an object of its own.",
         "A numeric key of more than 15 digits is rounded by jq before 1.7, by JavaScript and by"
         " spreadsheets.",
     ),
@@ -102,7 +107,7 @@ FORMATS = (
         (".pdf",),
         "ask for the file that it was made from.",
         "What is copied from it is in the order in which it was drawn: IDs break at the end of a"
-        " line, and rows are left out at the end of a page.",
+        " line, and what is at the top and the foot of a page stands between the rows.",
         (b"%PDF-",),
     ),
     Foreign("a Word document", (".docx", ".doc"), _FROM_TEXT, _TEXT_BEWARE),
@@ -123,9 +128,10 @@ FORMATS = (
     Foreign(
         "an Access database",
         (".mdb", ".accdb"),
-        "in Access, export the table with External Data > Text File; elsewhere with mdb-export.",
-        "Each table and query is exported alone. A linked table is not in the file, and a query"
-        " leaves out the rows that it does not select.",
+        "in Access, export the table with External Data > Text File; elsewhere write a CSV with"
+        " mdb-export list.mdb licenses > list.csv.",
+        "A linked table is not in the file, and a query leaves out the rows that it does not"
+        " select. mdb-export leaves a hyphen out of a Replication ID.",
         (b"\x00\x01\x00\x00Standard Jet DB", b"\x00\x01\x00\x00Standard ACE DB"),
     ),
     Foreign(
@@ -133,7 +139,8 @@ FORMATS = (
         (".sqlite", ".sqlite3", ".db"),
         'write a CSV with sqlite3 -header -csv list.sqlite "SELECT id FROM licenses" > list.csv.',
         "The newest rows may stand in the file -wal beside it, which has to be copied with it. IDs"
-        " that are stored as bytes need hex(id).",
+        " that are stored as bytes come out unreadable, and not all programs store them in the same"
+        " order: have them written by the program that stored them.",
         (b"SQLite format 3\0",),
     ),
 )

@@ -108,14 +108,17 @@ def test_every_ending_stands_in_the_reference() -> None:
 # From the refusal to its end
 
 
-def followed(hint: str, folder: Path) -> list[str]:
-    """The IDs of a list that was made with the command of a hint."""
-    found = re.search(r"(sqlite3|jq) .*list\.csv", hint)
-    assert found
+def followed(hint: str, folder: Path, command: int = 0) -> list[str]:
+    """The IDs of a list that was made with one of the commands of a hint."""
+    found = list(re.finditer(r"(sqlite3|jq) .*?> list\.csv", hint))[command]
     if not shutil.which(found[1]):
         pytest.skip(f"{found[1]} is not here")
     subprocess.run(["sh", "-c", found[0]], cwd=folder, check=True)
-    listed = read_listing(str(folder / "list.csv"))
+    return ids_in(folder / "list.csv")
+
+
+def ids_in(path: Path, column: str | None = None) -> list[str]:
+    listed = read_listing(str(path), column=column)
     return [listed.license_id(entry) for entry in listed.distinct()]
 
 
@@ -129,9 +132,23 @@ def test_a_list_comes_out_of_sqlite(tmp_path: Path) -> None:
 
 
 def test_a_list_comes_out_of_json(tmp_path: Path) -> None:
-    (tmp_path / "list.json").write_text(json.dumps([{"id": each} for each in IDS]))
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps([{"id": each} for each in IDS]))
+    assert followed(refusal(path).hint, tmp_path) == IDS
 
-    assert followed(refusal(tmp_path / "list.json").hint, tmp_path) == IDS
+    path.write_text("".join(json.dumps({"id": each}) + "\n" for each in IDS))
+    assert followed(refusal(path).hint, tmp_path, command=1) == IDS
+
+
+def test_a_list_that_calc_has_made_of_dbase_is_read_as_the_refusal_says(tmp_path: Path) -> None:
+    rows = "".join(f"{each},00123\n" for each in IDS)
+    (tmp_path / "list.csv").write_text(f'"ID,C,36","CODE,C,10"\n{rows}')
+    (tmp_path / "list.dbf").write_bytes(b"\x03")
+
+    found = re.search(r"--column (\S+)\.$", refusal(tmp_path / "list.dbf").hint)
+
+    assert found
+    assert ids_in(tmp_path / "list.csv", column=found[1]) == IDS
 
 
 def test_a_list_comes_out_of_an_archive(tmp_path: Path) -> None:
@@ -141,5 +158,4 @@ def test_a_list_comes_out_of_an_archive(tmp_path: Path) -> None:
     assert "unpack it, and name the file in it" in refusal(tmp_path / "list.zip").hint
     with zipfile.ZipFile(tmp_path / "list.zip") as opened:
         opened.extractall(tmp_path)
-    listed = read_listing(str(tmp_path / "july.csv"))
-    assert [listed.license_id(entry) for entry in listed.distinct()] == IDS
+    assert ids_in(tmp_path / "july.csv") == IDS
