@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Self
 
@@ -21,34 +23,39 @@ from batch.formatting import LONGEST, counted, folded, uncell
 from batch.input.file import open_tables
 from batch.input.header import SHOWN_ROWS, is_results_header, spelled
 from batch.input.identifiers import ID, LONGEST_KEY, SHEET_ERRORS, simplified
-from batch.input.table import ZERO, NotText
+from batch.input.table import ZERO, Block, NotText
 from batch.model import ID_BYTES, License, Listing, parse_id, parse_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from batch.input.table import Block, Row, Table
+    from batch.input.table import Row, Table
 
 
 _APART = "\x1f"
 """Between the cells of a column that are searched together: white space that no cell holds."""
 
 _GROUPS = (8, 4, 4, 4, 12)
+_HEX = "[0-9a-fA-F]"
+# Begun with a class of characters, and without IGNORECASE, it is found in a quarter of the time.
 _ANYWHERE = re.compile(
     # In a link a brace is %7B, whose last digit is none of the ID's.
-    r"(?:(?<![0-9a-f])|(?<=%[0-9a-f]{2}))"
-    + "-?".join(f"[0-9a-f]{{{length}}}" for length in _GROUPS)
-    + "(?![0-9a-f])",
-    re.IGNORECASE,
+    rf"({_HEX}(?:(?<!{_HEX}.)|(?<=%{_HEX}{{2}}.)){_HEX}{{7}}-?"
+    + "-?".join(f"{_HEX}{{{length}}}" for length in _GROUPS[1:])
+    + f")(?!{_HEX})",
 )
 _WORD = re.compile(r"""[^\s,;|"'<>(){}\[\]/\\:=&?#%]{26,48}""")
-_PIECES = re.compile(r"""[\s,;|="']+""")
+_BLANKS = str.maketrans(dict.fromkeys(",;|=\"'", " "))
 _NOT_HEX = re.compile("[^0-9a-f]", re.IGNORECASE)
-_INTERRUPTED = re.compile(r"[0-9a-f]{4}-?[^\S\x1f]+-?[0-9a-f]{4}", re.IGNORECASE)
+_INTERRUPTED = re.compile(rf"{_HEX}{{4}}-?[^\S\x1f]+-?{_HEX}{{4}}")
 _DASHES = {ord("_"): "-", ord("\N{MINUS SIGN}"): "-", ord("\N{HYPHEN BULLET}"): "-"}
 
-_WHOLE = re.compile(r"([0-9]+)(\.0+)?")
-_SCIENTIFIC = re.compile(r"([0-9]{1,20})(?:[.,]([0-9]{1,20}))?E\+?([0-9]{1,3})", re.IGNORECASE)
+_CHANGED = frozenset("'=0123456789")
+"""First characters of the texts that a spreadsheet may have made of keys."""
+
+_NUMBER = re.compile(
+    r"([0-9]+)(\.0+)?|([0-9]{1,20})(?:[.,]([0-9]{1,20}))?E\+?([0-9]{1,3})", re.IGNORECASE
+)
 _KEPT = 15
 """Digits of a number that spreadsheets keep ("Excel specifications and limits")."""
 
@@ -88,9 +95,9 @@ class Protected:
 
     def holds_key(self, key: str) -> bool:
         """Tell whether a license with this key is protected."""
-        if folded(key) in self.texts or parse_id(key) in self.ids:
+        if folded(key) in self.texts or (self.ids and parse_id(key) in self.ids):
             return True
-        number = _number(key)
+        number = _number(key) if self.numbers else None
         if number is None:
             return False
         place = bisect_right(self.ranges, (number.value, inf)) - 1
@@ -120,7 +127,11 @@ class Exclusion:
             InputError: A file cannot be read in full, is empty, holds no license ID where licenses
                 are listed by ID, or holds what may or may not be one.
         """
-        keys = frozenset(map(folded, listing.keys))
+
+        @cache
+        def keys() -> frozenset[str]:
+            return frozenset(map(folded, listing.keys))
+
         try:
             return cls([_read(path, keys, by_key=bool(listing.keys)) for path in paths])
         except InputError as refusal:
@@ -160,15 +171,21 @@ def _by_key(file: Protected, listing: Listing) -> Iterator[int]:
     return (entry for entry in listing.distinct() if file.holds_key(keys[entry]))
 
 
+_SPREAD = 0x9E3779B97F4A7C15
+"""Factor that carries every bit of a number into its highest ones: Knuth, TAOCP 3, 6.4."""
+
+
 def _by_id(file: Protected, listing: Listing) -> Iterator[int]:
     import numpy as np  # noqa: PLC0415 - `--help` must not wait for it
 
-    if not file.ids:
-        return
-    # A list of a million is compared by the first half of its IDs, which hardly ever agree.
-    halves = np.frombuffer(listing.ids, np.uint64)[::2]
-    own = np.frombuffer(b"".join(file.ids), np.uint64)[::2]
-    for entry in np.flatnonzero(np.isin(halves, own)).tolist():
+    # Of a million entries few are left by 24 bits of each ID; in them, hardly any two agree.
+    bits = [
+        np.frombuffer(ids, np.uint64)[::2] * np.uint64(_SPREAD) >> np.uint64(40)
+        for ids in (b"".join(file.ids), listing.ids)
+    ]
+    seen = np.zeros(1 << 24, np.bool_)
+    seen[bits[0]] = True
+    for entry in np.flatnonzero(seen[bits[1]]).tolist():
         license_id = listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)]
         is_first = listing.first[entry] == entry and entry not in listing.invalid
         if is_first and license_id in file.ids:
@@ -176,10 +193,25 @@ def _by_id(file: Protected, listing: Listing) -> Iterator[int]:
 
 
 @dataclass(slots=True)
+class _Column:
+    """The findings in a column of a table.
+
+    Attributes:
+        names_ids: Whether a license ID stands in it.
+        texts: Its cells, where licenses are listed by key.
+        error: Row and text of its first error such as ``#REF!``.
+    """
+
+    names_ids: bool = False
+    texts: set[str] = field(default_factory=set)
+    error: tuple[int, str] | None = None
+
+
+@dataclass(slots=True)
 class _Reading:
     """The findings in a file, collected as its tables are read."""
 
-    keys: Collection[str]
+    keys: Callable[[], Collection[str]]
     by_key: bool
     rows: int = 0
     nameless: int = 0
@@ -193,14 +225,14 @@ class _Reading:
         """Take all that a table holds."""
         if not table.head:
             return
-        header = table.head[0].cells if is_results_header(table.head[0].cells) else []
+        top = table.head[0]
+        header = top.cells if is_results_header(top.cells) else []
         names = [simplified(uncell(cell)) for cell in header]
         passed_over = {
             i for i, name in enumerate(names) if name in _OURS and names.count(name) == 1
         }
-        naming: set[int] = set()
-        broken: dict[int, tuple[int, str]] = {}
-        for block in table.blocks:
+        columns: defaultdict[int, _Column] = defaultdict(_Column)
+        for block in _cut_below(top.number, table.blocks):
             filled = [False] * len(block)
             named = [False] * len(block)
             for index, cells in enumerate(block.columns):
@@ -209,50 +241,62 @@ class _Reading:
                     continue
                 if names[index : index + 1] == ["licensekey"]:
                     self._refuse_cut(table.title, block.row, cells)
-                if self._add_column(table.title, block.row, cells, named):
-                    naming.add(index)
-                if index not in broken and not _ERRORS.isdisjoint(cells):
-                    at = next((at for at, cell in enumerate(cells) if _is_broken(cell)), None)
-                    if at is not None:
-                        broken[index] = block.row + at, cells[at]
+                self._add_cells(columns[index], table.title, block.row, cells, named)
             self.rows += sum(filled)
             self.nameless += sum(map(bool.__gt__, filled, named))
-            self.nameless -= _is_header(table.head[0], block, named)
-        self.doubts += [(table.title, *broken[index]) for index in sorted(naming & broken.keys())]
+            self.nameless -= _is_header(top, block, named)
+        self.doubts += [
+            (table.title, *column.error)
+            for _, column in sorted(columns.items())
+            if column.error and (column.names_ids or not column.texts.isdisjoint(self.keys()))
+        ]
 
-    def _add_column(self, title: str, row: int, cells: list[str], named: list[bool]) -> bool:
-        """Take some cells of a column; whether any of them names a license.
+    def _add_cells(
+        self, column: _Column, title: str, row: int, cells: list[str], named: list[bool]
+    ) -> None:
+        """Take some cells of a column, and note which of them name a license by its ID.
 
-        A column that holds nothing but IDs, one a cell, is done at once.
+        Cells that hold nothing but IDs, one each, are done at once.
         """
         if ids := parse_ids(cells):
             self.ids.update(ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES))
             named[:] = [True] * len(named)
-            return True
-        names = self._add_ids(title, row, cells, named)
-        own = {folded(cell) for cell in cells}
+            column.names_ids = True
+            return
+        column.names_ids |= self._add_ids(title, row, cells, named)
+        own = set(map(folded, cells))
         self.texts |= own
-        self.texts.update(folded(_bare(text)) for text in own if text[:1] in {"'", "="})
-        self.texts.update(_PIECES.split(_APART.join(own)))
+        self.texts.update(_APART.join(own).translate(_BLANKS).split())
+        changed = [text for text in own if text[:1] in _CHANGED]
+        self.texts.update(folded(_bare(text)) for text in changed)
         self.texts.discard("")
-        for text in own:
+        for text in changed:
             if number := _number(text):
                 self.numbers.add(number.value)
                 self.ranges += number.ranges()
-        return names or not own.isdisjoint(self.keys)
+        if self.by_key:
+            column.texts |= own
+        if column.error is None and not _ERRORS.isdisjoint(cells):
+            at = next((at for at, cell in enumerate(cells) if _is_broken(cell)), None)
+            if at is not None:
+                column.error = row + at, cells[at]
 
     def _add_ids(self, title: str, row: int, cells: list[str], named: list[bool]) -> bool:
         joined = _APART.join(cells)
-        found = _ANYWHERE.findall(joined)
+        if joined.count(_APART) >= len(cells):
+            joined = _APART.join(cell.replace(_APART, " ") for cell in cells)
+        pieces = _ANYWHERE.split(joined)
+        others, found = pieces[::2], pieces[1::2]
         self.ids.update(bytes.fromhex(text.replace("-", "")) for text in found)
-        if found:
-            for at, cell in enumerate(cells):
-                named[at] = named[at] or _ANYWHERE.search(cell) is not None
-        if _may_nearly_be_ids(joined):
+        at = 0
+        for before in others[:-1]:
+            at += before.count(_APART)
+            named[at] = True
+        if _may_nearly_be_ids(" ".join(others)):
             self.doubts += [
                 (title, row + at, cell)
                 for at, cell in enumerate(cells)
-                if _is_nearly_id(cell, by_key=self.by_key) and folded(cell) not in self.keys
+                if _is_nearly_id(cell, by_key=self.by_key) and folded(cell) not in self.keys()
             ]
         return bool(found)
 
@@ -276,13 +320,24 @@ def _is_broken(cell: str) -> bool:
     return cell in SHEET_ERRORS or (isinstance(cell, NotText) and cell.kind == ZERO)
 
 
+def _cut_below(row: int, blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks, cut below a row: IDs are done at once where no header stands above them."""
+    for block in blocks:
+        size = row + 1 - block.row
+        if 0 < size < len(block):
+            yield Block(block.row, [column[:size] for column in block.columns])
+            yield block.since(row + 1)
+        else:
+            yield block
+
+
 def _is_header(first: Row, block: Block, named: Sequence[bool]) -> bool:
     """Tell whether the first row with content is in a block, and says what stands below it."""
     at = first.number - block.row
     return 0 <= at < len(block) and not named[at] and not re.search(r"\d", "".join(first.cells))
 
 
-def _read(path: str, keys: Collection[str], *, by_key: bool) -> Protected:
+def _read(path: str, keys: Callable[[], Collection[str]], *, by_key: bool) -> Protected:
     reading = _Reading(keys, by_key)
     with open_tables(path) as tables:
         for tab in tables.tabs:
@@ -344,9 +399,13 @@ def _plain(text: str) -> str:
     return compatible.translate(_DASHES | dashes | invisible)
 
 
-def _may_nearly_be_ids(joined: str) -> bool:
-    """Tell whether a closer look at single cells may find something; quick, for a whole column."""
-    rest = _plain(_ANYWHERE.sub(" ", joined))
+def _may_nearly_be_ids(others: str) -> bool:
+    """Tell whether a closer look at single cells may find something; quick, for a whole column.
+
+    Args:
+        others: What the cells hold beside IDs.
+    """
+    rest = _plain(others)
     return _WORD.search(rest) is not None or _INTERRUPTED.search(rest) is not None
 
 
@@ -415,21 +474,22 @@ def _number(text: str) -> _Number | None:
     """The whole number that a text spells, if it does."""
     if not text or not ("0" <= text[0] <= "9") or len(text) > LONGEST_KEY:
         return None
-    if found := _WHOLE.fullmatch(text):
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return None
+    if found[1]:
         value = int(found[1])
         digits = str(value)
         # Text that a program has cut to a number's digits ends in zeros.
         is_cut = found[2] or not digits[_KEPT:].strip("0")
         return _Number(value, _KEPT if is_cut and _KEPT < len(digits) <= _LARGEST else None)
-    if found := _SCIENTIFIC.fullmatch(text):
-        fraction, exponent = found[2] or "", int(found[3])
-        digits = (found[1] + fraction[:exponent]).lstrip("0")
-        if fraction[exponent:].strip("0") or not digits or exponent > _LARGEST:
-            return None
-        zeros = exponent - len(fraction[:exponent])
-        certain = min(len(digits), _KEPT)
-        return _Number(int(digits) * 10**zeros, certain if certain < len(digits) + zeros else None)
-    return None
+    fraction, exponent = found[4] or "", int(found[5])
+    digits = (found[3] + fraction[:exponent]).lstrip("0")
+    if fraction[exponent:].strip("0") or not digits or exponent > _LARGEST:
+        return None
+    zeros = exponent - len(fraction[:exponent])
+    certain = min(len(digits), _KEPT)
+    return _Number(int(digits) * 10**zeros, certain if certain < len(digits) + zeros else None)
 
 
 def _apart(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -523,3 +523,51 @@ def test_no_license_that_is_protected_or_left_out_is_ever_sent_a_patch(
             arrived = {IDS.index(license_id) for license_id in api.patches()}
     assert arrived == (wanted - kept.protected if ended.code == 0 else set()), ended.err
     assert ended.code == 0 or not wanted - kept.protected, ended.err
+
+
+# What is quick says the same
+
+
+def test_ids_that_share_their_first_half_are_told_apart(
+    protects: Callable[[Listing, str], list[int]],
+) -> None:
+    twin = A[:-1] + ("0" if A[-1] != "0" else "1")
+
+    assert protects(listing(A, twin), twin) == [1]
+
+
+def test_a_separator_of_units_in_a_cell_is_white_space(
+    protects: Callable[[Listing, str], list[int]], tmp_path: Path
+) -> None:
+    text = f"note\nsee\x1fthere\x1f{A}\nK-1\n"
+
+    assert protects(listing(A, B), text) == [0]
+    assert protecting(listing(A, B), text, path=tmp_path / "k.csv").files[0].nameless == 1
+
+
+@pytest.mark.parametrize("text", [f"#REF!\n{A}\n{B}\n", f"#REF!\n{A}\n#REF!\n"])
+def test_an_error_above_ids_is_named_by_its_row(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        protecting(listing(A, B), text, path=tmp_path / "keep.csv")
+
+    assert "keep.csv, row 1" in refused.value.details[0].text
+    assert len(refused.value.details) == 1
+
+
+def test_an_error_is_refused_only_in_a_column_that_names_licenses_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "keep.csv"
+
+    with pytest.raises(InputError, match="not known which license"):
+        protecting(keyed("K-1", "K-2"), "Key,Note\nk-1,x\n#REF!,y\n", path=path)
+    assert protecting(keyed("K-1", "K-2"), "Key,Note\nK-1,#REF!\n", path=path).files[0].rows == 2
+
+
+def test_a_key_of_the_list_that_is_nearly_an_id_is_no_doubt(tmp_path: Path) -> None:
+    key = A[:-1]
+    path = tmp_path / "keep.csv"
+
+    found = protecting(keyed(key, "K-2"), key.upper(), path=path)
+
+    assert list(found.among(keyed(key, "K-2"))) == [0]
+    with pytest.raises(InputError, match="not known which license"):
+        protecting(keyed("K-1"), key, path=path)
