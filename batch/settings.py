@@ -104,7 +104,8 @@ class Settings:
         carry: Input columns to copy into the results.
         where: Conditions that all hold in the rows that are meant; none where all rows are.
         skip_invalid: Whether rows without an ID are left out instead of refused.
-        include_hidden: Whether hidden and filtered rows are taken like any other.
+        include_hidden: Whether hidden and filtered rows, and IDs in cells that a merge covers, are
+            taken like any other.
         base_url: Up to and including the version, without a slash at the end.
         rate: Pace of everything that is sent.
         concurrency: Requests in flight at most.

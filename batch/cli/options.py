@@ -107,7 +107,12 @@ OPTIONS = {
             **_FLAG,
             help="Leave out rows whose cell holds no license ID, instead of refusing the input.",
         ),
-        _input("--include-hidden", **_FLAG, help="Take hidden and filtered rows like any other."),
+        _input(
+            "--include-hidden",
+            **_FLAG,
+            help="Take hidden and filtered rows, and IDs in cells that a merge covers, like any"
+            " other.",
+        ),
         _output(
             "-o",
             "--output",

@@ -7,10 +7,11 @@ import csv
 import re
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from batch.cli.options import with_options
 from batch.errors import ConfigError, ResultsError
 from batch.host.process import check_key_log
 
@@ -64,8 +65,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="Makes account and faults repeatable.",
 )
+@with_options("column", "sheet", "header-row", "by", "include-hidden")
 def sandbox(
-    port: int, licenses: str, write: str | None, rate: str, latency: str, faults: str, seed: int
+    port: int,
+    licenses: str,
+    write: str | None,
+    rate: str,
+    latency: str,
+    faults: str,
+    seed: int,
+    **reading: Any,  # noqa: ANN401
 ) -> int:
     """Run a license API on 127.0.0.1 that behaves as the Cryptlex Web API does.
 
@@ -76,7 +85,7 @@ def sandbox(
     from batch.settings import Rate  # noqa: PLC0415
 
     paced = Rate.parse(rate)
-    account = _account(licenses, seed)
+    account = _account(licenses, seed, reading)
     if write is not None:
         _write(account, write)
     sandbox = Sandbox(
@@ -115,15 +124,20 @@ async def _serve(sandbox: Sandbox) -> None:
         await ended.wait()
 
 
-def _account(licenses: str, seed: int) -> Account:
+def _account(licenses: str, seed: int, reading: dict[str, Any]) -> Account:
+    """An account that holds what `bulk-revoke run` would read with the same options, or invented.
+
+    Rows that hold no license, or that ``--where`` would leave out, are for that command to refuse.
+    """
     from batch.input.listing import read_listing  # noqa: PLC0415
     from batch.sandbox import Account  # noqa: PLC0415
 
     if licenses.isascii() and licenses.isdigit():
         return Account.generate(int(licenses), seed=seed)
-    listing = read_listing(licenses, skip_invalid=True)
-    entries = (entry for entry in range(len(listing)) if entry not in listing.invalid)
-    return Account.holding((listing.license_id(entry) for entry in entries), seed=seed)
+    listing = read_listing(licenses, skip_invalid=True, **reading)
+    if listing.keys:
+        return Account.holding_keys((listing.keys[e] for e in listing.distinct()), seed=seed)
+    return Account.holding((listing.license_id(e) for e in listing.distinct()), seed=seed)
 
 
 def _write(account: Account, path: str) -> None:

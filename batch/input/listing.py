@@ -68,7 +68,8 @@ def read_listing(
             numbers, counted from 1.
         where: Conditions that all hold in the rows that are meant; the others are not checked.
         skip_invalid: Keep cells that hold no ID or key as `Listing.invalid` instead of refusing.
-        include_hidden: Take hidden and filtered rows like any other instead of refusing.
+        include_hidden: Take hidden and filtered rows, and cells that a merge covers, like any other
+            instead of refusing.
         header_row: Number of the header's row; rows above it are left out. 0 if there is no
             header; None to find it.
         outcomes: Which rows to take if the input is the results file of an earlier run.

@@ -1,0 +1,75 @@
+"""``bulk-revoke sandbox``: its account holds what a run would read with the same options."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import openpyxl
+import pytest
+
+from batch.cli import cli
+from tests.support.job_harness import some_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from batch.sandbox import Account, Sandbox
+
+IDS = some_ids(4)
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Account]:
+    """The account of a sandbox that is started with these arguments, and not served."""
+
+    def started(*words: str | Path) -> Account:
+        found: list[Account] = []
+
+        async def serve(sandbox: Sandbox) -> None:
+            found.append(sandbox.account)
+
+        monkeypatch.setattr(importlib.import_module("batch.cli.sandbox"), "_serve", serve)
+        assert cli.main(["sandbox", *map(str, words)], standalone_mode=False) == 0
+        return found[0]
+
+    return started
+
+
+def test_the_account_holds_the_licenses_of_a_list_below_its_title(
+    account: Callable[..., Account], tmp_path: Path
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"July\n\nOld,New\n{IDS[0]},{IDS[1]}\n{IDS[0]},{IDS[2]}\n,later\n")
+
+    found = account("--licenses", path, "--header-row", "3", "--column", "New")
+
+    assert list(found.licenses) == IDS[1:3]
+
+
+def test_the_account_holds_what_is_hidden_on_the_sheet_that_is_named(
+    account: Callable[..., Account], tmp_path: Path
+) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].append([IDS[0]])
+    sheet = book.create_sheet("July")
+    for each in IDS[1:]:
+        sheet.append([each])
+    sheet.row_dimensions[2].hidden = True
+    book.save(tmp_path / "list.xlsx")
+
+    found = account("--licenses", tmp_path / "list.xlsx", "--sheet", "July", "--include-hidden")
+
+    assert list(found.licenses) == IDS[1:]
+
+
+def test_the_account_holds_licenses_with_the_keys_of_a_list(
+    account: Callable[..., Account], tmp_path: Path
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("License Key\nK-1\nK-2\nK-1\n\n")
+
+    found = account("--licenses", path, "--by", "key")
+
+    assert [license_.key for license_ in found] == ["K-1", "K-2"]
