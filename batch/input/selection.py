@@ -47,7 +47,7 @@ class Selection:
         header: Sequence[str] | None,
         width: int,
         *,
-        in_results: bool = False,
+        in_results: bool,
     ) -> None:
         self._title = title
         self._read: Callable[[str], str] = uncell if in_results else str

@@ -127,8 +127,6 @@ def _records(stream: bytes, at: int, title: str) -> Iterator[tuple[int, int, byt
         kind, size = struct.unpack_from("<HH", stream, at)
         data = stream[at + 4 : at + 4 + size]
         at += 4 + size
-        if at > len(stream):
-            break
         depth += (kind == _BEGIN) - (kind == _END)
         if depth == 0:
             return

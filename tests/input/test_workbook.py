@@ -1277,6 +1277,116 @@ def test_a_number_of_an_xls_that_is_shown_in_another_way_is_noted() -> None:
     }
 
 
+BEGIN_CHART, END = record(0x809, struct.pack("<HH", 0x600, 0x20) + bytes(12)), record(0x0A, b"")
+
+
+def test_a_chart_within_an_xls_sheet_holds_no_cells_of_it() -> None:
+    chart = BEGIN_CHART + cell_record(0x203, 5, 5, bytes(8)) + END
+
+    assert list(surveyed(biff8(chart + cell_record(0x203, 0, 0, bytes(8)))).filled) == [1]
+
+
+def test_an_xls_sheet_that_does_not_end_is_refused() -> None:
+    with pytest.raises(InputError, match="it ends within a sheet"):
+        surveyed(biff8(cell_record(0x203, 0, 0, bytes(8)))[: -len(END)])
+
+
+def test_of_an_xls_only_rows_that_hold_something_are_hidden() -> None:
+    def row(number: int, flags: int) -> bytes:
+        return record(0x208, struct.pack("<H10xI", number, flags))
+
+    rows = row(0, 0x20) + row(1, 0x101) + row(2, 0x120) + row(3, 0)
+    cells = b"".join(cell_record(0x203, number, 0, bytes(8)) for number in (1, 2, 3))
+
+    assert surveyed(biff8(rows + cells)).hidden == [3]
+
+
+def test_state_and_kind_of_an_xls_sheet_are_two_things() -> None:
+    begin, end = record(0x809, struct.pack("<HH", 0x600, 5) + bytes(12)), END
+    sheets = [(7, 0, 0), (8, 0x41, 0), (70_000, 2, 2)]
+    named = [record(0x85, struct.pack("<IBBBB", *each, 1, 0) + b"S") for each in sheets]
+
+    book = xls._Book(begin + b"".join(named) + end, "l.xls")
+
+    assert book.sheets == [(7, 0, 0), (8, 1, 0), (70_000, 2, 2)]
+
+
+def test_only_what_goes_on_with_shared_strings_is_taken_for_them() -> None:
+    begin = record(0x809, struct.pack("<HH", 0x600, 5) + bytes(12))
+    blank = record(0xFC, bytes(8) + shared_string(" "))
+    other = record(0x86, b"") + record(0x3C, b"\xff\xff\xff")
+
+    for records in (other + blank, blank + other, blank):
+        assert xls._Book(begin + records + END, "l.xls").blank_strings == {0}
+
+
+def test_shared_strings_keep_their_characters_whatever_stands_between_them() -> None:
+    def extended(text: str, extension: int) -> bytes:
+        return struct.pack("<HBI", len(text), 4, extension) + text.encode() + bytes(extension)
+
+    first = extended("ab", 10)
+    second = shared_string("\u03a9\u03a8x", wide=True)
+    records = [bytes(8) + first[:-4], first[-4:] + second[:-4], b"\1" + second[-4:]]
+    narrow = [bytes(8) + shared_string("\u03a9x\xe9", wide=True)[:-4], b"\0x\xe9"]
+
+    assert list(xls._shared_strings(records)) == ["ab", "\u03a9\u03a8x"]
+    assert list(xls._shared_strings(narrow)) == ["\u03a9x\xe9"]
+
+
+@pytest.mark.parametrize(
+    ("version", "data", "text"),
+    [
+        (0x600, b"\2\0\0ab|", "ab"),
+        (0x600, b"\2\0\1a\0b\0|", "ab"),
+        (0x600, b"\0\0", ""),
+        (0x500, b"\2\0ab|", "ab"),
+        (0x500, b"\2\0  |", "  "),
+    ],
+)
+def test_a_string_of_an_xls_is_as_long_as_it_says(version: int, data: bytes, text: str) -> None:
+    book = xls._Book(record(0x809, struct.pack("<HH", version, 5)) + END, "l.xls")
+
+    assert book.text(data) == text
+
+
+def test_a_label_with_formats_is_a_cell_of_an_xls() -> None:
+    label = cell_record(0xD6, 0, 0, struct.pack("<HB", 1, 0) + b"x" + bytes(2))
+
+    assert list(surveyed(biff8(label)).filled) == [1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "refused"), [(2**16, 2**8, False), (2**16 + 1, 1, True), (1, 257, True)]
+)
+def test_an_xls_sheet_may_be_as_large_as_its_format_allows(
+    rows: int, columns: int, *, refused: bool
+) -> None:
+    dimensions = record(0x200, struct.pack("<IIHHH", 0, rows, 0, columns, 0))
+
+    with pytest.raises(InputError, match="is damaged") if refused else nullcontext():
+        surveyed(biff8(dimensions))
+
+
+def test_an_xls_whose_sheets_are_not_those_that_it_lists_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(xls, "sheet_names", lambda *_: ["one", "two", "three", "four", "five"])
+
+    assert "it lists" in str(refusal(FIXTURES / "gnumeric.xls"))
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, IndexError, TypeError, struct.error])
+def test_whatever_olefile_fails_with_the_file_is_damaged(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error("in the directory")
+
+    monkeypatch.setattr("olefile.OleFileIO.exists", fail)
+
+    assert "is damaged: in the directory" in str(refusal(FIXTURES / "gnumeric.xls"))
+
+
 def test_a_merge_of_an_xlsb_covers_all_of_its_cells_but_the_first(tmp_path: Path) -> None:
     part = "xl/worksheets/sheet1.bin"
     with zipfile.ZipFile(FIXTURES / "sheetjs.xlsb") as made:
