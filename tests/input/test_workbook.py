@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import struct
@@ -15,7 +16,7 @@ import pytest
 import xlsxwriter
 
 from batch.errors import InputError
-from batch.input import archive, calamine, table, workbook, xls
+from batch.input import archive, calamine, table, workbook, xls, xlsx
 from batch.input.calamine import Survey, read_columns
 from batch.input.listing import read_listing
 from batch.input.table import SIZE_LIMIT, NotText, Row, in_digits, shows_digits, text_of
@@ -1433,6 +1434,38 @@ def test_a_workbook_part_in_another_folder_is_refused_with_the_reason(tmp_path: 
             new.writestr(name.replace("xl/", "book/"), data.replace(b"xl/", b"book/"))
 
     assert "whose parts are not in the folder xl, but in book" in str(refusal(path))
+
+
+def zipped(**parts: str) -> archive.Archive:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as made:
+        for name, text in parts.items():
+            made.writestr(f"{name}.xml", text)
+    return archive.Archive(held, "l.xlsx")
+
+
+def test_number_formats_of_an_xlsx_are_those_of_its_cells() -> None:
+    styles = """<styleSheet><numFmts><numFmt numFmtId="164" formatCode="00000"/>
+        <other numFmtId="165" formatCode="0"/></numFmts>
+        <cellStyleXfs><xf numFmtId="164"/></cellStyleXfs>
+        <cellXfs><xf numFmtId="0"><alignment/></xf><xf numFmtId="164"/><xf numFmtId="few"/>
+        <xf numFmtId="1"/><xf numFmtId="14"/><xf numFmtId="165"/></cellXfs>
+        <dxfs><dxf><numFmt numFmtId="164" formatCode="0"/></dxf></dxfs></styleSheet>"""
+
+    assert xlsx._odd_formats(zipped(styles=styles), "styles.xml") == {"1", "4", "5"}
+    assert xlsx._odd_formats(zipped(styles=styles), "") == set()
+
+
+def test_a_word_document_that_is_called_xlsx_is_no_workbook(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "l.xlsx", "w") as made:
+        made.writestr(
+            "_rels/.rels",
+            '<Relationships><Relationship Id="a" Type="x/officeDocument" Target="word/document.xml"'
+            "/></Relationships>",
+        )
+        made.writestr("word/document.xml", "<document/>")
+
+    assert "not a workbook" in refusal(tmp_path / "l.xlsx").message
 
 
 def test_a_document_type_is_refused_in_every_part_that_is_parsed(tmp_path: Path) -> None:
