@@ -1456,6 +1456,16 @@ def test_number_formats_of_an_xlsx_are_those_of_its_cells() -> None:
     assert xlsx._odd_formats(zipped(styles=styles), "") == set()
 
 
+def test_a_cell_of_an_xlsx_without_its_place_stands_beside_the_one_before(tmp_path: Path) -> None:
+    rows = (
+        "<row><c><v>1</v></c><c t='e'><v>#REF!</v></c><c><v>2</v></c></row>"
+        "<row><c r='B2'><v>3</v></c><c><v>4</v></c></row>"
+    )
+    path = with_sheet(tmp_path / "l.xlsx", f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
+
+    assert read(path) == [["1", "#REF!", "2"], ["", "3", "4"]]
+
+
 def test_a_word_document_that_is_called_xlsx_is_no_workbook(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "l.xlsx", "w") as made:
         made.writestr(
