@@ -131,6 +131,33 @@ async def test_what_cannot_be_read_back_is_unknown() -> None:
         assert work.executor.client.stopped is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(404, "not_found"), (403, "unknown"), (409, "unknown"), ("html_404", "unknown")],
+)
+async def test_only_the_api_can_say_on_reading_back_that_a_license_is_gone(
+    answer: str | int, outcome: str
+) -> None:
+    ids = some_ids(2)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        sandbox.fail(ids[1], "204")
+        sandbox.fail(ids[1], answer, on="GET")
+        row_results = await work.run()
+
+    assert row_results[ids[1]].outcome == outcome
+
+
+async def test_a_license_that_is_read_back_as_revoked_shows_that_the_token_can_write() -> None:
+    ids = some_ids(3)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        sandbox.fail(ids[0], "204")
+        sandbox.fail(ids[1], 403)
+        row_results = await work.run()
+
+    assert work.executor.client.stopped is None
+    assert [result.outcome for result in row_results.values()] == ["revoked", "failed", "revoked"]
+
+
 async def test_a_refusal_after_an_attempt_that_may_have_been_applied_is_read_back() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
         sandbox.fail(ID, "reset_after")
@@ -285,6 +312,25 @@ async def test_an_outage_is_seen_as_one_however_few_are_in_flight(
         row_results = await work.run()
 
     assert Counter(result.outcome for result in row_results.values()) == {"revoked": 20}
+
+
+async def test_what_an_outage_gave_back_is_given_once() -> None:
+    ids = some_ids(16)
+    async with holding(ids) as sandbox, bench(sandbox, ids, max_attempts=2) as work:
+        sandbox.outage("reset_before")
+
+        def heal_all_but_one() -> None:
+            sandbox.heal()
+            sandbox.fail(ids[0], 500, times=12)
+
+        asyncio.get_running_loop().call_later(20, heal_all_but_one)
+        row_results = await work.run()
+
+    assert Counter(result.outcome for result in row_results.values()) == {
+        "revoked": 15,
+        "failed": 1,
+    }
+    assert row_results[ids[0]].outcome is Outcome.FAILED
 
 
 async def test_while_the_server_is_down_one_request_at_a_time_probes_it() -> None:
@@ -456,6 +502,8 @@ async def test_a_stop_reads_back_what_got_no_answer() -> None:
             Outcome.REVOKED,
             Outcome.UNKNOWN,
         ]
+        assert row_results[ids[3]].error_code == "timeout"
+        assert row_results[ids[3]].error.endswith("the run was stopped before that")
         assert sandbox.revoked[ids[0]]
         assert not sandbox.revoked[ids[1]]
 
@@ -492,6 +540,32 @@ async def test_a_stop_does_not_wait_for_the_rest_before_another_read() -> None:
 
     assert now() - started < 5
     assert row_results[ID].outcome is Outcome.REVOKED
+
+
+async def test_a_license_in_doubt_that_a_stop_kept_from_being_sent_stays_as_it_was() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        work.executor.in_doubt = {0}
+        work.rate_limiter.pause(60)
+        asyncio.get_running_loop().call_later(
+            1, work.executor.client.stop, StoppedError("interrupted")
+        )
+        row_results = await work.run()
+
+        assert row_results == {}
+        assert len(sandbox.log) == 0
+
+
+async def test_a_stop_during_an_outage_that_ends_then_leaves_nothing_unknown() -> None:
+    ids = some_ids(16)
+    async with holding(ids) as sandbox, bench(sandbox, ids) as work:
+        sandbox.outage("reset_before")
+        loop = asyncio.get_running_loop()
+        loop.call_later(2, sandbox.heal)
+        loop.call_later(2, work.executor.client.stop, StoppedError("interrupted"))
+        row_results = await work.run()
+
+    assert set(row_results) == set(ids)
+    assert {(each.outcome, each.revoked) for each in row_results.values()} == {("failed", False)}
 
 
 async def test_a_bug_after_a_license_was_sent_is_read_back() -> None:
