@@ -193,10 +193,7 @@ class Executor:
                     self._record()
             return
         self._settled += len(noted)
-        failures = sum(result.outcome in _FAILURES for _, result in noted)
-        if not failures:
-            return
-        self._failures += failures
+        self._failures += sum(result.outcome in _FAILURES for _, result in noted)
         if self.failure_limit.exceeded(
             planned=self.planned, sent=self._settled, failures=self._failures
         ):
