@@ -86,9 +86,9 @@ class Executor:
         attempts = Attempts(unsettled=entry in self.in_doubt)
         result: RowResult | None = None
         try:
-            while result is None and not self.client.stopped:
+            while result is None:  # once the run is stopped either of them raises HaltedError
                 result = await self._patch(entry, attempts)
-                if result is None and not self.client.stopped:
+                if result is None:
                     result = await self._read_back(entry, attempts)
         finally:
             if result is not None:

@@ -731,21 +731,28 @@ async def test_the_first_twenty_failures_in_a_row_stop_a_run_that_accepts_any_nu
     assert len(row_results) == 20
 
 
-async def test_results_that_cannot_be_written_stop_the_run() -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "written: No space left on device"),
+        (OSError("without a number"), "written: without a number"),
+    ],
+)
+async def test_results_that_cannot_be_written_stop_the_run(error: OSError, said: str) -> None:
     ids = some_ids(100)
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=4) as work:
         recorded = work.executor.record
 
         def full(noted: Sequence[tuple[int, RowResult]]) -> None:
             if len(work.row_results) + len(noted) > 10:
-                raise OSError(errno.ENOSPC, "No space left on device")
+                raise error
             recorded(noted)
 
         work.executor.record = full
         row_results = await work.run()
 
         assert work.executor.client.stopped is not None
-        assert "No space left" in str(work.executor.client.stopped)
+        assert str(work.executor.client.stopped).endswith(said)
         assert len(row_results) == 10
         assert len(sandbox.log) < 20
 
