@@ -150,6 +150,7 @@ def make_plan(
     row_results, affected = _decide(
         action, listing, snapshot, excluded, recorded, guards, missing_ok=missing_ok
     )
+    missing = _missing(listing, snapshot, recorded)
     plan = Plan(
         action,
         listing,
@@ -159,11 +160,11 @@ def make_plan(
         affected,
         excluded,
         exclusion,
-        _is_known(snapshot, recorded),
+        _is_known(snapshot, recorded, missing),
     )
     _check_licenses(plan, guards.expect_licenses)
     _check_excluded(plan)
-    _check_account(plan)
+    _check_account(plan, missing)
     _check_products(plan, guards.products)
     _check_number(plan, guards.max_licenses)
     return plan
@@ -286,19 +287,25 @@ def _was_revoked(listing: Listing, snapshot: Snapshot, recorded: Recorded | None
     return was
 
 
-def _is_known(snapshot: Snapshot, recorded: Recorded | None) -> bool:
-    """Tell whether the account knows any license that was looked at, or too few were to tell."""
+def _missing(listing: Listing, snapshot: Snapshot, recorded: Recorded | None) -> int:
+    """Licenses not found: now, or in an earlier session where nobody has looked at them now."""
     missing = snapshot.states.count(State.MISSING)
-    unread = snapshot.states.count(State.UNREAD)
-    known = len(snapshot.states) - snapshot.states.count(State.UNSEEN) - missing - unread
+    if recorded is not None:
+        missing += sum(
+            not snapshot.states[entry] and recorded.outcome(entry) is Outcome.NOT_FOUND
+            for entry in listing.distinct()
+        )
+    return missing
+
+
+def _is_known(snapshot: Snapshot, recorded: Recorded | None, missing: int) -> bool:
+    """Tell whether the account knows any license that was looked at, or too few were to tell."""
+    states = snapshot.states
+    known = states.count(State.ACTIVE) + states.count(State.REVOKED)
     known += sum(each.error_code == "key_ambiguous" for each in snapshot.problems.values())
     if recorded is not None:
         known += recorded.known
-        missing += sum(
-            not state and recorded.outcome(entry) is Outcome.NOT_FOUND
-            for entry, state in enumerate(snapshot.states)
-        )
-    return known > 0 or not missing or missing + unread < FEWEST
+    return known > 0 or not missing or missing + states.count(State.UNREAD) < FEWEST
 
 
 def _check_licenses(plan: Plan, expected: int | None) -> None:
@@ -330,10 +337,9 @@ def _check_excluded(plan: Plan) -> None:
         )
 
 
-def _check_account(plan: Plan) -> None:
+def _check_account(plan: Plan, missing: int) -> None:
     if plan.known or plan.action.only_reads:  # a verify says of each row what it is
         return
-    missing = plan.snapshot.states.count(State.MISSING)
     raise GuardError(
         f"{plan.listing.title}: the account knows none of these licenses"
         f" ({missing:,} were not found)",

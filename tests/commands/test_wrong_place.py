@@ -134,6 +134,26 @@ def test_what_an_earlier_session_has_seen_of_keys_counts() -> None:
     assert ended.counts == {"revoked": 1, "not_found": 29}
 
 
+def test_a_license_that_many_rows_name_is_one_in_every_session(api: Served) -> None:
+    write("list.csv", STRANGERS[:1] * 6)
+    assert api.run(*RUN).counts == {"not_found": 6}
+
+    ended = api.run(*RUN, "--resume")
+
+    assert ended.code == 1
+    assert ended.counts == {"not_found": 6}
+
+
+def test_those_that_an_earlier_session_did_not_find_are_counted(api: Served) -> None:
+    write("list.csv", STRANGERS[:5])
+    assert api.run(*RUN, "--no-look").counts == {"not_found": 5}
+
+    ended = api.run(*RUN, "--resume", "--missing-ok")
+
+    assert ended.code == 2
+    assert "the account knows none of these licenses (5 were not found)" in ended.err
+
+
 def test_keys_that_several_licenses_share_are_known() -> None:
     account = Account.holding(IDS)
     for license_ in list(account)[:6]:

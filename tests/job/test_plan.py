@@ -393,12 +393,21 @@ def test_exactly_ten_are_all_named() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PLANNED, Outcome.UNKNOWN])
-@pytest.mark.parametrize("why", ["excluded", "missing", "unreadable"])
+@pytest.mark.parametrize(
+    ("why", "was"),
+    [
+        ("excluded", False),
+        ("excluded", None),
+        ("missing", False),
+        ("unreadable", False),
+        ("unreadable", None),
+    ],
+)
 def test_what_an_earlier_session_may_have_sent_stays_in_doubt_whatever_is_found_now(
-    outcome: Outcome, why: str
+    outcome: Outcome, why: str, was: bool | None
 ) -> None:
     listed = listing(A, B)
-    recorded = recorded_as(listed, (outcome, False, 0), (Outcome.REVOKED, False, 1))
+    recorded = recorded_as(listed, (outcome, was, 0), (Outcome.REVOKED, False, 1))
     snapshot = look(listed, unseen=[0])
     if why == "missing":
         snapshot.problem(0, State.MISSING, RowResult(Outcome.NOT_FOUND, error="no such license"))
@@ -423,15 +432,30 @@ def test_what_nobody_has_ever_seen_is_not_found_however_its_session_ended() -> N
 
 
 def test_what_is_sent_again_unread_is_known_to_be_in_doubt() -> None:
-    listed = listing(A, B, C)
+    listed = listing(A, B, C, D)
     recorded = recorded_as(
-        listed, (Outcome.PLANNED, False, 0), (Outcome.PLANNED, False, 0), (Outcome.FAILED, False, 1)
+        listed,
+        (Outcome.PLANNED, False, 0),
+        (Outcome.PLANNED, False, 0),
+        (Outcome.FAILED, False, 1),
+        (Outcome.PLANNED, True, 0),
     )
 
-    plan = make_plan(REVOKE, listed, look(listed, unseen=[0, 2]), recorded=recorded)
+    plan = make_plan(REVOKE, listed, look(listed, unseen=[0, 2, 3]), recorded=recorded)
 
-    assert list(plan.to_send) == [0, 1, 2]
+    assert list(plan.to_send) == [0, 1, 2, 3]
     assert plan.in_doubt == {0}
+
+
+def test_what_may_have_been_sent_and_is_left_by_a_limit_now_is_unknown() -> None:
+    listed = listing(A, B, C)
+    recorded = recorded_as(listed, *[(Outcome.PLANNED, None, 0)] * 3)
+    snapshot = look(listed, unseen=[0, 1])
+
+    plan = make_plan(REVOKE, listed, snapshot, recorded=recorded, guards=Guards(limit=1))
+
+    assert outcomes(plan) == ["planned", "unknown", "not_attempted"]
+    assert (plan.left, plan.licenses_left) == (1, 1)
 
 
 @pytest.mark.parametrize("expected", [2, 4, 5])
@@ -485,3 +509,83 @@ def test_a_row_that_is_not_selected_stays_excluded_in_every_session(outcome: Out
 
     assert list(plan.to_send) == [0]
     assert outcomes(plan) == ["planned", "" if outcome is Outcome.EXCLUDED else "excluded"]
+
+
+FIVE = some_ids(5, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("missing", "unread", "known"),
+    [(5, 0, False), (4, 1, False), (4, 0, True), (3, 1, True), (0, 5, True), (0, 0, True)],
+)
+def test_five_licenses_of_which_none_is_known_are_enough_to_tell(
+    missing: int, unread: int, known: bool
+) -> None:
+    listed = listing(*FIVE, FIVE[0], "no id")
+    snapshot = look(listed, unseen=range(5))
+    for entry in range(missing):
+        snapshot.problem(entry, State.MISSING, MISSING)
+    for entry in range(missing, missing + unread):
+        snapshot.problem(entry, State.UNREAD, UNREAD)
+
+    assert make_plan(VERIFY, listed, snapshot).known is known
+    if not known:
+        with pytest.raises(GuardError, match=rf"none of these licenses \({missing} were not found"):
+            make_plan(REVOKE, listed, snapshot)
+
+
+@pytest.mark.parametrize("known", ["active", "revoked", "ambiguous"])
+def test_one_license_that_the_account_knows_shows_that_it_is_the_right_one(known: str) -> None:
+    listed = listing(*FIVE, A)
+    snapshot = look(listed, unseen=range(6))
+    for entry in range(5):
+        snapshot.problem(entry, State.MISSING, MISSING)
+    if known == "ambiguous":
+        several = RowResult(Outcome.FAILED, error_code="key_ambiguous", error="two licenses")
+        snapshot.problem(5, State.UNREAD, several)
+    else:
+        snapshot.states[5] = State.REVOKED if known == "revoked" else State.ACTIVE
+
+    assert make_plan(REVOKE, listed, snapshot).known
+
+
+@pytest.mark.parametrize("was", [True, False, None])
+def test_what_an_earlier_session_has_seen_or_missed_counts(was: bool | None) -> None:
+    listed = listing(*FIVE, FIVE[0], A)
+    rows = [(Outcome.NOT_FOUND, None, 1)] * 6
+    recorded = recorded_as(listed, *rows, (Outcome.FAILED, was, 1))
+    snapshot = look(listed, unseen=range(7))
+    snapshot.problem(0, State.MISSING, MISSING)
+
+    assert make_plan(VERIFY, listed, snapshot, recorded=recorded).known is (was is not None)
+    if was is None:
+        with pytest.raises(GuardError, match=r"\(5 were not found"):
+            make_plan(REVOKE, listed, snapshot, recorded=recorded)
+
+
+def test_what_is_looked_at_again_is_no_longer_what_an_earlier_session_has_missed() -> None:
+    listed = listing(*FIVE)
+    recorded = recorded_as(listed, *[(Outcome.NOT_FOUND, None, 1)] * 5)
+    snapshot = look(listed, unseen=range(1, 5))
+    snapshot.problem(0, State.UNREAD, UNREAD)
+
+    assert not make_plan(VERIFY, listed, snapshot, recorded=recorded).known
+    snapshot.states[1] = State.ACTIVE
+    assert make_plan(VERIFY, listed, snapshot, recorded=recorded).known
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [((A, A), "protects its one license"), ((A, B, "no id"), "protects all of its 2 licenses")],
+)
+def test_a_list_that_is_excluded_as_a_whole_is_refused(cells: tuple[str, ...], said: str) -> None:
+    listed = listing(*cells)
+
+    with pytest.raises(GuardError, match=said):
+        make_plan(REVOKE, listed, look(listed), excluded={0: (0,), 1: (0,)})
+
+
+def test_a_list_without_a_license_is_not_one_that_is_excluded() -> None:
+    listed = listing("no id")
+
+    assert outcomes(make_plan(REVOKE, listed, look(listed), excluded={})) == ["invalid"]
