@@ -74,7 +74,9 @@ def test_every_row_has_a_result_before_the_first_request(cells: list[str]) -> No
     assert [result.outcome for result in found] == [
         Outcome.PLANNED if cell.count("-") == 4 else Outcome.INVALID for cell in cells
     ]
-    assert all(bool(result.error) is (result.outcome is Outcome.INVALID) for result in found)
+    assert [result.error for result in found] == [
+        "" if cell.count("-") == 4 else "the cell holds no license ID" for cell in cells
+    ]
     assert {(result.revoked, result.attempts) for result in found} <= {(None, 0)}
 
 
@@ -183,6 +185,16 @@ def test_where_licenses_are_listed_by_key_the_plan_has_the_ids_that_were_found()
     assert plan.listing.ids == UUID(A).bytes + bytes(16) + UUID(C).bytes
     assert plan.row_results[1] == RowResult(Outcome.INVALID, error="the cell holds no license key")
     assert not any(listed.ids)
+
+
+def test_for_keys_that_are_not_looked_up_again_the_plan_has_the_ids_that_are_recorded() -> None:
+    listed = keyed("K1", "K2", "K3")
+    recorded = recorded_as(listed, *[(Outcome.REVOKED, False, 1)] * 2, (Outcome.FAILED, None, 0))
+    recorded.ids[:] = UUID(A).bytes + UUID(B).bytes + bytes(16)
+
+    plan = make_plan(REVOKE, listed, look(listed, ids={1: C}), recorded=recorded)
+
+    assert plan.listing.ids == UUID(A).bytes + UUID(C).bytes + bytes(16)
 
 
 def test_excluded_licenses_are_never_sent_whatever_they_are() -> None:
@@ -585,7 +597,8 @@ def test_a_list_that_is_excluded_as_a_whole_is_refused(cells: tuple[str, ...], s
         make_plan(REVOKE, listed, look(listed), excluded={0: (0,), 1: (0,)})
 
 
-def test_a_list_without_a_license_is_not_one_that_is_excluded() -> None:
-    listed = listing("no id")
+def test_a_list_of_which_no_row_is_selected_is_not_one_that_is_excluded() -> None:
+    listed = listing(A)
+    listed.unselected = bytes([1])
 
-    assert outcomes(make_plan(REVOKE, listed, look(listed), excluded={})) == ["invalid"]
+    assert outcomes(make_plan(REVOKE, listed, look(listed), excluded={0: (0,)})) == ["excluded"]
