@@ -281,8 +281,6 @@ class Journal:
     def _reason(self) -> str:
         """Why the file is not what was written; empty if it is."""
         size = os.fstat(self._file.fileno()).st_size
-        if size < self._size:
-            return "somebody else has cut it off"
         return _SHARED if self._is_shared or size > self._size else ""
 
     def cut_back(self, size: int) -> None:

@@ -212,6 +212,7 @@ def test_a_license_that_several_rows_name_is_one_license(start: Open) -> None:
     journal = start(listing(A, A, B, A, C))
     for entry, result in ((0, REVOKED), (2, FAILED), (4, REVOKED)):
         journal.record((entry, result))
+    assert journal.tally().licenses == {"revoked": 2, "failed": 1}
 
     tally = journal.finish({Outcome.REVOKED}, most=2)
 

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
@@ -19,6 +20,8 @@ from tests.support.results_files import Open, column, started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from batch.host.claim import Claim
 
 A, B = some_ids(2)
 REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
@@ -289,6 +292,21 @@ def test_a_journal_that_somebody_has_cut_off_is_noticed_and_not_brought_to_an_en
         journal.finish()
 
 
+@pytest.mark.parametrize("cut", [0, 10])
+def test_taking_back_what_was_written_never_makes_the_file_longer(
+    path: Path, start: Open, cut: int
+) -> None:
+    journal = start(listing(A, B))
+    size = path.stat().st_size
+    journal.record((0, REVOKED))
+    if cut:
+        os.truncate(path, size - cut)
+
+    journal.cut_back(size)
+
+    assert path.stat().st_size == size - cut
+
+
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_a_journal_that_somebody_else_writes_into_is_noticed_and_not_brought_to_an_end(
     path: Path, start: Open, goes_on: bool
@@ -334,6 +352,40 @@ def test_a_journal_that_is_as_it_was_written_is_nobody_elses(start: Open) -> Non
     journal = start(listing(A))
 
     assert journal.meddled() is None
+
+
+class TakenAway:
+    """A claim that another run has taken; it is noticed on the second of two writes."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+
+    def check(self) -> None:
+        raise OSError(errno.EBUSY, "another run has them")
+
+    def guard(self) -> None:
+        self.writes += 1
+        if self.writes > 1:
+            self.check()
+
+
+def test_once_another_run_may_have_the_results_nothing_is_written_and_nothing_is_a_success(
+    path: Path,
+) -> None:
+    listed = listing(A, B)
+    claim = cast("Claim", TakenAway())
+    with closing(Journal(path, listed, bytearray(2), claim=claim)) as journal:
+        journal.create([RowResult(Outcome.PLANNED)] * 2)
+        journal.record((0, REVOKED))
+        written = path.read_bytes()
+
+        with pytest.raises(OSError, match="another run has them"):
+            journal.record((1, REVOKED))
+        with pytest.raises(OSError, match="another run has them"):
+            journal.sync()
+        assert str(journal.meddled()) == "the results cannot be saved: another run has them"
+
+    assert path.read_bytes() == written
 
 
 def test_a_journal_that_cannot_be_read_is_an_error_and_no_end_of_the_process(
