@@ -22,7 +22,7 @@ from batch.columns import COLUMNS
 from batch.errors import StoppedError
 from batch.formatting import cell, timestamp, uncell
 from batch.host.files import creating, open_to_append, replacing
-from batch.model import ID_BYTES, Listing, Outcome, RowResult, parse_id
+from batch.model import ID_BYTES, Listing, Outcome, RowResult
 from batch.results.csv_file import (
     BOOLEANS,
     CODES,
@@ -339,8 +339,6 @@ class Journal:
         cells = next(csv.reader([line.decode("utf-8", "replace")]), [])
         found = dict.fromkeys(COLUMNS, "") | dict(zip(COLUMNS, cells, strict=False))
         license_id, license_key = self._named(entry)
-        if self._listing.keys and not license_id and parse_id(found["license_id"]):
-            license_id = found["license_id"]  # an earlier session has found it
         revoked = found["revoked"].lower()
         status, sent = found["http_status"], self._attempts[entry]
         return [

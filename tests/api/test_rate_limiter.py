@@ -122,6 +122,16 @@ async def test_without_a_limit_nobody_waits() -> None:
     assert free.requests == 500
 
 
+@pytest.mark.parametrize("limit", [5, None])
+async def test_a_long_run_holds_no_more_moments_than_there_are_slots(limit: int | None) -> None:
+    limiter = rate_limiter(limit)
+    for _ in range(50):
+        await limiter.acquire()
+        limiter.release()
+
+    assert len(limiter._cooling) <= (limit or 0)
+
+
 async def test_one_at_a_time_waits_for_the_answer_before() -> None:
     single = rate_limiter(limit=None)
     single.one_at_a_time(True)
@@ -267,11 +277,14 @@ async def test_a_longer_window_that_the_server_names_is_waited_for() -> None:
     assert await told.acquire() >= last + 60
 
 
-async def test_a_server_that_says_it_admits_as_much_as_is_used_means_others_use_it_too() -> None:
-    shared = rate_limiter(limit=45)
+@pytest.mark.parametrize(("limit", "lowered"), [(45, 33), (50, 37)])
+async def test_a_server_that_says_it_admits_as_much_as_is_used_means_others_use_it_too(
+    limit: int, lowered: int
+) -> None:
+    shared = rate_limiter(limit)
     shared.throttled(await shared.acquire(), 1, admitted=(50, 5.0))
 
-    assert (shared.limit, shared.period) == (33, 5.0)
+    assert (shared.limit, shared.period) == (lowered, 5.0)
 
 
 async def test_a_server_without_a_known_limit_can_name_one() -> None:

@@ -276,6 +276,47 @@ def test_the_rows_of_a_key_that_repeats_all_name_its_license(path: Path) -> None
     assert column(path, "license_id") == [A, B, A]
 
 
+def test_a_key_that_is_not_looked_up_again_keeps_its_license_and_one_that_is_none_its_cell(
+    path: Path,
+) -> None:
+    listed = keyed("K1", "two\nlines", "K1", "K2")
+    with closing(started(path, listed, look(listed, ids={0: A, 3: B}))) as journal:
+        journal.record((0, REVOKED))
+        journal.finish()
+    before = table(path)
+
+    journal, _ = resumed(Recorded.read(path), listed, look(listed, unseen=[0, 3]))
+    with closing(journal):
+        journal.finish()
+
+    assert table(path) == before
+    assert column(path, "license_id") == [A, "", A, B]
+    assert column(path, "license_key") == ["K1", r"two\nlines", "K1", "K2"]
+
+
+@pytest.mark.parametrize(
+    ("saved", "again"),
+    [
+        ("TRUE,FALSE,200,", "true,false,200,"),
+        ("WAHR,false,,", ",false,,"),
+        ("true,,200.0,", "true,,,"),
+    ],
+)
+def test_what_a_spreadsheet_has_made_of_a_line_is_spelled_as_before_or_left_out(
+    path: Path, saved: str, again: str
+) -> None:
+    listed = listing(A, B)
+    ended(path, listed, (0, REVOKED))
+    text = path.read_text()
+    path.write_text(text.replace(",revoked,true,false,200,", f",revoked,{saved}"))
+
+    journal, _ = resumed(Recorded.read(path), listed, look(listed))
+    with closing(journal):
+        journal.finish()
+
+    assert f",revoked,{again}" in path.read_text()
+
+
 def test_where_the_rest_cannot_be_written_the_line_that_is_owed_counts(path: Path) -> None:
     listed = listing(A, B)
     ended(path, listed, (0, FAILED))
