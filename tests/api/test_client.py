@@ -717,7 +717,7 @@ async def resolved_to_this_machine(_host: str, port: int, **_: object) -> list[A
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 407])
+@pytest.mark.parametrize("status", [401, 403, 404, 407, 499])
 async def test_a_proxy_that_refuses_stops_the_run(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -734,8 +734,8 @@ async def test_a_proxy_that_refuses_stops_the_run(
 
 @pytest.mark.parametrize(
     "answer",
-    [http(b"", status="502 Bad Gateway"), http(b"", status="503 No"), drop, reset,
-     last(b"SSH-2.0-OpenSSH_9.6\r\n"), silence],
+    [http(b"", status="500 No"), http(b"", status="502 Bad Gateway"), http(b"", status="503 No"),
+     drop, reset, last(b"SSH-2.0-OpenSSH_9.6\r\n"), silence],
 )  # fmt: skip
 async def test_through_a_proxy_that_opens_no_tunnel_nothing_has_arrived(
     answer: Answer, monkeypatch: pytest.MonkeyPatch
@@ -747,6 +747,18 @@ async def test_through_a_proxy_that_opens_no_tunnel_nothing_has_arrived(
         assert len(proxy.requests) == 1
     assert not arrived(error)
     assert "secret" not in told(error)
+
+
+@pytest.mark.parametrize("status", [500, 504])
+async def test_a_proxy_that_cannot_connect_says_with_which_status(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with RawServer(http(b"", status=f"{status} No")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        error = await patch_error(f"https://{HOST}/v3")
+
+    assert str(error) == f"the proxy cannot connect (HTTP {status})"
+    assert error.code == "connection"
 
 
 async def test_through_a_proxy_that_is_not_there_nothing_has_arrived(
