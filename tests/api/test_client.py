@@ -828,6 +828,13 @@ async def test_what_loses_its_connection_says_so_and_not_how_we_call_that() -> N
         assert str(error) == "the connection failed: the server closed the connection"
 
 
+async def test_what_loses_its_connection_to_an_error_of_the_system_says_which() -> None:
+    async with RawServer(reset) as server:
+        error = await patch_error(server.base_url)
+
+    assert "reset by peer" in str(error)
+
+
 async def test_what_has_no_address_has_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unknown(_host: str, _port: int, **_: object) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
