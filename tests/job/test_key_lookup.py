@@ -649,10 +649,59 @@ async def test_a_lone_key_that_cannot_be_looked_up_fails_and_no_other() -> None:
         watch.look.step = lambda: sandbox.fail_all(422, times=1, on="LIST")
         snapshot = await watch.run()
 
+    assert watch.client.stopped is None
     assert list(snapshot.problems) == [0]
     assert snapshot.states[0] == State.UNREAD
     assert snapshot.problems[0].error.startswith("its key cannot be looked up: HTTP 422")
     assert_right(watch)
+
+
+async def test_a_key_of_which_only_the_first_page_can_be_read_cannot_be_looked_up() -> None:
+    async with (
+        FaultySandbox(account(*["a"] * 150)) as sandbox,
+        looking(sandbox, keyed("a")) as watch,
+    ):
+        watch.look.step = lambda: sandbox.fail_all(422, times=1, on="LIST")
+        snapshot = await watch.run()
+
+    assert watch.client.stopped is None
+    assert kinds(sandbox) == {"LIST": 2}
+    assert snapshot.problems[0].error.startswith("its key cannot be looked up: HTTP 422")
+
+
+async def test_a_license_that_appears_meanwhile_on_a_page_that_had_room_is_no_sign_of_a_cut() -> (
+    None
+):
+    keys = numbered(250)
+    there, late = account(*keys[:-1]), account(keys[-1])
+    async with (
+        FaultySandbox(there) as sandbox,
+        looking(sandbox, keyed(*keys), concurrency=1) as watch,
+    ):
+
+        def created_after_the_third_page() -> None:
+            if kinds(sandbox) == {"LIST": 3}:
+                there.add(next(iter(late)))
+
+        watch.look.step = created_after_the_third_page
+        await watch.run()
+
+    assert kinds(sandbox) == {"LIST": 4}
+    assert_right(watch)
+
+
+@pytest.mark.parametrize("pagination", [True, False])
+async def test_all_licenses_of_one_key_are_counted_also_where_their_number_is_not_told(
+    pagination: bool,
+) -> None:
+    async with (
+        FaultySandbox(account(*["a"] * 150), pagination=pagination) as sandbox,
+        looking(sandbox, keyed("a")) as watch,
+    ):
+        snapshot = await watch.run()
+
+    assert kinds(sandbox) == {"LIST": 2}
+    assert "150 licenses" in snapshot.problems[0].error
 
 
 async def test_a_stop_leaves_what_was_in_doubt_unseen() -> None:
