@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 
-from batch.api.transport import Deadlines
+from batch.api.transport import Attempt, Deadlines, failure_of
 from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
@@ -162,3 +163,21 @@ async def test_nothing_is_watched_once_it_is_closed() -> None:
     deadlines.close()
 
     assert await task == "done"
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (aiohttp.ClientOSError(104, "Connection reset by peer"), "Connection reset by peer"),
+        (aiohttp.ClientOSError(), ": the server closed the connection"),
+        (aiohttp.ServerDisconnectedError("half a head"), ": the server closed the connection"),
+        (aiohttp.ClientPayloadError("whatever it holds"), ": ClientPayloadError"),
+    ],
+)
+async def test_a_connection_that_failed_is_told_without_what_the_server_has_sent(
+    cause: Exception, said: str
+) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+
+    assert str(failure_of(cause, Attempt(task, now(), 0))).endswith(said)

@@ -297,6 +297,7 @@ def test_an_invalid_row_of_an_earlier_session_is_invalid_again() -> None:
         (Outcome.PLANNED, None, 0, True),
         (Outcome.PLANNED, True, 0, False),
         (Outcome.FAILED, False, 2, True),
+        (Outcome.FAILED, True, 2, False),
         (Outcome.UNKNOWN, None, 2, True),
         (Outcome.NOT_ATTEMPTED, False, 1, True),
         (Outcome.NOT_ATTEMPTED, False, 0, False),
