@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
+from batch.api.base_url import is_saas
 from batch.errors import ConfigError, GuardError
 from batch.formatting import duration, timestamp
 
@@ -33,12 +35,28 @@ WRITE = "license:write"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_VENDORS_HOST = re.compile(r"(?:[a-z0-9-]+\.)+cryptlex\.com")
+
 _JWT = re.compile(r"[\w-]+\.([\w-]+)\.[\w-]+", re.ASCII)
+
+
+class Found(NamedTuple):
+    """An access token, and where it was found.
+
+    Attributes:
+        token: The token.
+        warning: A warning about its file; empty if there is none.
+        file: The file that holds it, or None where it came from elsewhere.
+    """
+
+    token: str
+    warning: str = ""
+    file: Path | None = None
 
 
 def find_token(
     token_file: str | None, environ: Mapping[str, str], prompt: Callable[[], str] | None
-) -> tuple[str, str]:
+) -> Found:
     """Find the access token: the file, else the environment, else systemd's credential.
 
     Args:
@@ -47,16 +65,13 @@ def find_token(
         prompt: Asks for the token where there is none, or None to ask nobody. It returns what
             was typed, or raises GuardError where there is nobody to ask.
 
-    Returns:
-        The token, and a warning (empty if there is none).
-
     Raises:
         ConfigError: There is no token, or it is not one.
     """
     if token_file is not None:
         return _read_token(Path(token_file))
     if token := environ.get(TOKEN_VARIABLE, "").strip():
-        return _well_formed(token, TOKEN_VARIABLE), ""
+        return Found(_well_formed(token, TOKEN_VARIABLE))
     # Set but empty, it would mean the working directory.
     credential = Path(environ.get("CREDENTIALS_DIRECTORY") or os.devnull) / CREDENTIAL
     if credential.is_file():
@@ -64,7 +79,7 @@ def find_token(
     if prompt is not None:
         with suppress(GuardError):
             if token := prompt().strip():
-                return _well_formed(token, "what was typed"), ""
+                return Found(_well_formed(token, "what was typed"))
     raise ConfigError(
         "no access token: nothing was sent",
         hint=f"set {TOKEN_VARIABLE}, name a file with --token-file, or type it on a terminal; "
@@ -72,7 +87,7 @@ def find_token(
     )
 
 
-def _read_token(path: Path) -> tuple[str, str]:
+def _read_token(path: Path) -> Found:
     try:
         token = path.read_text(encoding="utf-8").strip()
         mode = path.stat().st_mode
@@ -84,7 +99,7 @@ def _read_token(path: Path) -> tuple[str, str]:
         ) from cause
     readable = bool(mode & stat.S_IROTH) and os.name == "posix"
     warning = f"{path}: others can read the token (chmod 600 {path})" if readable else ""
-    return _well_formed(token, str(path)), warning
+    return Found(_well_formed(token, str(path)), warning, path)
 
 
 def _well_formed(token: str, where: str) -> str:
@@ -97,17 +112,54 @@ def _well_formed(token: str, where: str) -> str:
     return token
 
 
+class TokenFile:
+    """The file of a token, for when the server does not accept what it held: secrets are rotated.
+
+    Args:
+        first: The token that was found in it.
+        path: The file.
+        check: Raises ConfigError for a token that is of no use.
+        hide: Told of every new token before anybody else is: it must appear nowhere.
+    """
+
+    def __init__(
+        self, first: str, path: Path, *, check: Callable[[str], None], hide: Callable[[str], None]
+    ) -> None:
+        self._tried = {first}
+        self._path = path
+        self._check = check
+        self._hide = hide
+
+    def another(self) -> str | None:
+        """Read the file again: a token that it has not held before and that may be of use."""
+        try:
+            if not self._path.is_file():
+                return None  # reading a pipe again could wait for ever
+            token = _read_token(self._path).token
+            self._check(token)
+        except (ConfigError, OSError):
+            return None
+        if token in self._tried:
+            return None
+        self._tried.add(token)
+        self._hide(token)
+        return token
+
+
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
     """Facts that a token tells about itself.
 
     Attributes:
+        audience: Hosts of the vendor that it is for, such as ``api.eu.cryptlex.com``; empty if it
+            does not tell.
         expires: When it expires, in UTC; None if it does not tell.
         scopes: What it may do, such as ``license:write``; None if it does not tell.
     """
 
     expires: datetime | None = None
     scopes: frozenset[str] | None = None
+    audience: frozenset[str] = frozenset()
 
 
 def facts(token: str) -> TokenFacts:
@@ -117,19 +169,23 @@ def facts(token: str) -> TokenFacts:
     raises.
     """
     claims = _claims(token)
-    return TokenFacts(_moment(claims.get("exp")), _scopes(claims.get("scope")))
+    return TokenFacts(
+        _moment(claims.get("exp")), _scopes(claims.get("scope")), _audience(claims.get("aud"))
+    )
 
 
-def check_token(token: str, *, needs: str, now: datetime) -> None:
+def check_token(token: str, *, needs: str, base_url: str, now: datetime) -> None:
     """Refuse a token of which it is known that the server will.
 
     Args:
         token: The access token; one that tells nothing passes.
         needs: The scope without which nothing can be done, ``license:write`` or ``license:read``.
+        base_url: Where it will be sent. Only hosts of the vendor are compared with its audience:
+            what an installation on premise writes there is not published.
         now: The present, with its time zone.
 
     Raises:
-        ConfigError: It has expired, or lacks the scope.
+        ConfigError: It has expired, lacks the scope, or is for another host of the vendor.
     """
     known = facts(token)
     if known.expires is not None and known.expires <= now:
@@ -142,6 +198,14 @@ def check_token(token: str, *, needs: str, now: datetime) -> None:
         raise ConfigError(
             f"the access token lacks the scope {needs}",
             hint=f"make one with the scope {needs} in the Cryptlex dashboard.",
+        )
+    host = urlsplit(base_url).hostname or ""
+    if known.audience and is_saas(base_url) and host.rstrip(".") not in known.audience:
+        meant = ", ".join(sorted(known.audience))
+        raise ConfigError(
+            f"the access token is for {meant}, and not for {host}",
+            hint="US and EU have accounts and tokens of their own: name the right one with "
+            f"--base-url https://{min(known.audience)}/v3, or take a token of the other.",
         )
 
 
@@ -194,3 +258,14 @@ def _scopes(claim: object) -> frozenset[str] | None:
     if isinstance(claim, list) and all(isinstance(scope, str) for scope in claim):
         return frozenset(claim)
     return None
+
+
+def _audience(claim: object) -> frozenset[str]:
+    """The vendor's hosts in a text or a list of texts, each a host name or a URL."""
+    hosts = set()
+    for text in claim if isinstance(claim, list) else [claim]:
+        if isinstance(text, str):
+            with suppress(ValueError):  # such as a bracket that is not closed
+                host = urlsplit(text if "://" in text else f"//{text}").hostname or ""
+                hosts.add(host.rstrip("."))
+    return frozenset(filter(_VENDORS_HOST.fullmatch, hosts))

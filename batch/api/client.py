@@ -67,7 +67,7 @@ _BODIES = {
 
 
 class CryptlexClient:
-    """Speaks to one installation of the API with one token; an asynchronous context manager.
+    """Speaks to one installation of the API; an asynchronous context manager.
 
     Args:
         base_url: Up to and including the version, without a slash at the end.
@@ -101,17 +101,18 @@ class CryptlexClient:
         self._connections = connections
         self._tls = tls_context(ca_file)
         self._proxy = proxy_for(base_url)
-        secret = {"Authorization": f"Bearer {token}"}
-        public = {"Accept": "application/json", "User-Agent": f"bulk-revoke/{__version__}"}
-        # A proxy is sent the headers of the session as well, so the token is not among them then.
-        self._headers = public if self._proxy else public | secret
-        self._own_headers = secret if self._proxy else None
+        self.use(token)
+
+    def use(self, token: str) -> None:
+        """Send this access token with every request from now on."""
+        # Not with the headers of the session: a proxy is sent those as well.
+        self._secret = {"Authorization": f"Bearer {token}"}
 
     async def __aenter__(self) -> Self:
         self._deadlines = Deadlines(self._timeout)
         self._session = aiohttp.ClientSession(
             connector=MarkingConnector(limit=self._connections, ssl=self._tls),
-            headers=self._headers,
+            headers={"Accept": "application/json", "User-Agent": f"bulk-revoke/{__version__}"},
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),  # none of its own
             proxy=self._proxy,
@@ -207,7 +208,7 @@ class CryptlexClient:
                 method,
                 url,
                 data=body,
-                headers=self._own_headers,
+                headers=self._secret,
                 allow_redirects=False,
                 middlewares=() if method == "PATCH" else _SENT_ONCE,
             )

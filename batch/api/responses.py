@@ -240,7 +240,8 @@ def _refusal(
             status=status,
             code=code,
             about=answer,
-            hint="is it complete, of this account, and not expired?",
+            hint="is it complete, of this account, and not expired? US and EU "
+            "(api.eu.cryptlex.com) have accounts and tokens of their own.",
         )
     if status == 407:
         return AccessError(

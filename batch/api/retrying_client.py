@@ -54,6 +54,7 @@ class RetryingClient:
     """The sender of a run's requests, and what it has learned.
 
     Attributes:
+        another_token: Brings a token that the server has not refused yet, or None.
         stopped: Why nothing more is to be begun, or None.
         draining: After a stop: what is unsettled may still be read.
         introduced: Whether the API has shown itself: by a license, by a list of them, or by an
@@ -67,11 +68,13 @@ class RetryingClient:
     clock: Clock
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     jitter: Callable[[], float] = random.random
+    another_token: Callable[[], str | None] = lambda: None
     stopped: StoppedError | None = None
     draining: bool = False
     introduced: bool = False
     stranger: ApiError | None = None
     _strange: int = 0
+    _tokens: int = 0
     _introducing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _resting: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -139,8 +142,9 @@ class RetryingClient:
     ) -> _T:
         """Send a request until it is answered; the one loop in which anything is sent again.
 
-        Whoever asks to wait is waited for, and that costs no attempt. A 404 of which it is not
-        known whose it is counts only once the API has shown itself.
+        Whoever asks to wait is waited for, and that costs no attempt; nor does a token that can be
+        exchanged. A 404 of which it is not known whose it is counts only once the API has shown
+        itself.
 
         Args:
             request: Makes the request.
@@ -156,11 +160,12 @@ class RetryingClient:
             StoppedError: The server is down, or refuses, for longer than is sensible to wait.
         """
         while not self.halted:
+            token = self._tokens
             try:
                 answer = await request()
             except ApiError as error:
                 await self._judge(error, attempts)
-                if isinstance(error, ThrottledError):
+                if isinstance(error, ThrottledError) or self._exchanged(error, token):
                     continue
                 if most == 0 or not self._may_retry(error, attempts, most, patient):
                     raise
@@ -180,6 +185,28 @@ class RetryingClient:
     async def read(self, request: Callable[[], Awaitable[_T]], most: int) -> _T:
         """Ask for something that changes nothing, as `ask` does."""
         return await self.ask(request, Attempts(), most, patient=True)
+
+    def _exchanged(self, error: ApiError, token: int) -> bool:
+        """Tell whether a request met a refused token that is exchanged by now.
+
+        Args:
+            error: The answer.
+            token: How many tokens had been given up when it was sent.
+        """
+        if error.status != 401 or self.halted:
+            return False
+        if token == self._tokens:
+            another = self.another_token()
+            if another is None:
+                return False
+            self.api.use(another)
+            self._tokens += 1
+            log.warning(
+                "the token is not accepted any more; its file holds another one, which is used "
+                "from now on",
+                extra={"event": "token_exchanged"},
+            )
+        return True
 
     def _may_retry(self, error: ApiError, attempts: Attempts, most: float, patient: bool) -> bool:
         if isinstance(error, TransientError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batch.api.auth import check_token, find_token
+from batch.api.auth import Found, TokenFile, check_token, find_token
 from batch.api.base_url import check_base_url
 from batch.cli.command import Command
 from batch.cli.resume_command import resume_command
@@ -37,7 +37,7 @@ from batch.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from batch.model import Action, Listing
     from batch.reporting.summary import Summary
@@ -74,14 +74,12 @@ def perform(context: click.Context, action: Action) -> int:
         run_id = run_id_of(settings.output) or run_id
     if settings.dry_run:
         action = action.dry_run()
-    token, warning = _token(settings, options["token_file"])
-    redact = observers.redact = logs.Redactor(token, *observers.secrets)
+    found = _token(settings, options["token_file"])
+    redact = observers.redact = logs.Redactor(found.token, *observers.secrets)
     screen = Screen(quiet=options["quiet"], redact=redact)
-    for each in filter(None, (warning, observers.warning)):
+    for each in filter(None, (found.warning, observers.warning)):
         screen.say(f"warning: {each}")
-    if token:
-        needs = "license:write" if action.sends else "license:read"
-        check_token(token, needs=needs, now=datetime.now(UTC))
+    another_token = _checked(found, settings, action, redact.hide)
     logs.start(
         screen,
         run_id=run_id,
@@ -94,11 +92,12 @@ def perform(context: click.Context, action: Action) -> int:
         observers.report = Runner(
             action=action,
             settings=settings,
-            token=token,
+            token=found.token,
             screen=screen,
             owner=_owner(run_id, action),
             manifest=partial(_new_manifest, settings, action, options, run_id),
             resume_command=command,
+            another_token=another_token,
         ).run()
         summary = observers.report.summary
         logs.ended(summary.exit_code, summary.counts)
@@ -107,11 +106,31 @@ def perform(context: click.Context, action: Action) -> int:
     return summary.exit_code
 
 
-def _token(settings: Settings, token_file: str | None) -> tuple[str, str]:
-    """Return the token and a warning about its file; both are empty in the sandbox."""
+def _token(settings: Settings, token_file: str | None) -> Found:
+    """Find the token; there is none in the sandbox."""
     if settings.sandbox:
-        return "", ""
+        return Found("")
     return find_token(token_file, os.environ, terminal.ask_token)
+
+
+def _checked(
+    found: Found, settings: Settings, action: Action, hide: Callable[[str], None]
+) -> Callable[[], str | None]:
+    """Check the token, and return what brings another one once the server refuses it.
+
+    Raises:
+        ConfigError: It is known that the server will.
+    """
+    needs = "license:write" if action.sends else "license:read"
+
+    def check(token: str) -> None:
+        check_token(token, needs=needs, base_url=settings.base_url, now=datetime.now(UTC))
+
+    if found.token:
+        check(found.token)
+    if found.file is None:
+        return lambda: None
+    return TokenFile(found.token, found.file, check=check, hide=hide).another
 
 
 @contextmanager

@@ -88,6 +88,7 @@ class Runner:
         action: What is wanted of each license.
         settings: How.
         token: Access token; not used in a rehearsal.
+        another_token: Brings one that the server has not refused yet, or None.
         screen: Where a person is told.
         owner: Who this is, for runs that find the lock taken.
         manifest: Makes the manifest of a run that starts, from what its input lists.
@@ -105,6 +106,7 @@ class Runner:
     owner: Owner
     manifest: Callable[[Listing], Manifest]
     resume_command: str
+    another_token: Callable[[], str | None] = lambda: None
     clock: Clock = field(default_factory=Clock)
     lock: Lock | None = field(init=False, default=None)
     claim: Claim | None = field(init=False, default=None)
@@ -209,6 +211,7 @@ class Runner:
             CircuitBreaker(rate_limiter, self.clock),
             self.clock,
             policy=RetryPolicy(max_attempts=settings.max_attempts),
+            another_token=self.another_token,
         )
 
     def _look(self, loop: asyncio.Runner, targets: Targets, earlier: Earlier | None) -> Snapshot:

@@ -76,8 +76,13 @@ class Redactor:
     """Takes secrets out of any text, also where it is escaped as in JSON, a `repr` or a URL."""
 
     def __init__(self, *secrets: str) -> None:
+        self._forms: list[str] = []
+        self.hide(*secrets)
+
+    def hide(self, *secrets: str) -> None:
+        """Take these out as well, from now on."""
         forms = {form for secret in secrets for form in _forms(secret)} - {""}
-        self._forms = sorted(forms, key=len, reverse=True)
+        self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """Return the text without the secrets."""

@@ -18,12 +18,15 @@ from hypothesis import strategies as st
 from batch.api.auth import (
     CREDENTIAL,
     TOKEN_VARIABLE,
+    Found,
     TokenFacts,
+    TokenFile,
     check_token,
     expiry_warning,
     facts,
     find_token,
 )
+from batch.api.base_url import SAAS
 from batch.errors import ConfigError, GuardError
 from tests.support.builders import calm
 from tests.support.job_harness import some_ids
@@ -31,6 +34,8 @@ from tests.support.job_harness import some_ids
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 12, 20, tzinfo=UTC)
 NOTHING = TokenFacts(None, None)
+EU = "https://api.eu.cryptlex.com/v3"
+PREMISES = "https://licenses.example.com/v3"
 
 
 @pytest.fixture
@@ -55,17 +60,19 @@ def test_the_file_goes_before_the_environment_and_that_before_systemd(
 ) -> None:
     environ = {TOKEN_VARIABLE: "from-environment", "CREDENTIALS_DIRECTORY": str(credentials)}
 
-    assert find_token(str(token_file), environ, None) == ("from-file", "")
-    assert find_token(None, environ, None) == ("from-environment", "")
-    assert find_token(None, environ | {TOKEN_VARIABLE: " \n"}, None) == ("from-systemd", "")
+    assert find_token(str(token_file), environ, None) == Found("from-file", "", token_file)
+    assert find_token(None, environ, None) == Found("from-environment")
+    assert find_token(None, environ | {TOKEN_VARIABLE: " \n"}, None) == Found(
+        "from-systemd", "", credentials / CREDENTIAL
+    )
 
 
 @pytest.mark.parametrize("padding", ["{}", "{}\n", "\n {}\t\r\n", "{}\r\n\r\n"])
 def test_white_space_around_a_token_does_not_matter(token_file: Path, padding: str) -> None:
     token_file.write_text(padding.format("abc.DEF-123_~"))
 
-    assert find_token(str(token_file), {}, None) == ("abc.DEF-123_~", "")
-    assert find_token(None, {TOKEN_VARIABLE: padding.format("abc.DEF8")}, None) == ("abc.DEF8", "")
+    assert find_token(str(token_file), {}, None).token == "abc.DEF-123_~"
+    assert find_token(None, {TOKEN_VARIABLE: padding.format("abc.DEF8")}, None).token == "abc.DEF8"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +145,7 @@ def test_a_token_that_others_can_read_is_warned_of(
 ) -> None:
     token_file.chmod(mode)
 
-    token, warning = find_token(str(token_file), {}, None)
+    token, warning, _ = find_token(str(token_file), {}, None)
 
     assert token == "from-file"
     assert bool(warning) is warned
@@ -192,7 +199,7 @@ def test_a_token_that_cannot_be_used_is_refused_and_not_asked_for(token_file: Pa
 
 @pytest.mark.parametrize("typed", ["abc.DEF-123_~", "  abc.DEF-123_~\t"])
 def test_a_token_that_is_nowhere_is_asked_for(typed: str) -> None:
-    assert find_token(None, {}, lambda: typed) == ("abc.DEF-123_~", "")
+    assert find_token(None, {}, lambda: typed) == Found("abc.DEF-123_~")
 
 
 @pytest.mark.parametrize("typed", ["", " \t"])
@@ -432,7 +439,7 @@ def test_an_expired_token_is_refused_with_since_when() -> None:
     token = jwt(exp=seconds(datetime(2026, 11, 24, 9, 15, tzinfo=UTC)), scope="license:write")
 
     with pytest.raises(ConfigError) as refused:
-        check_token(token, needs="license:write", now=NOW)
+        check_token(token, needs="license:write", base_url=SAAS, now=NOW)
 
     assert str(refused.value) == (
         "the access token expired 3 h 05 min ago, at 2026-11-24T09:15:00.000Z"
@@ -445,7 +452,7 @@ def test_a_token_may_be_used_until_the_moment_it_expires(left: int, expired: boo
     token = jwt(exp=seconds(NOW) + left)
 
     try:
-        check_token(token, needs="license:write", now=NOW)
+        check_token(token, needs="license:write", base_url=SAAS, now=NOW)
     except ConfigError as refused:
         said = str(refused)
     else:
@@ -477,7 +484,7 @@ def test_a_token_that_is_known_to_lack_the_scope_is_refused(
     token = jwt(scope=scopes)
 
     try:
-        check_token(token, needs=needs, now=NOW)
+        check_token(token, needs=needs, base_url=SAAS, now=NOW)
     except ConfigError as refused:
         said = [str(refused), refused.hint]
     else:
@@ -489,7 +496,7 @@ def test_a_token_that_is_known_to_lack_the_scope_is_refused(
 
 @pytest.mark.parametrize("token", ["sandbox", "a.b.c", jwt(), jwt(exp="soon", scope={})])
 def test_a_token_that_tells_nothing_passes_without_a_word(token: str) -> None:
-    check_token(token, needs="license:write", now=NOW)
+    check_token(token, needs="license:write", base_url=SAAS, now=NOW)
 
     assert expiry_warning(token, end=NOW) == ""
 
@@ -515,8 +522,120 @@ def test_nothing_of_a_token_stands_in_a_message(claims: dict[str, object]) -> No
     token = jwt(**claims, sub="somebody")
 
     with pytest.raises(ConfigError) as refused:
-        check_token(token, needs="license:write", now=NOW)
+        check_token(token, needs="license:write", base_url=SAAS, now=NOW)
     said = str(refused.value) + refused.value.hint + expiry_warning(token, end=NOW)
 
     for part in (*token.split("."), "somebody", "secret:scope"):
         assert part not in said
+
+
+@pytest.mark.parametrize(
+    ("audience", "base_url"),
+    [
+        ("https://api.eu.cryptlex.com", SAAS),
+        ("api.eu.cryptlex.com", SAAS),
+        ("https://API.EU.Cryptlex.com:443/v3/", SAAS),
+        (["api.eu.cryptlex.com."], SAAS),
+        (["https://licenses.example.com", "https://api.eu.cryptlex.com/v3"], SAAS),
+        ("https://api.cryptlex.com", EU),
+        ("https://api.cryptlex.com", "https://API.eu.cryptlex.com./v3"),
+    ],
+)
+def test_a_token_for_another_host_of_the_vendor_is_refused(audience: object, base_url: str) -> None:
+    meant, given = ("eu.cryptlex", "api.cryptlex") if base_url == SAAS else ("api.cryptlex", ".eu.")
+
+    with pytest.raises(ConfigError, match="the access token is for") as refused:
+        check_token(jwt(aud=audience), needs="license:write", base_url=base_url, now=NOW)
+
+    is_for, _, is_given = str(refused.value).partition(", and not for ")
+    assert meant in is_for
+    assert given in is_given
+    assert f"--base-url {EU if base_url == SAAS else SAAS}," in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("audience", "base_url"),
+    [
+        ("https://api.cryptlex.com", SAAS),
+        ("api.cryptlex.com", f"{SAAS}/"),
+        ("HTTPS://API.CRYPTLEX.COM./v3", SAAS),
+        (["https://api.eu.cryptlex.com", "https://api.cryptlex.com"], SAAS),
+        (["https://api.eu.cryptlex.com"], EU),
+        ("https://cryptlex.com", SAAS),
+        ("https://licenses.example.com", SAAS),
+        ("https://api.eu.cryptlex.com.example.com", SAAS),
+        ("https://api.eu.cryptlex.com", PREMISES),
+        ("https://api.cryptlex.com", "http://127.0.0.1:8080/v3"),
+        ("licensing", SAAS),
+        ("", SAAS),
+        ("http://[", SAAS),
+        (None, SAAS),
+        (7, SAAS),
+        ([7, None, ["https://api.eu.cryptlex.com"]], SAAS),
+        ({"https://api.eu.cryptlex.com": 1}, SAAS),
+    ],
+)
+def test_a_token_that_names_no_other_host_of_the_vendor_passes(
+    audience: object, base_url: str
+) -> None:
+    check_token(jwt(aud=audience), needs="license:write", base_url=base_url, now=NOW)
+
+
+def rotated(token_file: Path) -> tuple[TokenFile, list[str]]:
+    """The file of a token, read once, and what it has hidden."""
+
+    def check(token: str) -> None:
+        check_token(token, needs="license:write", base_url=SAAS, now=NOW)
+
+    hidden: list[str] = []
+    found = find_token(str(token_file), {}, None)
+    assert found.file is not None
+    return TokenFile(found.token, found.file, check=check, hide=hidden.append), hidden
+
+
+def test_a_token_file_brings_each_other_token_once(token_file: Path) -> None:
+    tokens, hidden = rotated(token_file)
+
+    assert tokens.another() is None
+    for content, brought in (
+        ("second-one", "second-one"), ("second-one\n", None), ("third-one", "third-one"),
+        ("from-file", None), ("second-one", None),
+    ):  # fmt: skip
+        token_file.write_text(content)
+        assert tokens.another() == brought
+
+    assert hidden == ["second-one", "third-one"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "two words", "short", jwt(exp=seconds(NOW)), jwt(scope=["license:read"]),
+     jwt(aud="https://api.eu.cryptlex.com")],
+)  # fmt: skip
+def test_a_token_that_is_of_no_use_is_no_other_token(token_file: Path, content: str) -> None:
+    tokens, hidden = rotated(token_file)
+    token_file.write_text(content)
+
+    assert tokens.another() is None
+
+    assert hidden == []
+    token_file.write_text("second-one")
+    assert tokens.another() == "second-one"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no named pipes")
+@pytest.mark.parametrize("kind", ["gone", "pipe", "directory", "in a file", "not text"])
+def test_a_token_file_that_cannot_be_read_again_brings_nothing(token_file: Path, kind: str) -> None:
+    tokens, _ = rotated(token_file)
+    token_file.unlink()
+    if kind == "pipe":
+        os.mkfifo(token_file)  # nobody will ever write into it
+    elif kind == "directory":
+        token_file.mkdir()
+    elif kind == "in a file":
+        token_file.parent.rename(token_file.parent.with_name("moved"))
+        token_file.parent.write_text("no directory")
+    elif kind == "not text":
+        token_file.write_bytes(b"\xff\xfe\xff\xfe\xff\xfe\xff\xfe")
+
+    assert tokens.another() is None

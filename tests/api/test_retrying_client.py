@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,7 @@ REFUSED = TransientError("no connection", code="connection")
 REFUSED.arrived = False
 REFUSAL = RejectedError("no", status=409, code="X")
 REFUSAL.from_api = True
+UNKNOWN_TOKEN = AccessError("the token is not accepted", status=401, code="http_401")
 MAINTENANCE = ThrottledError("HTTP 503", status=503, code="http_503", retry_after=7)
 
 
@@ -403,3 +405,81 @@ async def test_who_answers_for_a_list_with_no_word_of_the_api_is_not_the_api(
     monkeypatch.setattr(CryptlexClient, "list", listed)
 
     assert await asked_once(client, RejectedError("no", status=404, code="http_404")) == [found]
+
+
+def with_tokens(client: RetryingClient, *more: str) -> list[str]:
+    """Let the client have more tokens, one after another; what it is told to use."""
+    left, used = iter(more), list[str]()
+    client.another_token = lambda: next(left, None)
+    client.api.use = used.append  # type: ignore[method-assign, assignment]
+    return used
+
+
+@pytest.mark.parametrize("most", [0, 1, 5])
+async def test_a_refused_token_is_exchanged_and_costs_no_attempt(most: int) -> None:
+    client, attempts = retrying_client(), Attempts()
+    used = with_tokens(client, "second")
+    server, began = Server(client, UNKNOWN_TOKEN, "found"), now()
+
+    assert await client.ask(server, attempts, most) == "found"
+
+    assert used == ["second"]
+    assert (attempts.sent, attempts.counted, attempts.unsettled) == (2, 0, False)
+    assert now() == began
+
+
+async def test_once_the_other_token_is_refused_as_well_the_refusal_counts() -> None:
+    client = retrying_client()
+    used = with_tokens(client, "second")
+    server = Server(client, UNKNOWN_TOKEN)
+
+    with pytest.raises(AccessError) as refused:
+        await client.ask(server, Attempts(), 5)
+
+    assert refused.value is UNKNOWN_TOKEN
+    assert used == ["second"]
+    assert len(server.sent) == 2
+
+
+async def test_what_was_in_flight_with_the_old_token_is_sent_again_with_the_one_other() -> None:
+    client = retrying_client()
+    used = with_tokens(client, "second")
+    answers = asyncio.Event()
+
+    async def slow(tries: list[str]) -> str:
+        tries.append(f"with {used[-1] if used else 'first'}")
+        if len(tries) == 1:
+            await answers.wait()
+            raise UNKNOWN_TOKEN
+        return "found"
+
+    tries: list[list[str]] = [[], [], []]
+    asked = [asyncio.create_task(client.ask(partial(slow, i), Attempts(), 5)) for i in tries]
+    await asyncio.sleep(1)
+    answers.set()
+
+    assert await asyncio.gather(*asked) == ["found"] * 3
+    assert tries == [["with first", "with second"]] * 3
+    assert used == ["second"]
+
+
+async def test_a_login_that_a_proxy_asks_for_is_no_reason_for_another_token() -> None:
+    client = retrying_client()
+    used = with_tokens(client, "second")
+
+    with pytest.raises(AccessError):
+        await client.ask(Server(client, AccessError("a proxy", status=407)), Attempts(), 5)
+
+    assert used == []
+
+
+async def test_after_a_stop_no_token_is_exchanged() -> None:
+    client = retrying_client()
+    used = with_tokens(client, "second")
+    server = Server(client, UNKNOWN_TOKEN)
+    server.meanwhile = lambda: client.stop(StoppedError("enough"))
+
+    with pytest.raises(AccessError):
+        await client.ask(server, Attempts(), 5)
+
+    assert used == []

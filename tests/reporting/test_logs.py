@@ -434,7 +434,8 @@ def test_no_half_of_a_secret_is_left_where_a_text_is_cut(path: Path, start: Star
 
 
 def test_several_secrets_are_taken_out() -> None:
-    redact = Redactor("first", "", "first-and-longer", "sec/ond")
+    redact = Redactor("first", "sec/ond")
+    redact.hide("", "first-and-longer")
 
     assert redact("first first-and-longer sec%2Fond") == "[token] [token] [token]"
 
