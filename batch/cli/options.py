@@ -213,7 +213,7 @@ OPTIONS = {
             metavar="URL",
             default=SAAS,
             show_default=True,
-            help="Another installation, version included.",
+            help="Another installation (EU, on premise), version included.",
         ),
         _api(
             "--token-file",
@@ -233,7 +233,7 @@ OPTIONS = {
             metavar="N/SECONDSs",
             default="45/5s",
             show_default=True,
-            help="Requests in any such window, or none for no limit.",
+            help="Requests in any such window, on premise as well, or none for no limit.",
         ),
         _api(
             "--concurrency",

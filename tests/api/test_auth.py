@@ -561,6 +561,7 @@ def test_a_token_for_another_host_of_the_vendor_is_refused(audience: object, bas
         ("HTTPS://API.CRYPTLEX.COM./v3", SAAS),
         (["https://api.eu.cryptlex.com", "https://api.cryptlex.com"], SAAS),
         (["https://api.eu.cryptlex.com"], EU),
+        ("https://api.eu.cryptlex.com", "https://api.eu.cryptlex.com./v3"),
         ("https://cryptlex.com", SAAS),
         ("https://licenses.example.com", SAAS),
         ("https://api.eu.cryptlex.com.example.com", SAAS),

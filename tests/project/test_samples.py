@@ -346,6 +346,14 @@ def test_the_rehearsal_of_the_sandbox_profile_runs_there_and_back(
     assert {row["outcome"] for row in table(approved)} == {"restored"}
 
 
+def test_on_premise_every_command_begins_at_the_rate_that_the_vendors_chart_admits() -> None:
+    text = text_of(ROOT / "configs" / "on-premise.toml")
+
+    assert {table["rate"] for table in tomllib.loads(text).values()} == {"45/5s"}
+    for setting in ("rateLimit", "ipWhitelist", "realIpHeader"):
+        assert setting in text
+
+
 def test_the_verify_of_the_sandbox_profile_asks_the_sandbox_that_is_started_for_it() -> None:
     profile = ROOT / "configs" / "sandbox.toml"
     [_, words] = shown_in(text_of(profile))
