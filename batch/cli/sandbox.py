@@ -58,6 +58,20 @@ if TYPE_CHECKING:
     "--faults", metavar="P%", default="0%", show_default=True, help="Requests that go wrong."
 )
 @click.option(
+    "--error-code",
+    type=click.Choice(("present", "absent", "null")),
+    default="present",
+    show_default=True,
+    help="What becomes of the code in error bodies: the real API promises none.",
+)
+@click.option(
+    "--throttled-body",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="What a 429 says it in.",
+)
+@click.option(
     "--seed",
     type=int,
     metavar="N",
@@ -73,6 +87,8 @@ def sandbox(
     rate: str,
     latency: str,
     faults: str,
+    error_code: str,
+    throttled_body: str,
     seed: int,
     **reading: Any,  # noqa: ANN401
 ) -> int:
@@ -95,6 +111,8 @@ def sandbox(
         faults=_share(faults),
         seed=seed,
         port=port,
+        codes=error_code,
+        throttled_body=throttled_body,
     )
     try:
         asyncio.run(_serve(sandbox))

@@ -8,7 +8,7 @@ The modules, in the order a request meets them:
 - `server`: `Sandbox`, its port, and the way of a request through it
 - `limiter`: the rate limit in front of the API
 - `faults`: requests that go wrong at random
-- `api`: what the API answers, filters and pages of a list
+- `api`: what the API answers, filters and pages of a list, error bodies with and without a code
 - `account`: the licenses
 - `message`: a request and a response, as all of these see them
 

@@ -7,6 +7,9 @@ Where the Cryptlex Web API documentation is silent, this is assumed:
   one other than ``revoked`` with 400.
 - A PATCH that changes nothing moves ``updatedAt`` all the same.
 - The token is checked before path parameters, query and body.
+
+A filter that the API has and the sandbox has not is refused with 400, and never with a 5xx: those
+are tried again.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from batch.sandbox.account import TICKS, Account, SandboxLicense
-from batch.sandbox.message import Change, Request, Response
+from batch.sandbox.message import JSON, Change, Handler, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -139,7 +142,32 @@ def error(status: int, code: str, message: str, *, field: str | None = None) -> 
     return replace(success(body), status=status)
 
 
-DEFAULT_LIMIT = 20
+def with_codes(handler: Handler, codes: str) -> Handler:
+    """Return a handler whose error bodies have a ``code`` or not, since the API promises none.
+
+    Args:
+        handler: Answers the requests.
+        codes: ``present``, ``absent``, or ``null``.
+    """
+    if codes == "present":
+        return handler
+
+    def handle(request: Request) -> Response:
+        response = handler(request)
+        if response.status < 400 or response.content_type != JSON:
+            return response
+        body = json.loads(response.body)
+        for each in (body, *body.get("errors", ())):
+            if codes == "null":
+                each["code"] = None
+            else:
+                each.pop("code", None)
+        return replace(response, body=success(body).body)
+
+    return handle
+
+
+DEFAULT_LIMIT = 25
 LARGEST_LIMIT = 100
 """A larger ``limit`` is cut to this one, without a word."""
 
@@ -253,7 +281,7 @@ def _filter(parameter: str, value: str) -> tuple[str, str, str] | None:
         return None
     name, operator = parts["name"], parts["operator"] or "eq"
     if name in NOT_OFFERED:
-        raise BadQueryError(501, parameter, f"the sandbox does not offer the filter {name}")
+        raise BadQueryError(400, parameter, f"the sandbox does not offer the filter {name}")
     if name not in FIELDS:
         return None
     if operator not in OPERATORS:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, replace
 from math import floor
 from typing import TYPE_CHECKING
 
 from batch.sandbox.account import TICKS, timestamp
-from batch.sandbox.message import Handler, Request, Response
+from batch.sandbox.message import JSON, Handler, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,14 +67,20 @@ class RateLimit:
         handler: Answers what is admitted.
         window: Counts the requests.
         wall_clock: The present time in seconds since 1970.
+        body: Of a 429, ``text`` or ``json``.
     """
 
     def __init__(
-        self, handler: Handler, window: FixedWindow, wall_clock: Callable[[], float] = time.time
+        self,
+        handler: Handler,
+        window: FixedWindow,
+        wall_clock: Callable[[], float] = time.time,
+        body: str = "text",
     ) -> None:
         self._handler = handler
         self._window = window
         self._wall_clock = wall_clock
+        self._body = body
         self._reset = (0.0, "")
 
     def handle(self, request: Request) -> Response:
@@ -81,7 +88,7 @@ class RateLimit:
         decision = self._window.admit(request.arrived)
         if not decision.admitted:
             wait = decision.ends - request.arrived
-            return quota_exceeded(self._window.limit, self._window.period, wait)
+            return quota_exceeded(self._window.limit, self._window.period, wait, self._body)
         response = self._handler(request)
         if not response.from_api or response.status == 429:
             return response
@@ -108,14 +115,17 @@ def period_name(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
-def quota_exceeded(limit: int, period: float, wait: float) -> Response:
+def quota_exceeded(limit: int, period: float, wait: float, body: str = "text") -> Response:
     """The answer to a request that is turned away, ``wait`` seconds before the window ends.
 
-    It bears none of the ``X-Rate-Limit`` headers. Source: AspNetCoreRateLimit,
-    ``ReturnQuotaExceededResponse``.
+    It bears none of the ``X-Rate-Limit`` headers. Sources: AspNetCoreRateLimit,
+    ``ReturnQuotaExceededResponse``; the schema of the Cryptlex Web API for the JSON, a ``message``.
     """
-    text = f"API calls quota exceeded! maximum admitted {limit} per {period_name(period)}."
-    return Response(429, text.encode(), "text/plain", {"Retry-After": retry_after(wait)})
+    said = f"API calls quota exceeded! maximum admitted {limit} per {period_name(period)}."
+    headers = {"Retry-After": retry_after(wait)}
+    if body == "json":
+        return Response(429, json.dumps({"message": said}).encode(), JSON, headers)
+    return Response(429, said.encode(), "text/plain", headers)
 
 
 def retry_after(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from batch.sandbox.api import Api
+from batch.sandbox.api import Api, with_codes
 from batch.sandbox.faults import RandomFaults
 from batch.sandbox.limiter import FixedWindow, RateLimit
 from batch.sandbox.message import Handler, Request
@@ -44,6 +44,8 @@ class Sandbox:
         faults: Share of requests that go wrong at random, 0 to 1.
         seed: Of faults and latencies.
         port: TCP port; 0 for any that is free.
+        codes: Whether error bodies have a ``code``: ``present``, ``absent`` or ``null``.
+        throttled_body: Of a 429, ``text`` or ``json``.
 
     Attributes:
         account: The licenses.
@@ -63,14 +65,17 @@ class Sandbox:
         faults: float = 0.0,
         seed: int = 0,
         port: int = 0,
+        codes: str = "present",
+        throttled_body: str = "text",
     ) -> None:
         self.account = account
         self.port = port
         self.handler = Api(account).handle
         if faults > 0:
             self.handler = RandomFaults(self.handler, faults, seed).handle
+        self.handler = with_codes(self.handler, codes)
         if rate is not None:
-            self.handler = RateLimit(self.handler, FixedWindow(*rate)).handle
+            self.handler = RateLimit(self.handler, FixedWindow(*rate), body=throttled_body).handle
         self._latency = latency
         self._random = Random(seed)  # noqa: S311 - no secret
         self._server: web.Server | None = None

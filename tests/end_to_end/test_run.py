@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -278,3 +280,22 @@ def wait_for_outcomes(path: Path, count: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"{path} never got {count} outcomes")
+
+
+def test_the_sandbox_sends_error_bodies_of_the_kind_that_was_asked_for(tmp_path: Path) -> None:
+    said = []
+    with serving(
+        tmp_path, "--error-code", "null", "--throttled-body", "json", "--rate", "1/60s"
+    ) as api:
+        for _ in range(2):
+            request = Request(  # noqa: S310 - http to loopback
+                f"{api.base_url}/licenses/{IDS[0]}", headers={"Authorization": f"Bearer {TOKEN}"}
+            )
+            with pytest.raises(HTTPError) as refused:
+                urlopen(request, timeout=10)  # noqa: S310
+            with refused.value as answer:
+                said.append((answer.code, json.load(answer)))
+
+    (missing, body), (throttled, message) = said
+    assert (missing, body["code"]) == (404, None)
+    assert (throttled, set(message)) == (429, {"message"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from json import loads
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -229,6 +230,64 @@ async def test_another_method_is_a_405(
 
     assert answer.status == 405
     assert answer.headers["Allow"] == allowed
+
+
+async def test_no_method_is_answered_with_a_5xx(sandbox: FaultySandbox) -> None:
+    methods = ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "HEAD", "LINK", "PROPFIND")
+
+    answers = [
+        await ask(sandbox, method, path)
+        for method in methods
+        for path in ("/status", "/licenses", f"/licenses/{UNKNOWN}")
+    ]
+
+    assert {answer.status for answer in answers} == {405}
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [("present", "VALIDATION_FAILED"), ("absent", "no code"), ("null", None)],
+)
+async def test_error_bodies_have_a_code_or_none_or_null(codes: str, expected: str | None) -> None:
+    account = Account.generate(1, revoked=0.0)
+    path = f"/licenses/{next(iter(account)).id}"
+    async with Sandbox(account, codes=codes) as sandbox:
+        wrong = await ask(sandbox, "PATCH", path, json={"revoked": "yes"})
+        missing = await ask(sandbox, "GET", f"/licenses/{UNKNOWN}")
+        unauthorized = await ask(sandbox, "GET", path, token=None)
+        page = await ask(sandbox, "GET", "/nowhere")
+        right = await ask(sandbox, "PATCH", path, json={"revoked": True})
+
+    assert [answer.status for answer in (wrong, missing, unauthorized, page)] == [
+        400,
+        404,
+        401,
+        404,
+    ]
+    assert wrong.json.get("code", "no code") == expected
+    assert wrong.json["errors"][0].get("code", "no code") == expected
+    assert wrong.json["errors"][0]["field"] == "revoked"
+    for answer in (wrong, missing, unauthorized):
+        assert answer.json["message"]
+        assert ("code" in answer.json) is (codes != "absent")
+        assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert unauthorized.headers["WWW-Authenticate"] == "Bearer"
+    assert page.body.startswith(b"<!DOCTYPE html>")
+    assert right.json["revoked"] is True
+    assert next(iter(account)).revoked
+
+
+async def test_random_faults_have_a_code_or_none_as_the_api_has() -> None:
+    async with Sandbox(Account.generate(1), faults=1.0, codes="absent", seed=3) as sandbox:
+        errors = []
+        for number in range(40):
+            with suppress(aiohttp.ClientError):
+                answer = await ask(sandbox, "GET", f"/licenses/{number}")
+                if answer.status >= 500 and answer.json is not None:
+                    errors.append(answer.json)
+
+    assert errors
+    assert all(set(error) == {"message"} for error in errors)
 
 
 async def test_status_needs_no_token(sandbox: FaultySandbox) -> None:

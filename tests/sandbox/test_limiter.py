@@ -169,3 +169,20 @@ def test_a_sliding_counter_remembers_the_window_before() -> None:
     assert admitted(limiter, [0, 0, 0, 0, 0]) == [0, 0, 0, 0]
     assert admitted(limiter, [4.0, 7.0, 7.9]) == [7.0, 7.9]
     assert admitted(limiter, [50.0] * 5) == [50.0] * 4
+
+
+async def test_a_429_may_be_json_with_a_message_and_the_same_headers() -> None:
+    rate = (1, 5.0)
+    async with (
+        Sandbox(Account(), rate=rate) as texts,
+        Sandbox(Account(), rate=rate, throttled_body="json") as jsons,
+    ):
+        (_, text), (_, json) = [
+            [await ask(sandbox, "GET", "/status") for _ in range(2)] for sandbox in (texts, jsons)
+        ]
+
+    assert (text.status, json.status) == (429, 429)
+    assert json.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert json.json == {"message": text.body.decode()}
+    assert json.headers["Retry-After"] == text.headers["Retry-After"] == "5"
+    assert not [name for name in json.headers if name.startswith("X-Rate-Limit")]
