@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import io
+import json
 import os
 import re
 import shlex
@@ -19,7 +20,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,9 +33,12 @@ from batch.host.clock import Clock
 from batch.sandbox import PRODUCTS, TOKEN, Account, Sandbox
 from tests.support.commands import Served, served, settle_in, write
 from tests.support.job_harness import some_ids
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from batch.sandbox.message import Request, Response
 
 PAGE = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text(encoding="utf-8")
 
@@ -167,11 +171,10 @@ class Desk:
         if command.line == EXIT_CODE:
             printed, self.code = str(self.code), 0
             return [printed]
+        line = command.line.replace("https://api.cryptlex.com/v3", self.api.base_url)
         words = [os.path.expanduser(each) for each in shlex.split(command.line)]  # noqa: PTH111
         if words[0] != "bulk-revoke":
-            ended = subprocess.run(
-                ["sh", "-c", command.line], capture_output=True, text=True, check=False
-            )
+            ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
             self.code, text = ended.returncode, ended.stdout + ended.stderr
         else:
             text = self._revoke(words[1:], command.answer)
@@ -336,6 +339,30 @@ def wrong_file(desk: Desk) -> Iterator[None]:
     yield
 
 
+def never_noticed(desk: Desk) -> Iterator[None]:
+    """Two licenses of the list have an unlimited grace period, and so has one that is not on it."""
+    for name in ("curl", "jq"):
+        program(name)
+    unlimited = {IDS[0], IDS[70], CUSTOMERS[0]}
+    desk.api.turn(IDS[0], revoked=True)
+    answer = desk.api.sandbox.api
+
+    def handle(request: Request) -> Response:
+        response = answer(request)
+        found = json.loads(response.body)
+        for each in found if isinstance(found, list) else [found]:
+            if each.get("id") in unlimited:
+                each["serverSyncGracePeriod"] = -1
+        return replace(response, body=json.dumps(found).encode())
+
+    desk.api.sandbox.api = handle
+    yield
+    [script] = re.findall(r"^```sh\n(: > never.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    assert (desk.type(Typed(script, [], "")), desk.code) == ([], 0)
+    assert set(Path("never.txt").read_text(encoding="utf-8").split()) == unlimited
+    yield
+
+
 def saved_by_a_spreadsheet(desk: Desk) -> Iterator[None]:
     pilot(desk)
     results = Path("reseller.results.csv")
@@ -372,6 +399,7 @@ NIGHTS: dict[str, Callable[[Desk], Iterator[None]]] = {
     "Another run holds the lock (exit 4)": another_run,
     "A 429 appears": throttled,
     "The wrong file was run": wrong_file,
+    "An application runs on although its license is revoked": never_noticed,
     "The results file was opened and saved in a spreadsheet": saved_by_a_spreadsheet,
     "The manifest is missing": no_manifest,
     "`was_revoked` is empty": no_look,
