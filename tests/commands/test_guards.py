@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from batch.api.base_url import SAAS
 from batch.sandbox import PRODUCTS, Account
 from tests.support.commands import Served, served, write
 from tests.support.job_harness import some_ids
@@ -277,6 +278,15 @@ UNASKED = {
     ),
     "the token may not even read": Case(
         ("verify", "list.csv"), "license:read", jwt(scope=["product:read"])
+    ),
+    "the token is for another host of the vendor": Case(
+        (*RUN, "--base-url", SAAS, "--rate", "45/5s"),
+        "is for api.eu.cryptlex.com, and not for api.cryptlex.com",
+        # Whatever is sent all the same stays on this machine.
+        all_of(
+            jwt(aud="https://api.eu.cryptlex.com/v3"),
+            lambda _api, monkeypatch: monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9"),
+        ),
     ),
     "to say nothing and everything": Case(
         (*RUN, "-q", "-v"), "--quiet and --verbose exclude each other", hint=False
