@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import FailedError, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HOST = "127.0.0.1"
 
@@ -141,9 +142,13 @@ def link(upstream: int, round_trip: float) -> Iterator[int]:
 
 
 @contextmanager
-def listening(command: list[str], port: int) -> Iterator[None]:
-    """A server in a process of its own: it listens on its port until the end of the block."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def listening(command: list[str], port: int, output: Path | None = None) -> Iterator[None]:
+    """A server in a process of its own: it listens on its port until the end of the block.
+
+    What it prints is kept in the file ``output``, if anywhere.
+    """
+    with (output or Path(os.devnull)).open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port, process)
         yield

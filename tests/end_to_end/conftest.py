@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -114,6 +115,12 @@ class Api:
     """A sandbox in a process of its own."""
 
     base_url: str
+
+    @property
+    def port(self) -> int:
+        port = urlsplit(self.base_url).port
+        assert port is not None
+        return port
 
     def revoked(self) -> set[str]:
         """IDs of the licenses that are revoked, of the first hundred."""

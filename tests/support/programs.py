@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 PACKAGES = {
+    "apache2": "apache2-bin",
     "fish": "fish",
     "gcc": "gcc libc6-dev",
     "haproxy": "haproxy",
