@@ -43,6 +43,11 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     }
 
 
+def python_arguments(before: str = "") -> list[str]:
+    """What makes Python the command, in a process that does ``before``, which is Python, first."""
+    return ["-c", f"{before}\nfrom batch.cli import main\nmain()"] if before else ["-m", "batch"]
+
+
 @dataclass
 class Command:
     """Runs bulk-revoke in a directory of its own, as somebody with a token and no terminal."""
@@ -72,11 +77,8 @@ class Command:
         variables: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start the command, in a process that does ``before``, which is Python, first."""
-        program = (
-            ["-c", f"{before}\nfrom batch.cli import main\nmain()"] if before else ["-m", "batch"]
-        )
         process = subprocess.Popen(
-            [sys.executable, *program, *map(str, arguments)],
+            [sys.executable, *python_arguments(before), *map(str, arguments)],
             cwd=self.home,
             env=environment(self.home, CRYPTLEX_ACCESS_TOKEN=TOKEN, **(variables or {})),
             stdin=stdin,

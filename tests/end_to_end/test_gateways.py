@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import pytest
 from benchmarks.servers import free_port
 from tests.end_to_end.conftest import Command, overheard, wait_until
 from tests.end_to_end.test_run import write
+from tests.end_to_end.test_terminal import at_a_terminal
 from tests.end_to_end.test_together import patched, said, unasked
 from tests.end_to_end.test_trouble import revoked
 from tests.support.gateways import (
@@ -243,14 +244,9 @@ def test_a_gateway_that_answers_in_the_place_of_the_api_stops_a_run_and_is_named
     row = FOREIGN[name]
     listed = write(tmp_path / "licenses.csv", FEW)
     with behind(row.gateway, tmp_path, FEW) as (sandbox, gateway):
-        done = bulk_revoke(
-            "run",
-            listed,
-            "--base-url",
-            gateway.url(row.scheme) if row.scheme else gateway.base_url,
-            *trusted(tmp_path),
-            *unasked(),
-        )
+        url = gateway.url(row.scheme) if row.scheme else gateway.base_url
+        at = ("--base-url", url, *trusted(tmp_path))
+        done = bulk_revoke("run", listed, *at, *unasked(), timeout=SOON)
         arrived = [method for method, _ in gateway.arrivals()]
 
     assert done.returncode == 3, done.stderr
@@ -320,7 +316,10 @@ UNREACHABLE = {
         fails="it stops, and the hint is --ca-file",
     ),
     "of another host": Unreachable(
-        partial(nginx_tls, name="license.example"), ("127.0.0.1",), "!--ca-file", fails=_HINT
+        partial(nginx_tls, name="license.example"),
+        ("not valid for", "another host", "does not match"),
+        "!--ca-file",
+        fails=_HINT,
     ),
     "of an unknown authority": Unreachable(
         nginx_tls, ("not trusted",), "--ca-file", distrusts=True
@@ -375,6 +374,28 @@ def test_what_cannot_be_reached_is_said_at_once_and_waited_for_only_where_that_m
     hints = "".join(line for line in end.splitlines() if line.startswith("hint:"))
     assert (row.hint.removeprefix("!") in hints) is not row.hint.startswith("!")
     assert process.returncode == (143 if row.waits else 3)
+    assert not sandbox.log
+
+
+AT_A_TERMINAL = {
+    "expired": replace(UNREACHABLE["expired"], fails=""),
+    "no such host": UNREACHABLE["no such host"],
+}
+
+
+@pytest.mark.parametrize("name", rows(AT_A_TERMINAL))
+def test_somebody_at_a_terminal_is_not_kept_waiting_for_what_only_a_human_can_mend(
+    tmp_path: Path, name: str
+) -> None:
+    row = AT_A_TERMINAL[name]
+    listed = write(tmp_path / "licenses.csv", FEW)
+    with behind(row.gateway, tmp_path, FEW) as (sandbox, gateway):
+        at = ("--base-url", row.url or gateway.base_url, *trusted(tmp_path))
+        with at_a_terminal(tmp_path, "run", listed, *at, before=row.before) as terminal:
+            code = terminal.finish(timeout=10)
+
+    assert code == 3
+    assert any(words in terminal.seen for words in row.says)
     assert not sandbox.log
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.end_to_end.conftest import TOKEN, environment, serving
+from tests.end_to_end.conftest import TOKEN, environment, python_arguments, serving
 from tests.end_to_end.test_run import table, write
 from tests.support.job_harness import some_ids
 
@@ -30,7 +30,7 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 if sys.argv[1] == "piped":
     os.dup2(os.open("licenses.csv", os.O_RDONLY), 0)
-os.execv(sys.executable, [sys.executable, "-m", "batch", *sys.argv[2:]])
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 
@@ -72,11 +72,14 @@ class Terminal:
 
 
 @contextmanager
-def at_a_terminal(home: Path, *arguments: str | Path, piped: bool = False) -> Iterator[Terminal]:
+def at_a_terminal(
+    home: Path, *arguments: str | Path, piped: bool = False, before: str = ""
+) -> Iterator[Terminal]:
+    program = (*python_arguments(before), *map(str, arguments))
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (30, 100))
     process = subprocess.Popen(
-        [sys.executable, "-c", LOGIN, "piped" if piped else "typed", *map(str, arguments)],
+        [sys.executable, "-c", LOGIN, "piped" if piped else "typed", *program],
         cwd=home,
         env=environment(home, CRYPTLEX_ACCESS_TOKEN=TOKEN, TERM="xterm", COLUMNS="100"),
         stdin=theirs,
