@@ -442,3 +442,27 @@ def test_what_the_server_does_after_its_gateway_has_given_up_is_seen_and_can_be_
     assert run.returncode == 0
     assert restored.returncode == 0, restored.stderr
     assert not left
+
+
+# --- they remember, and the server behind them has changed ---
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="12 are already_restored, exit 0, and all revoked")
+def test_a_restore_behind_a_cache_takes_everything_back_or_says_that_it_could_not(
+    bulk_revoke: Command, tmp_path: Path
+) -> None:
+    listed = write(tmp_path / "licenses.csv", FEW)
+    remembering = partial(
+        nginx,
+        http=f"proxy_cache_path {tmp_path}/cache keys_zone=licenses:1m;",
+        location="proxy_cache licenses; proxy_cache_valid 200 30s;",
+    )
+    with behind(remembering, tmp_path, FEW) as (sandbox, gateway):
+        at = ("--base-url", gateway.base_url, "--rate", "none", *unasked())
+        run = bulk_revoke("run", listed, *at)
+        revoked_before = revoked(sandbox)
+        restored = bulk_revoke("restore", "licenses.results.csv", *at)
+        left = revoked(sandbox)
+
+    assert (run.returncode, revoked_before) == (0, {*FEW})
+    assert restored.returncode != 0 or not left
