@@ -332,6 +332,9 @@ UNREACHABLE = {
     "a client certificate is demanded": Unreachable(
         haproxy_asking_for_a_certificate, ("certificate",), fails=_MUTE
     ),
+    "https to a port without TLS": Unreachable(
+        nginx, ("TLS", "SSL"), url="https://127.0.0.1:{port}/v3", fails=_MUTE
+    ),
     "a closed port": Unreachable(
         nginx,
         ("refused", "Connect call failed"),
@@ -357,7 +360,7 @@ def test_what_cannot_be_reached_is_said_at_once_and_waited_for_only_where_that_m
     row = UNREACHABLE[name]
     listed = write(tmp_path / "licenses.csv", FEW)
     with behind(row.gateway, tmp_path, FEW) as (sandbox, gateway):
-        url = row.url.format(closed=free_port()) or gateway.base_url
+        url = row.url.format(port=gateway.port, closed=free_port()) or gateway.base_url
         trust = () if row.distrusts else trusted(tmp_path)
         process = bulk_revoke.start(
             "run", listed, "--base-url", url, *unasked(), *trust, before=row.before
