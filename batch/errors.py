@@ -227,9 +227,12 @@ class TransientError(ApiError):
 
     Attributes:
         arrived: Whether it may have been carried out; False where no connection was made.
+        lasting: Whether it is hardly an outage, such as a name that does not exist: somebody who
+            is there need not wait for it.
     """
 
     arrived = True
+    lasting = False
 
 
 class ThrottledError(TransientError):

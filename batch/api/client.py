@@ -22,6 +22,7 @@ from batch.api.transport import (
     Attempt,
     Deadlines,
     MarkingConnector,
+    Route,
     failure_of,
     read_body,
     send_once,
@@ -101,6 +102,7 @@ class CryptlexClient:
         self._connections = connections
         self._tls = tls_context(ca_file)
         self._proxy = proxy_for(base_url)
+        self._route = Route.to(self._licenses, self._proxy)
         self.use(token)
 
     def use(self, token: str) -> None:
@@ -183,6 +185,17 @@ class CryptlexClient:
             most=LARGEST_PAGE,
         )
 
+    @property
+    def silence(self) -> tuple[float, str]:
+        """Seconds for which the oldest request has been under way, and what is missing of it."""
+        oldest = self._deadlines.oldest
+        if oldest is None:
+            return 0.0, ""
+        attempt, seconds = oldest
+        if attempt.left:
+            return seconds, f"no answer from {self._route.whole} yet"
+        return seconds, f"no connection to {self._route.whole} yet (is a firewall in the way?)"
+
     def _url(self, license_id: str) -> URL:
         if not LICENSE_ID.fullmatch(license_id):
             # Anything else could leave its path segment: the URL type folds ".." by itself.
@@ -225,9 +238,9 @@ class CryptlexClient:
             raise
         except (aiohttp.ClientError, OSError, asyncio.CancelledError) as cause:
             if not isinstance(cause, asyncio.CancelledError):
-                error = failure_of(cause, attempt)
+                error = failure_of(cause, attempt, self._route)
             elif attempt.ran_out():
-                error = failure_of(TimeoutError(), attempt)
+                error = failure_of(TimeoutError(), attempt, self._route)
             else:
                 raise
             error.sent = sent

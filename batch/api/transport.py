@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from yarl import URL
 
+from batch.api.tls import tls_error, tls_failure
 from batch.errors import AccessError, ApiError, ConfigError, TransientError
 
 if TYPE_CHECKING:
@@ -105,48 +110,132 @@ async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
     return body
 
 
-def failure_of(cause: Exception, attempt: Attempt) -> ApiError:
-    """Return the error that a failed exchange means, from the exception of aiohttp."""
-    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
-        return AccessError(
-            f"the server's certificate is not trusted ({cause.certificate_error})",
-            code="tls",
-            hint="name a private authority with --ca-file.",
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where requests go, as messages call it: host and port, without any login.
+
+    Attributes:
+        server: That of the API.
+        proxy: What every connection is made to instead; or empty.
+    """
+
+    server: str
+    proxy: str = ""
+
+    @classmethod
+    def to(cls, base_url: URL, proxy: str | None) -> Route:
+        """The one to a base URL, through the proxy with this URL if there is one."""
+        through = URL(proxy) if proxy else None
+        return cls(
+            _place(base_url.host, base_url.port),
+            _place(through.host, through.port) if through else "",
         )
+
+    @property
+    def first(self) -> str:
+        """Whom a connection is made to."""
+        return f"the proxy {self.proxy}" if self.proxy else self.server
+
+    @property
+    def whole(self) -> str:
+        """Whom is spoken to, and through whom."""
+        return f"{self.server} through {self.first}" if self.proxy else self.server
+
+    @property
+    def setting(self) -> str:
+        """What names that place."""
+        return "HTTPS_PROXY" if self.proxy else "--base-url"
+
+    def failed_at(self, cause: BaseException) -> tuple[str, str]:
+        """Who it is that a failure is about, and what names that place.
+
+        In a tunnel it is the server with which TLS is spoken.
+        """
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            is_first = _place(cause.host, cause.port) == (self.proxy or self.server)
+        else:
+            is_first = not self.proxy
+        return (self.first, self.setting) if is_first else (self.server, "--base-url")
+
+
+def _place(host: str | None, port: int | None) -> str:
+    return f"[{host}]:{port}" if ":" in (host or "") else f"{host}:{port}"
+
+
+def failure_of(cause: Exception, attempt: Attempt, route: Route) -> ApiError:
+    """Return the error that a failed exchange means, from the exception of aiohttp."""
     if isinstance(cause, aiohttp.ClientHttpProxyError) and cause.status < 500:
         return AccessError(
-            f"the proxy refuses to connect (HTTP {cause.status})",
+            f"{route.first} refuses to connect to {route.server} (HTTP {cause.status})",
             status=cause.status,
             code=f"http_{cause.status}",
             hint="is the proxy in HTTPS_PROXY right, and its login in the URL?",
         )
-    message, code, shown = _described(cause, attempt.status)
-    error = TransientError(message, status=attempt.status, code=code, shown=shown)
-    error.arrived = attempt.left
+    error: ApiError
+    # Since TLS 1.3 a server that asks for a client certificate says so after the handshake, so it
+    # is whatever is written or read first that fails.
+    if tls := tls_error(cause):
+        error = tls_failure(tls, *route.failed_at(cause))
+    elif isinstance(cause, aiohttp.ClientConnectorDNSError):
+        error = _nameless(cause.os_error, *route.failed_at(cause))
+    else:
+        message, code, shown = _described(cause, attempt, route)
+        error = TransientError(message, status=attempt.status, code=code, shown=shown)
+    if isinstance(error, TransientError):
+        error.arrived = attempt.left
     return error
 
 
-def _described(cause: Exception, status: int | None) -> tuple[str, str, str]:
+def _described(cause: Exception, attempt: Attempt, route: Route) -> tuple[str, str, str]:
     """Of an exchange that may go better the next time the message, its code, and others' words."""
+    status = attempt.status
+    is_tunnel = route.proxy and not attempt.left
     if isinstance(cause, TimeoutError):
-        return "no answer in time", "timeout", ""
+        said = "no answer in time" if attempt.left else f"no connection to {route.whole} in time"
+        return said, "timeout", ""
     if isinstance(cause, aiohttp.ClientHttpProxyError):
-        return f"the proxy cannot connect (HTTP {cause.status})", "connection", ""
+        said = f"{route.first} cannot connect to {route.server} (HTTP {cause.status})"
+        return said, "connection", ""
     if isinstance(cause, aiohttp.ClientConnectorError):
-        code = "tls" if isinstance(cause, aiohttp.ClientSSLError) else "connection"
-        return f"no connection to {cause.host}:{cause.port} ({cause.os_error})", code, ""
+        place, _ = route.failed_at(cause)
+        return f"no connection to {place} ({_of_system(cause.os_error)})", "connection", ""
     if status is not None:
         return f"HTTP {status} with a body that broke off", "bad_body", ""
     if isinstance(cause, aiohttp.ClientResponseError):
-        return "an answer that is no HTTP", "bad_body", ""
-    return "the connection failed", "connection", _reason(cause)
+        said = f"{route.first} does not speak HTTP" if is_tunnel else "an answer that is no HTTP"
+        return said, "bad_body", ""
+    said = f"no connection to {route.whole}" if is_tunnel else "the connection failed"
+    return said, "connection", _reason(cause)
+
+
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+"""Answers of a resolver that has looked; with EAI_AGAIN it could not (getaddrinfo(3))."""
+
+
+def _nameless(cause: OSError, place: str, setting: str) -> TransientError:
+    """No address is known for a host."""
+    if cause.errno in _NO_SUCH_NAME:
+        said, hint = "there is no such name", f"is the host in {setting} right?"
+    elif cause.errno == socket.EAI_AGAIN:
+        said, hint = "the name server does not answer", "is this machine connected?"
+    else:
+        said, hint = cause.strerror or "no reason given", ""
+    error = TransientError(f"no address of {place} ({said})", code="connection", hint=hint)
+    error.lasting = cause.errno in _NO_SUCH_NAME
+    return error
+
+
+def _of_system(cause: OSError) -> str:
+    """What the system says of a connection that was not made."""
+    known = cause.errno in errno.errorcode
+    return os.strerror(cause.errno) if known and cause.errno else str(cause) or "it was closed"
 
 
 def _reason(cause: BaseException) -> str:
     """The words of others for a connection that failed; some would name the proxy's password."""
     if isinstance(cause, _DroppedError) and cause.__cause__ is not None:
         cause = cause.__cause__
-    if isinstance(cause, aiohttp.ServerDisconnectedError):
+    if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientConnectionResetError):
         # aiohttp puts a head that broke off into it, whatever that holds.
         return "the server closed the connection"
     if isinstance(cause, aiohttp.ClientOSError):
@@ -189,6 +278,11 @@ class Deadlines:
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._check)
         return attempt
+
+    @property
+    def oldest(self) -> tuple[Attempt, float] | None:
+        """The attempt that is under way for longest, and for how many seconds."""
+        return next(((each, self._loop.time() - each.began) for each in self._open), None)
 
     def end(self, attempt: Attempt) -> None:
         """End an attempt, in whatever way."""

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import socket
-import ssl
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +16,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
@@ -41,9 +39,11 @@ from tests.support.builders import calm, packed
 from tests.support.faults import FAULTS
 from tests.support.faulty_sandbox import FaultySandbox
 from tests.support.job_harness import holding, some_ids, state_of
+from tests.support.tls import Trust
 from tests.support.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
 ID, OTHER = some_ids(2)
@@ -243,21 +243,6 @@ def arrived(error: ApiError) -> bool:
     """Whether a request without a usable answer may have been carried out."""
     assert isinstance(error, TransientError)
     return error.arrived
-
-
-class Trust:
-    """An authority, its certificate in a file, and the certificates that it makes."""
-
-    def __init__(self, folder: Path) -> None:
-        self._authority = trustme.CA()
-        self.file = folder / "authority.pem"
-        self._authority.cert_pem.write_to_path(str(self.file))
-
-    def server(self, name: str = "127.0.0.1", *, until: datetime | None = None) -> ssl.SSLContext:
-        """What a server of this name shows."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._authority.issue_cert(name, not_after=until).configure_cert(context)
-        return context
 
 
 @pytest.fixture(scope="module")
@@ -607,8 +592,9 @@ async def test_a_server_that_speaks_no_tls_gets_no_token() -> None:
         port = server.sockets[0].getsockname()[1]
         error = await patch_error(f"https://127.0.0.1:{port}/v3")
 
-    assert error.code == "tls"
-    assert not arrived(error)
+    assert isinstance(error, AccessError)
+    assert (error.code, str(error)) == ("tls", f"127.0.0.1:{port} does not speak TLS")
+    assert "port in --base-url" in error.hint
     assert TOKEN.encode() not in b"".join(received)
 
 
@@ -757,19 +743,46 @@ async def test_a_proxy_that_cannot_connect_says_with_which_status(
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         error = await patch_error(f"https://{HOST}/v3")
 
-    assert str(error) == f"the proxy cannot connect (HTTP {status})"
+    place = f"the proxy 127.0.0.1:{proxy.port}"
+    assert str(error) == f"{place} cannot connect to {HOST}:443 (HTTP {status})"
     assert error.code == "connection"
 
 
 async def test_through_a_proxy_that_is_not_there_nothing_has_arrived(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@127.0.0.1:{unused_port()}")
+    port = unused_port()
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@127.0.0.1:{port}")
 
     error = await patch_error(f"https://{HOST}/v3")
 
     assert not arrived(error)
+    assert str(error) == f"no connection to the proxy 127.0.0.1:{port} (Connection refused)"
     assert "secret" not in told(error)
+
+
+async def test_who_is_meant_where_a_proxy_is_between(
+    trust: Trust, stranger: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    async with RawServer(OK, tls=stranger.server(HOST)) as server, Proxy(server) as tunnel:
+        for proxy in (f"https://user:secret@127.0.0.1:{server.port}",
+                      f"http://user:secret@127.0.0.1:{tunnel.port}"):  # fmt: skip
+            monkeypatch.setenv("HTTPS_PROXY", proxy)
+            said.append(await patch_error(f"https://{HOST}/v3", ca_file=trust.file))
+    async with RawServer(http(b"", status="502 No"), drop, silence) as bad:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@127.0.0.1:{bad.port}")
+        said += [await patch_error(f"https://{HOST}/v3") for _ in range(3)]
+
+    through = f"{HOST}:443 through the proxy 127.0.0.1:{bad.port}"
+    assert [str(error).partition(" is not trusted")[0] for error in said] == [
+        f"the certificate of the proxy 127.0.0.1:{server.port}",
+        f"the certificate of {HOST}:443",
+        f"the proxy 127.0.0.1:{bad.port} cannot connect to {HOST}:443 (HTTP 502)",
+        f"no connection to {through}: the server closed the connection",
+        f"no connection to {through} in time",
+    ]
+    assert "secret" not in "".join(map(told, said))
 
 
 def told(error: BaseException | None) -> str:
@@ -835,17 +848,90 @@ async def test_what_loses_its_connection_to_an_error_of_the_system_says_which() 
     assert "reset by peer" in str(error)
 
 
-async def test_what_has_no_address_has_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unknown(_host: str, _port: int, **_: object) -> list[Any]:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+def unresolved(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A resolver that says so, whatever it is asked."""
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    async def answer(_host: str, _port: int, **_: object) -> list[Any]:
+        raise socket.gaierror(number, "in the words of some system")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", answer)
+
+
+@pytest.mark.parametrize("name", ["EAI_NONAME", "EAI_NODATA"])
+async def test_a_name_that_does_not_exist_is_hardly_an_outage(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unresolved(monkeypatch, getattr(socket, name, socket.EAI_NONAME))
 
     error = await patch_error(f"https://{HOST}/v3")
 
+    assert not arrived(error)
+    assert isinstance(error, TransientError)
+    assert error.lasting
+    assert (error.status, error.code) == (None, "connection")
+    assert str(error) == f"no address of {HOST}:443 (there is no such name)"
+    assert "--base-url" in error.hint
+
+
+async def test_a_proxy_whose_name_does_not_exist_is_the_one_that_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.example.test:3128")
+    unresolved(monkeypatch, socket.EAI_NONAME)
+
+    error = await patch_error(f"https://{HOST}/v3")
+
+    assert "the proxy proxy.example.test:3128" in str(error)
+    assert HOST not in str(error)
+    assert "HTTPS_PROXY" in error.hint
+    assert "secret" not in told(error)
+
+
+@pytest.mark.parametrize("number", [socket.EAI_AGAIN, socket.EAI_FAIL])
+async def test_a_resolver_that_cannot_say_is_an_outage(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unresolved(monkeypatch, number)
+
+    error = await patch_error(f"https://{HOST}/v3")
+
+    assert not arrived(error)
+    assert isinstance(error, TransientError)
+    assert not error.lasting
     assert (error.status, error.code) == (None, "connection")
     assert HOST in str(error)
-    assert not arrived(error)
+
+
+async def test_a_client_tells_for_how_long_it_waits_and_for_whom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with RawServer(silence) as server, client(server.base_url, timeout=60) as api:
+        assert api.silence[0] == 0
+        waiting = asyncio.create_task(api.set_revoked(ID, True))
+        await asyncio.sleep(3)
+        late = asyncio.create_task(api.set_revoked(OTHER, True))
+        await asyncio.sleep(1)
+        seconds, said = api.silence
+        for task in (waiting, late):
+            task.cancel()
+        await asyncio.gather(waiting, late, return_exceptions=True)
+
+    assert seconds == pytest.approx(4)
+    assert said == f"no answer from 127.0.0.1:{server.port} yet"
+
+    async def hang(*_: object) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", hang)
+    async with client("https://192.0.2.1/v3", timeout=60) as api:
+        waiting = asyncio.create_task(api.set_revoked(ID, True))
+        await asyncio.sleep(1)
+        seconds, said = api.silence
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    assert seconds == pytest.approx(1)
+    assert said.startswith("no connection to 192.0.2.1:443 yet")
 
 
 async def test_what_waits_for_an_address_until_the_time_is_over_has_not_arrived(

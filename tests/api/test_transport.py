@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from batch.api.transport import Attempt, Deadlines, failure_of
+from batch.api.transport import Attempt, Deadlines, Route, failure_of
 from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
@@ -180,4 +180,5 @@ async def test_a_connection_that_failed_is_told_without_what_the_server_has_sent
     task = asyncio.current_task()
     assert task is not None
 
-    assert str(failure_of(cause, Attempt(task, now(), 0))).endswith(said)
+    error = failure_of(cause, Attempt(task, now(), 0), Route("localhost:443"))
+    assert str(error).endswith(said)
