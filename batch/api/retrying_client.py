@@ -44,6 +44,9 @@ _T = TypeVar("_T")
 MOST_STRANGE = 10
 """Answers such as a maintenance page with 200, before any other: then no API is behind it."""
 
+SILENCE = 1.8
+"""Seconds without anything from the first request after which it is said: below two."""
+
 
 class HaltedError(Exception):
     """The run was stopped before an answer came."""
@@ -59,6 +62,8 @@ class RetryingClient:
         draining: After a stop: what is unsettled may still be read.
         introduced: Whether the API has shown itself: by a license, by a list of them, or by an
             error body of its own.
+        attended: Whether somebody is there, who need not wait for what is hardly an outage.
+        heard: Whether anything has come of a request, be it a failure.
         stranger: The last answer that was not the API's, before it has shown itself.
     """
 
@@ -72,6 +77,8 @@ class RetryingClient:
     stopped: StoppedError | None = None
     draining: bool = False
     introduced: bool = False
+    attended: bool = False
+    heard: bool = False
     stranger: ApiError | None = None
     _strange: int = 0
     _tokens: int = 0
@@ -234,7 +241,38 @@ class RetryingClient:
         else:
             self.breaker.succeeded()
         if not self.introduced:
+            self._first_contact(error)
             await self._doubt(error)
+
+    def _first_contact(self, error: ApiError) -> None:
+        """Say at once that nobody is reached, and why.
+
+        Raises:
+            StoppedError: Somebody is there, and waiting would hardly help.
+        """
+        if self.attended and isinstance(error, TransientError) and error.lasting:
+            raise error.becomes(StoppedError)
+        is_first, self.heard = not self.heard, True
+        if is_first and isinstance(error, TransientError) and not isinstance(error, ThrottledError):
+            log.warning(
+                "no answer yet: %s; trying again%s",
+                told(error, to_all=True),
+                f" ({error.hint.rstrip('.')})" if error.hint else "",
+                extra={
+                    "event": "unreachable",
+                    "http_status": error.status,
+                    "error_code": error.code,
+                },
+            )
+
+    async def mention_silence(self) -> None:
+        """Say it if nothing comes of the first request; to run while requests are sent."""
+        while not (self.introduced or self.heard):
+            seconds, said = self.api.silence
+            if seconds >= SILENCE:
+                log.warning("%s", said, extra={"event": "unreachable"})
+                return
+            await self.clock.sleep(max(SILENCE - seconds, 0.05))  # clocks round
 
     async def _doubt(self, error: ApiError) -> None:
         """Judge what came before the API has shown itself.

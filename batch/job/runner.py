@@ -148,6 +148,11 @@ class Runner:
         return self.action.sends and not (self.settings.yes or self.settings.sandbox)
 
     @property
+    def _is_attended(self) -> bool:
+        """Tell whether somebody is there: who is asked, or looks on where nothing is asked."""
+        return self._asks or (self.screen.is_terminal and not self.settings.yes)
+
+    @property
     def _replaces(self) -> bool:
         return output.replaces_trial(self.settings, self.action.command)
 
@@ -212,6 +217,7 @@ class Runner:
             self.clock,
             policy=RetryPolicy(max_attempts=settings.max_attempts),
             another_token=self.another_token,
+            attended=self._is_attended,
         )
 
     def _look(self, loop: asyncio.Runner, targets: Targets, earlier: Earlier | None) -> Snapshot:
@@ -249,7 +255,12 @@ class Runner:
     async def _see(self, targets: Targets, entries: Sequence[int], *, needs_each: bool) -> Snapshot:
         """Look at some entries; a stop leaves the rest unseen."""
         progress = Progress(
-            self.screen, self.clock, len(entries), phase="looking", unit=("req", "requests")
+            self.screen,
+            self.clock,
+            len(entries),
+            phase="looking",
+            unit=("req", "requests"),
+            trouble=self._trouble,
         )
         look = Look(
             targets.listing,
@@ -365,7 +376,7 @@ class Runner:
     async def _send(self, plan: Plan, journal: Journal) -> None:
         """Send what is planned, and record how each license is settled."""
         settings, licenses = self.settings, len(plan.to_send)
-        progress = Progress(self.screen, self.clock, licenses)
+        progress = Progress(self.screen, self.clock, licenses, trouble=self._trouble)
 
         def record(row_results: Sequence[tuple[int, RowResult]]) -> None:
             journal.record(*row_results)
@@ -412,7 +423,10 @@ class Runner:
         if self.lock is not None:
             self._cool_down(self.lock)
         async with self.client.api:
-            tasks = [asyncio.create_task(self._show_life(progress))]
+            tasks = [
+                asyncio.create_task(self._show_life(progress)),
+                asyncio.create_task(self.client.mention_silence()),
+            ]
             if journal is not None:
                 # A disk that takes its time must not delay the signs of life.
                 tasks.append(asyncio.create_task(self._save(journal)))
@@ -424,6 +438,12 @@ class Runner:
                 await asyncio.gather(*tasks, return_exceptions=True)
         progress.close()
         self._seconds += self.clock.now() - started
+
+    def _trouble(self) -> str:
+        """What keeps a phase from going on, if anything does."""
+        if self.client.breaker.is_down:
+            return "the server is down"
+        return "" if self.client.introduced else "no answer yet"
 
     def _cool_down(self, lock: Lock) -> None:
         """Send nothing before the window is over in which another run may have sent."""

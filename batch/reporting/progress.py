@@ -112,6 +112,8 @@ class Progress:
         total: How many there will be.
         phase: What they are, as a line begins: ``looking``.
         unit: What one of them is called in the bar, and several in a line.
+        trouble: Tells what keeps it from going on, or nothing: until that is over nobody knows how
+            long it will take.
     """
 
     def __init__(
@@ -122,12 +124,14 @@ class Progress:
         *,
         phase: str = "",
         unit: tuple[str, str] = ("lic", "licenses"),
+        trouble: Callable[[], str] = str,
     ) -> None:
         self._screen = screen
         self._total = total
         self._clock = clock
         self._phase = f"{phase}: " if phase else ""
         self._unit = unit
+        self._trouble = trouble
         self._started = clock.now()
         self._next = LINES_AT[0]
         self._done = 0
@@ -140,10 +144,17 @@ class Progress:
                 file=screen.stream,
                 unit=unit[0],
                 ncols=screen.columns,
-                postfix="failed 0",
-                bar_format=self._phase + "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
-                " [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+                bar_format=self._bar_format,
             )
+
+    @property
+    def _bar_format(self) -> str:
+        start = self._phase + "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}"
+        failed = f", failed {self._failed:,}"
+        trouble = self._trouble()
+        if trouble:
+            return f"{start}{failed if self._failed else ''}, {trouble}]"
+        return f"{start}<{{remaining}}, {{rate_fmt}}{failed}]"
 
     def expect(self, left: int) -> None:
         """Correct how many there will be: those that are done, and so many more."""
@@ -157,14 +168,14 @@ class Progress:
         self._done += done
         self._failed += failed
         if self._bar is not None:
-            if failed:
-                self._bar.set_postfix_str(f"failed {self._failed:,}", refresh=False)
+            self._bar.bar_format = self._bar_format
             self._bar.update(done)
 
     def tick(self) -> None:
         """Keep the bar's clock going, or print a line when one is due; call it once a second."""
         if self._bar is not None:
             self._bar.ncols = self._screen.columns
+            self._bar.bar_format = self._bar_format
             self._bar.refresh()
             return
         elapsed = self._clock.now() - self._started
@@ -172,12 +183,18 @@ class Progress:
             return
         due = [moment for moment in LINES_AT if moment > elapsed]
         self._next = due[0] if due else (elapsed // LINES_AT[-1] + 1) * LINES_AT[-1]
-        rate = self._done / elapsed
-        left = f", {duration(max(0, self._total - self._done) / rate)} left" if rate else ""
         self._screen.say(
-            f"{self._phase}{self._done:,} of {self._total:,} {self._unit[1]} done,"
-            f" {self._failed:,} failed, {rate:.1f} per second{left}"
+            f"{self._phase}{self._done:,} of {self._total:,} {self._unit[1]} done"
+            f"{self._course(self._done / elapsed)}"
         )
+
+    def _course(self, rate: float) -> str:
+        """How it goes, at so many per second, as the end of a line."""
+        failed, trouble = f", {self._failed:,} failed", self._trouble()
+        if trouble:
+            return f"{failed if self._failed else ''}, {trouble}"
+        left = f", {duration(max(0, self._total - self._done) / rate)} left" if rate else ""
+        return f"{failed}, {rate:.1f} per second{left}"
 
     def close(self) -> None:
         """Leave the bar as it stands."""

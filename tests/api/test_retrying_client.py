@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch.api import retrying_client as retrying_client_module
 from batch.api.circuit_breaker import BREAKER_FAILURES, CircuitBreaker
 from batch.api.client import CryptlexClient
 from batch.api.rate_limiter import RateLimiter
 from batch.api.retry import Attempts, RetryPolicy
-from batch.api.retrying_client import MOST_STRANGE, HaltedError, RetryingClient
+from batch.api.retrying_client import MOST_STRANGE, SILENCE, HaltedError, RetryingClient
 from batch.errors import (
     AccessError,
     ApiError,
@@ -38,6 +39,10 @@ REFUSAL = RejectedError("no", status=409, code="X")
 REFUSAL.from_api = True
 UNKNOWN_TOKEN = AccessError("the token is not accepted", status=401, code="http_401")
 MAINTENANCE = ThrottledError("HTTP 503", status=503, code="http_503", retry_after=7)
+
+
+NAMELESS = TransientError("no address (there is no such name)", code="connection", hint="right?")
+NAMELESS.lasting = True
 
 
 def retrying_client() -> RetryingClient:
@@ -483,3 +488,112 @@ async def test_after_a_stop_no_token_is_exchanged() -> None:
         await client.ask(server, Attempts(), 5)
 
     assert used == []
+
+
+# First contact
+
+
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str, str]]:
+    """What is logged as a warning: when, as which event, and in which words."""
+    said: list[tuple[float, str, str]] = []
+
+    def warning(text: str, *parts: object, extra: dict[str, object]) -> None:
+        said.append((now() - 1000, str(extra["event"]), text % parts))
+
+    monkeypatch.setattr(retrying_client_module.log, "warning", warning)
+    return said
+
+
+async def test_the_first_failure_is_said_at_once_and_once(
+    warned: list[tuple[float, str, str]],
+) -> None:
+    client = retrying_client()
+
+    await asked_once(client, NAMELESS, REFUSED, "found", SICK)
+
+    assert warned == [
+        (0, "unreachable",
+         "no answer yet: no address (there is no such name); trying again (right?)"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["found", REFUSAL])
+async def test_a_failure_after_the_api_has_shown_itself_is_no_first_contact(
+    first: str | ApiError, warned: list[tuple[float, str, str]]
+) -> None:
+    client = retrying_client()
+    client.attended = True
+
+    await asked_once(client, first, SICK, NAMELESS)
+
+    assert warned == []
+
+
+async def test_what_is_hardly_an_outage_stops_the_run_where_somebody_is_there() -> None:
+    client = retrying_client()
+    client.attended = True
+
+    with pytest.raises(StoppedError, match="no such name") as stopped:
+        await client.read(Server(client, NAMELESS), 5)
+
+    assert stopped.value.hint == NAMELESS.hint
+    assert now() == 1000
+
+
+@pytest.mark.parametrize("attended", [False, True])
+async def test_an_outage_is_waited_for_wherever_it_is(attended: bool) -> None:
+    client = retrying_client()
+    client.attended = attended
+    failures = [REFUSED] * 20 if attended else [NAMELESS] * 20
+
+    assert await client.read(Server(client, *failures, "found"), 5) == "found"
+
+
+async def listening(client: RetryingClient, seconds: float, began: float | None) -> None:
+    """Listen for so long, to a request that began so much later than that, if at all."""
+    start = now()
+
+    class Api:
+        @property
+        def silence(self) -> tuple[float, str]:
+            waited = 0.0 if began is None else max(0.0, now() - start - began)
+            return waited, "no answer from nowhere:1 yet"
+
+    client.api = Api()  # type: ignore[assignment]
+    task = asyncio.create_task(client.mention_silence())
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("began", [0.0, 0.2, 3.0, 60.5])
+async def test_silence_is_said_within_two_seconds_after_the_first_request(
+    began: float, warned: list[tuple[float, str, str]]
+) -> None:
+    await listening(retrying_client(), began + 30, began)
+
+    [(when, event, said)] = warned
+    assert when == pytest.approx(began + SILENCE, abs=0.06)
+    assert (event, said) == ("unreachable", "no answer from nowhere:1 yet")
+    assert SILENCE < 2
+
+
+@pytest.mark.parametrize("what", ["introduced", "heard"])
+async def test_nothing_is_said_of_silence_once_something_was_heard(
+    what: str, warned: list[tuple[float, str, str]]
+) -> None:
+    client = retrying_client()
+    asyncio.get_running_loop().call_later(1, setattr, client, what, True)
+
+    await listening(client, 30, 0.0)
+
+    assert warned == []
+
+
+async def test_nothing_is_said_of_silence_while_nothing_is_sent(
+    warned: list[tuple[float, str, str]],
+) -> None:
+    await listening(retrying_client(), 30, None)
+
+    assert warned == []

@@ -75,6 +75,7 @@ class Terminal:
 def at_a_terminal(
     home: Path, *arguments: str | Path, piped: bool = False, before: str = ""
 ) -> Iterator[Terminal]:
+    """The command, in the foreground of a terminal of its own; ``before`` as `python_arguments`."""
     program = (*python_arguments(before), *map(str, arguments))
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (30, 100))

@@ -188,6 +188,40 @@ def test_what_is_expected_can_be_corrected_on_the_way(time: Time) -> None:
     assert "| 1/5 [" in bar.getvalue().split("\r")[-1]
 
 
+def troubled(time: Time, stream: TextIO) -> list[str]:
+    """What stands there without an answer, while the server is down, and when it is well again."""
+    trouble, said = "no answer yet", []
+    progress = Progress(Screen(stream), time.clock, 10, trouble=lambda: trouble)
+    for is_so, failed in (
+        ("no answer yet", None), ("the server is down", 0), ("the server is down", 1), ("", 0)
+    ):  # fmt: skip
+        trouble = is_so
+        if failed is not None:
+            progress.step(failed=failed)
+        time.seconds += 600
+        progress.tick()
+        assert isinstance(stream, io.StringIO)
+        said.append(stream.getvalue().rstrip("\n").split("\n")[-1].split("\r")[-1])
+    progress.close()
+    return said
+
+
+def test_a_line_says_what_keeps_it_from_going_on_and_not_how_long_it_will_take(time: Time) -> None:
+    assert troubled(time, io.StringIO()) == [
+        "0 of 10 licenses done, no answer yet",
+        "1 of 10 licenses done, the server is down",
+        "2 of 10 licenses done, 1 failed, the server is down",
+        "3 of 10 licenses done, 1 failed, 0.0 per second, 1 h 33 min left",
+    ]
+
+
+def test_a_bar_says_what_keeps_it_from_going_on_and_not_how_long_it_will_take(time: Time) -> None:
+    *bad, well = (bar.partition(",")[2] for bar in troubled(time, Terminal()))
+
+    assert bad == [" no answer yet]", " the server is down]", " failed 1, the server is down]"]
+    assert well.endswith(", failed 1]")
+
+
 @contextmanager
 def at_a_terminal(rows: int, columns: int) -> Iterator[tuple[int, TextIO]]:
     """A pseudo terminal of this size: what is seen of it, and what is written to."""
