@@ -15,8 +15,11 @@ _SUPERFLUOUS = re.compile(r"[^!-~]|[?#@\\]")
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
-_HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f:.]+(?:%[0-9a-z._-]+)?")
-"""A host name or an IPv4 address, or an IPv6 address with or without a zone."""
+_LABEL = r"[0-9a-z_-]{1,63}"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?|[0-9a-f:]*:[0-9a-f:.]*(?:%[0-9a-z._-]+)?")
+"""A host name or an IPv4 address, or an IPv6 address with or without a zone.
+
+No name server can be asked for a label that is empty or longer (RFC 1035, section 2.3.4)."""
 
 
 def check_base_url(text: str) -> str:

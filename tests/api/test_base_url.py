@@ -38,7 +38,7 @@ def refusal(url: str) -> str:
      "https://licenses.example.com:8443/api/v3", "https://192.0.2.7/v3", "https://[2001:db8::7]/v3",
      "https://[2001:db8::7]:8443/v3", "http://127.0.0.1:8080/v3", "http://127.8.9.10/v3",
      "http://[::1]:8080/v3", "http://localhost/v3", "http://localhost.:8080/v3",
-     "HTTPS://API.Example.COM/v3", "https://licenses.example.com/a%20b/v3"],
+     f"https://{'a' * 63}.com/v3", "HTTPS://API.Example.COM/v3", "https://licenses.example.com/a%20b/v3"],
 )  # fmt: skip
 def test_an_installation_may_have_any_host_port_and_path(url: str) -> None:
     assert check_base_url(url) == url
@@ -54,7 +54,8 @@ def test_blanks_around_a_base_url_and_slashes_at_its_end_do_not_count(written: s
     ["", "/", "api.cryptlex.com", "api.cryptlex.com/v3", "//api.cryptlex.com/v3", "https://",
      "https:///v3", "https:api.cryptlex.com", "ftp://api.cryptlex.com/v3", "file:///etc/passwd",
      "socks5://127.0.0.1", "javascript:alert(1)", "https://[::1/v3", "https://::1/v3",
-     "https://h:99999/v3", "https://h:-1/v3", "https://h:x/v3"],
+     "https://h:99999/v3", "https://h:-1/v3", "https://h:x/v3", "https://a..b/v3",
+     "https://.cryptlex.com/v3", "https://api.cryptlex.com../v3", f"https://{'a' * 64}.com/v3"],
 )  # fmt: skip
 def test_what_is_no_http_url_with_a_host_is_refused(url: str) -> None:
     assert refusal(url).startswith("--base-url")
