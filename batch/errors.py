@@ -13,7 +13,8 @@
     │   └── BugError               something of which nobody has thought
     └── ApiError       an answer of the server, or none
         ├── TransientError   the same request may be sent again
-        │   └── ThrottledError   everybody waits; it does not count as an attempt
+        │   ├── ThrottledError   everybody waits; it does not count as an attempt
+        │   └── ForeignError     somebody in front of the API refuses
         ├── UnconfirmedError a 2xx that does not confirm: read the license back
         ├── RejectedError    this license is refused, or not found; the next one may not be
         └── AccessError      every other request would be refused as well: stop
@@ -227,11 +228,13 @@ class TransientError(ApiError):
 
     Attributes:
         arrived: Whether it may have been carried out; False where no connection was made.
+        is_load: Whether it may mean that too much was sent, if others are answered meanwhile.
         lasting: Whether it is hardly an outage, such as a name that does not exist: somebody who
             is there need not wait for it.
     """
 
     arrived = True
+    is_load = False
     lasting = False
 
 
@@ -260,8 +263,22 @@ class ThrottledError(TransientError):
         self.arrived = status != 429
 
 
+class ForeignError(TransientError):
+    """Somebody in front of the API has answered: it is about neither the token nor the license."""
+
+
+class HeldBackError(Exception):
+    """A request was not sent after all, since by now the server is down."""
+
+
 class UnconfirmedError(ApiError):
-    """A success that does not say what was asked for: read the license back, send nothing."""
+    """A success that does not say what was asked for: read the license back, send nothing.
+
+    Attributes:
+        updated: When the license was changed last by this answer, in seconds since 1970, or None.
+    """
+
+    updated: float | None = None
 
 
 class RejectedError(ApiError):
@@ -270,6 +287,25 @@ class RejectedError(ApiError):
 
 class AccessError(ApiError):
     """The server, or what stands in front of it, would answer every request like this."""
+
+
+def in_front(seen: ForeignError, *, changes: bool) -> AccessError:
+    """The error that something in front of the API lets nothing through, or no changes.
+
+    Args:
+        seen: What was answered.
+        changes: Whether the API has been reached before, by a request that changes nothing.
+    """
+    if seen.status is not None and (seen.status < 400 or seen.status == 404):
+        return not_the_api(seen)
+    return AccessError(
+        "something in front of the API refuses" + " changes" * changes,
+        status=seen.status,
+        code=seen.code,
+        about=seen,
+        hint="a proxy, a gateway or a firewall has to let GET and PATCH through; "
+        "is --base-url right?",
+    )
 
 
 def not_the_api(seen: ApiError | None) -> AccessError:

@@ -71,6 +71,8 @@ class Action:
         unchanged: The outcome of a license that had that value before.
         in_dry_run: The outcome of a license that has the other one, where nothing may be sent.
         sends: Whether it may send a PATCH at all.
+        repeats: Whether a license is sent the value that it is said to have already: it was turned
+            by the run that is taken back, and what is read may be a cache's word.
     """
 
     command: str
@@ -81,6 +83,7 @@ class Action:
     unchanged: Outcome
     in_dry_run: Outcome
     sends: bool = True
+    repeats: bool = False
 
     @property
     def is_dry_run(self) -> bool:
@@ -114,6 +117,7 @@ RESTORE = Action(
     on_success=Outcome.RESTORED,
     unchanged=Outcome.ALREADY_RESTORED,
     in_dry_run=Outcome.WOULD_RESTORE,
+    repeats=True,
 )
 VERIFY = Action(
     command="verify",
@@ -143,6 +147,7 @@ class License:
         expires: When it expires, in seconds since 1970 (UTC); None for never.
         created: When it was created, in the same seconds.
         activations: How many activations it has now.
+        updated: When it was changed last, in the same seconds; None if that is not told.
     """
 
     id: str
@@ -153,6 +158,7 @@ class License:
     expires: float | None = None
     created: float | None = None
     activations: int = 0
+    updated: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

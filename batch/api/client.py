@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from batch import __version__
@@ -28,10 +30,10 @@ from batch.api.transport import (
     send_once,
     tls_context,
 )
-from batch.errors import ApiError, told
+from batch.errors import ApiError, HeldBackError, told
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from types import TracebackType
 
     from batch.api.rate_limiter import RateLimiter
@@ -80,6 +82,7 @@ class CryptlexClient:
 
     Attributes:
         patches: PATCH requests sent so far.
+        cached: Whether an answer has said that it came out of a cache.
 
     Raises:
         ConfigError: The CA file, or the proxy that the environment names, cannot be used.
@@ -96,6 +99,7 @@ class CryptlexClient:
         ca_file: str | None = None,
     ) -> None:
         self.patches = 0
+        self.cached = False
         self._licenses = URL(f"{base_url}/licenses", encoded=True)
         self._rate_limiter = rate_limiter
         self._timeout = timeout
@@ -103,23 +107,29 @@ class CryptlexClient:
         self._tls = tls_context(ca_file)
         self._proxy = proxy_for(base_url)
         self._route = Route.to(self._licenses, self._proxy)
+        public = {"Accept": "application/json", "User-Agent": f"bulk-revoke/{__version__}"}
+        # Those of the session, which cost less than those of a request. A proxy is sent them as
+        # well, so the token is not among them then.
+        self._headers = CIMultiDict(public)
+        self._own_headers = CIMultiDict[str]() if self._proxy else None
         self.use(token)
 
     def use(self, token: str) -> None:
         """Send this access token with every request from now on."""
-        # Not with the headers of the session: a proxy is sent those as well.
-        self._secret = {"Authorization": f"Bearer {token}"}
+        headers = self._headers if self._own_headers is None else self._own_headers
+        headers["Authorization"] = f"Bearer {token}"
 
     async def __aenter__(self) -> Self:
         self._deadlines = Deadlines(self._timeout)
         self._session = aiohttp.ClientSession(
             connector=MarkingConnector(limit=self._connections, ssl=self._tls),
-            headers={"Accept": "application/json", "User-Agent": f"bulk-revoke/{__version__}"},
+            headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),  # none of its own
             proxy=self._proxy,
             trust_env=False,  # it would read ~/.netrc, and send loopback through a proxy
         )
+        self._headers = self._session.headers
         return self
 
     async def __aexit__(
@@ -133,12 +143,20 @@ class CryptlexClient:
 
     # These make coroutines and are none themselves: one layer less for each answer to climb.
 
-    def set_revoked(self, license_id: str, revoked: bool) -> Coroutine[Any, Any, None]:
+    def set_revoked(
+        self, license_id: str, revoked: bool, *, unless: Callable[[], bool] | None = None
+    ) -> Coroutine[Any, Any, None]:
         """Set ``revoked``, and return once the server has described the license so.
 
         Safe to repeat: setting the same value twice changes nothing.
 
+        Args:
+            license_id: Which license.
+            revoked: The value.
+            unless: Asked in the moment of sending; if it says so, nothing is sent.
+
         Raises:
+            HeldBackError: Nothing was sent.
             TransientError: No usable answer, 429 or 5xx. The change may have been made.
             UnconfirmedError: A success that does not confirm this value for this license.
             RejectedError: The server refused this license; asking again is pointless.
@@ -150,6 +168,7 @@ class CryptlexClient:
             license_id,
             partial(confirmed, license_id=license_id, wanted=revoked),
             body=_BODIES[revoked],
+            unless=unless,
         )
 
     def get(self, license_id: str) -> Coroutine[Any, Any, License]:
@@ -212,8 +231,12 @@ class CryptlexClient:
         *,
         body: aiohttp.BytesPayload | None = None,
         most: int = LARGEST_BODY,
+        unless: Callable[[], bool] | None = None,
     ) -> _T:
         sent = await self._rate_limiter.acquire()
+        if unless is not None and unless():
+            self._rate_limiter.give_back()
+            raise HeldBackError
         self.patches += method == "PATCH"
         attempt, error = self._deadlines.begin(), None
         try:
@@ -221,7 +244,7 @@ class CryptlexClient:
                 method,
                 url,
                 data=body,
-                headers=self._secret,
+                headers=self._own_headers,
                 allow_redirects=False,
                 middlewares=() if method == "PATCH" else _SENT_ONCE,
             )
@@ -231,6 +254,8 @@ class CryptlexClient:
             except BaseException:
                 response.close()
                 raise
+            if method == "GET" and not self.cached:
+                self._notice_cache(response.headers)
             return parse(response.status, response.headers, answer)
         except ApiError as refusal:
             error = refusal
@@ -250,6 +275,21 @@ class CryptlexClient:
             self._rate_limiter.release()
             if log.isEnabledFor(logging.DEBUG):
                 _log(method, target, attempt, error)
+
+    def _notice_cache(self, headers: Mapping[str, str]) -> None:
+        """Warn, once, that what is read may be older than it is (RFC 9111, section 5.1)."""
+        age = headers.get("Age", "").strip()
+        if not re.fullmatch(r"0*[1-9][0-9]{0,8}", age):
+            return
+        self.cached = True
+        cache = headers.get("Via", "").strip()
+        log.warning(
+            "a cache%s answers in the place of the API, with what is %s s old: have it pass on"
+            " what is asked of the API",
+            f" ({cache})" if re.fullmatch(r"[\w .,:;/()+-]{1,60}", cache) else "",
+            int(age),
+            extra={"event": "cached"},
+        )
 
 
 def _log(method: str, target: str, attempt: Attempt, error: ApiError | None) -> None:

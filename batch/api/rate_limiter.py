@@ -26,7 +26,17 @@ MARGIN = 0.05
 """Seconds added to the period before a slot is used again, for clocks that disagree."""
 
 RECOVERY = 30.0
-"""Seconds without a 429 after which a lowered limit comes back by one."""
+"""Seconds without a refusal after which a lowered limit comes back by one."""
+
+USUAL = 9.0
+"""Requests per second that are tried first where a limit shows of which nothing is told: what the
+default rate is, since the same limiter stands before the API on premise."""
+
+FIRST_WIDTH, GROWTH = 4.0, 0.1
+"""Requests in flight at first where there is no limit, and by how many more each answer lets."""
+
+MOMENT = 0.05
+"""Seconds to wait after a refusal of the only request in flight."""
 
 
 def least_seconds(limit: int | None, period: float, requests: int) -> float:
@@ -46,7 +56,7 @@ class RateLimiter:
     Attributes:
         requests: Slots taken so far: requests sent.
         waiting: Tasks that wait for a slot; cancelling one costs no slot.
-        limit: Requests in a window now, or None for no limit; lowered by `throttled`.
+        limit: Requests in a window now, or None for no limit; lowered by `overloaded`.
         period: Length of the window in seconds.
     """
 
@@ -62,22 +72,28 @@ class RateLimiter:
         self.waiting: set[asyncio.Task[Any]] = set()
         self.limit = limit
         self.period = period
-        self._ceiling = limit
+        self._ceiling = math.inf if limit is None else float(limit)
         self._clock = clock
         self._jitter = jitter
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._in_flight = 0
+        self._busiest = 0
         self._cooling: deque[float] = deque()
         self._last_sent = -math.inf
         self._paused_until = -math.inf
         self._backed_off = -math.inf
         self._limit_changed = -math.inf
-        self._single = False
+        self._proven = 0
+        self._width = FIRST_WIDTH if limit is None else math.inf
+        self._growth = GROWTH
+        self._moment = MOMENT
+        self._answers: deque[float] = deque(maxlen=1 << 14)
 
     async def acquire(self) -> float:
         """Wait for a slot and return the moment of sending, on the rate limiter's clock."""
-        if self.limit is None and self._wait(now := self._clock.now()) <= 0:
+        unlimited = self.limit is None and not self.waiting  # who waits already comes first
+        if unlimited and self._wait(now := self._clock.now()) <= 0:
             return self._take(now)
         task = asyncio.current_task()
         assert task is not None
@@ -101,6 +117,12 @@ class RateLimiter:
             self._cooling.append(self._clock.now() + self.period + MARGIN)
         self._changed.set()
 
+    def give_back(self) -> None:
+        """Give a slot back that was not used."""
+        self.requests -= 1
+        self._in_flight -= 1
+        self._changed.set()
+
     def pause(self, seconds: float) -> float:
         """Hold everybody back for so many seconds from now, unless they already are for longer.
 
@@ -117,9 +139,34 @@ class RateLimiter:
         paused = max(0.0, self._paused_until - self._clock.now())
         return paused if self.limit is None else max(paused, self.period + MARGIN)
 
+    @property
+    def is_guessing(self) -> bool:
+        """Tell whether there is no limit, or one that is doubled until it proves too high."""
+        return self.limit is None or self._proven > 0
+
+    def answered(self) -> None:
+        """Hear that a request was answered: a little more may be in flight."""
+        if self.limit is None:
+            self._answers.append(self._last_sent)
+        self._moment = MOMENT
+        if self._width <= self._busiest + 1:
+            self._width += self._growth
+
+    def refused(self) -> None:
+        """Hear that a request may have been one too many: one less may be in flight.
+
+        If it was the only one, the next waits for a moment, which doubles until one is answered.
+        """
+        if self._width < 2:
+            self.pause(self._moment)
+            self._moment = min(1.0, self._moment * 2)
+        self._width = max(1.0, self._width - 1.0)
+        self._growth = min(self._growth, GROWTH)
+
     def one_at_a_time(self, single: bool) -> None:
-        """Let only one request be in flight, or any number again."""
-        self._single = single
+        """Let only one request be in flight; or again one, two, four, until one is refused."""
+        self._width = 1.0
+        self._growth = 0.0 if single else 1.0
         self._changed.set()
 
     def back_off(self, sent: float, retry_after: float) -> float:
@@ -154,25 +201,45 @@ class RateLimiter:
             self._lower(admitted)
         return self.back_off(sent, retry_after)
 
+    def overloaded(self, sent: float) -> float:
+        """React to refusals that do not end: as to a 429, if it cannot be what is in flight.
+
+        Args:
+            sent: As for `back_off`.
+
+        Returns:
+            As `back_off`.
+        """
+        return self.throttled(sent, 0.0) if self.limit is not None or self._width < 2 else 0.0
+
     def _lower(self, admitted: tuple[int, float] | None) -> None:
-        self._limit_changed = self._clock.now()
+        now = self._clock.now()
+        self._limit_changed = now
         rate = math.inf if self.limit is None else self.limit / self.period
         if admitted and admitted[0] / admitted[1] < rate:
             self.limit, self.period = admitted
             self._ceiling = self.limit
-        elif self.limit is not None:
+        elif self.limit is None:
+            lately = sum(moment > now - self.period for moment in self._answers)
+            self.limit = self._proven = max(math.floor(USUAL * self.period), lately * 3 // 4)
+        elif self._proven:
+            # It was doubled once too often.
+            self.limit, self._proven = min(self._proven, self.limit * 3 // 4), 0
+        else:
             # Someone else behind this address uses the rest of what is admitted.
             self.limit = max(1, self.limit * 3 // 4)
 
     def _take(self, now: float) -> float:
         self.requests += 1
         self._in_flight += 1
+        if self._in_flight > self._busiest:  # noqa: PLR1730 - max() costs each request more
+            self._busiest = self._in_flight
         self._last_sent = now
         return now
 
     def _wait(self, now: float) -> float:
         """Seconds until the next request may go; infinite if that takes a release first."""
-        if self._single and self._in_flight:
+        if self._in_flight + 1 > self._width + 1e-6:  # tenths add up to a little less
             return math.inf
         wait = self._paused_until - now
         if self.limit is None:
@@ -188,8 +255,10 @@ class RateLimiter:
         return max(wait, self._last_sent + self.period / self.limit - now)
 
     def _recover(self, now: float) -> None:
-        if self.limit is None or self._ceiling is None:
-            return
+        assert self.limit is not None
+        if self._proven and now - max(self._limit_changed, self._paused_until) >= self.period:
+            self._proven, self.limit = self.limit, 2 * self.limit
+            self._limit_changed = now
         while self.limit < self._ceiling and now - self._limit_changed >= RECOVERY:
             self.limit += 1
             self._limit_changed += RECOVERY

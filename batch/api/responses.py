@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 from batch.errors import (
     AccessError,
     ApiError,
+    ForeignError,
     RejectedError,
     ThrottledError,
     TransientError,
     UnconfirmedError,
-    not_the_api,
 )
 from batch.formatting import escaped
 from batch.model import License, Page
@@ -34,8 +34,20 @@ try:
 except ImportError:
     from json import loads
 
-_ADMITTED = re.compile(rb"maximum admitted (\d{1,9}) per (\d{1,9})\s*([smhd])", re.IGNORECASE)
+_ADMITTED = re.compile(rb"(?<![-.\w])(\d{1,9}) per (\d{1,9})\s*([smhd])", re.IGNORECASE)
+"""As AspNetCoreRateLimit 5, Flask-Limiter 4.1 and slowapi 0.1 say it."""
 _UNITS = {b"s": 1, b"m": 60, b"h": 3600, b"d": 86400}
+
+_POLICY = re.compile(r"(?:^|;)\s*(?:q\s*=\s*)?(\d{1,9})\s*(?=;)")
+_POLICY_WINDOW = re.compile(r";\s*w\s*=\s*(\d{1,9})")
+_RESETS = ("RateLimit-Reset", "X-RateLimit-Reset")
+_RESET = re.compile(r"(?:^|[;,]\s*)(?:t|reset)\s*=\s*(\d{1,9})")
+
+BELIEVABLE = 300.0
+"""Seconds at most that a limiter's headers are believed, ``Retry-After`` aside."""
+
+EPOCH = 1e9
+"""A reset beyond this is no number of seconds to wait, but a moment in seconds since 1970."""
 
 LICENSE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """A license ID in canonical form: what may stand in a path."""
@@ -72,11 +84,14 @@ def confirmed(
     Raises:
         UnconfirmedError: It has the other one; and what `license_from` raises.
     """
-    revoked = _license(status, headers, body, license_id)["revoked"]
+    found = _license(status, headers, body, license_id)
+    revoked = found["revoked"]
     if revoked is not wanted:
-        raise UnconfirmedError(
+        error = UnconfirmedError(
             f"the answer says revoked: {str(revoked).lower()}", status=status, code="not_confirmed"
         )
+        error.updated = _moment(found.get("updatedAt"))
+        raise error
 
 
 def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
@@ -89,8 +104,7 @@ def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
         RejectedError: The API refused the list; and the other errors of `license_from`.
     """
     if status == 404 and not (api_error(body) or ("", ""))[1]:  # every account has this list
-        answer = ApiError(f"HTTP {status}, {_kind(body)}", status=status, code=f"http_{status}")
-        raise not_the_api(answer)
+        raise _foreign(status, body)
     if not 200 <= status < 300:
         _refuse(status, headers, body)
     try:
@@ -100,11 +114,7 @@ def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
     found = data if isinstance(data, list) else [None]
     licenses = [_described(each) for each in found if _is_license(each)]
     if len(licenses) != len(found) or not all(LICENSE_ID.fullmatch(each.id) for each in licenses):
-        raise TransientError(
-            f"HTTP {status} with {_kind(body)} instead of a list of licenses",
-            status=status,
-            code="bad_body",
-        )
+        raise _unreadable(status, body, "a list of licenses")
     total = headers.get("Pagination-Count", "").strip()
     return Page(licenses, int(total) if re.fullmatch(r"[0-9]{1,12}", total) else None)
 
@@ -155,11 +165,7 @@ def _license(
     except (ValueError, RecursionError):
         data = None
     if not _is_license(data):
-        raise TransientError(
-            f"HTTP {status} with {_kind(body)} instead of the license",
-            status=status,
-            code="bad_body",
-        )
+        raise _unreadable(status, body, "the license")
     if data["id"].lower() != license_id:
         raise UnconfirmedError(
             "the answer is about another license",
@@ -189,6 +195,7 @@ def _described(data: dict[str, Any]) -> License:
         type=_text(data, "type"),
         expires=_moment(data.get("expiresAt")),
         created=_moment(data.get("createdAt")),
+        updated=_moment(data.get("updatedAt")),
         activations=activations if type(activations) is int and 0 <= activations < 2**63 else 0,
     )
 
@@ -222,7 +229,7 @@ def _refusal(
     message, shown = f"HTTP {status}", said[0] if said else ""
     code = (said and said[1]) or f"http_{status}"
     answer = ApiError(message, status=status, code=code, shown=shown)
-    wait = retry_after(headers) if status in {429, 503} else None
+    wait = _wait(status, headers) if status in {429, 503} else None
     if status == 429 or wait is not None:
         return ThrottledError(
             message,
@@ -230,11 +237,14 @@ def _refusal(
             code=code,
             shown=shown,
             retry_after=wait or 0.0,
-            admitted=_admitted(body),
+            admitted=_admitted(headers, body),
         )
     if status >= 500 or status in _AGAIN:
-        return TransientError(message, status=status, code=code, shown=shown)
-    if status == 401:
+        error = TransientError(message, status=status, code=code, shown=shown)
+        # Gateways refuse with 503, a tarpit with 500; the API has a word for its own trouble.
+        error.is_load = status == 503 or (status >= 500 and said is None)
+        return error
+    if status == 401 and (said or not body.strip()):
         return AccessError(
             "the token is not accepted",
             status=status,
@@ -251,19 +261,81 @@ def _refusal(
             about=answer,
             hint="put it into the proxy's URL in HTTPS_PROXY.",
         )
-    if status < 400 or (status == 404 and said is None):
-        answer.message = f"{message}, {_kind(body)}"
-        return not_the_api(answer)
-    if status == 403 and not (said and said[1]):
+    if status < 400 or said is None:
+        return _foreign(status, body)
+    if status == 403 and not said[1]:
         code = "forbidden"
     return RejectedError(message, status=status, code=code, shown=shown)
 
 
-def _admitted(body: bytes) -> tuple[int, float] | None:
+def _unreadable(status: int, body: bytes, wanted: str) -> TransientError:
+    """A success that does not bring what was asked for: a portal's page, or one that broke off."""
+    kind = _kind(body)
+    message = f"HTTP {status} with {kind} instead of {wanted}"
+    if kind == _PAGE:
+        return ForeignError(message, status=status, code="bad_body", shown=_title(body))
+    return TransientError(message, status=status, code="bad_body")
+
+
+def _foreign(status: int, body: bytes) -> ForeignError:
+    error = ForeignError(
+        f"HTTP {status}, {_kind(body)}", status=status, code=f"http_{status}", shown=_title(body)
+    )
+    error.arrived = status == 403  # some filter what the API has answered
+    return error
+
+
+def _wait(status: int, headers: Mapping[str, str]) -> float | None:
+    """Seconds that a refusal asks to wait: ``Retry-After``, or for a 429 until its window ends.
+
+    express-rate-limit, fastify and Flask-Limiter name the end in seconds to go or in seconds since
+    1970, koa-ratelimit and slowapi with fractions. ``X-Rate-Limit-Reset`` is not asked: with the
+    Redis store of AspNetCoreRateLimit it is wrong by up to a period.
+    """
+    wait = retry_after(headers)
+    if wait is not None or status != 429:
+        return wait
+    found = _RESET.search(headers.get("RateLimit", ""))
+    values = [found[1] if found else "", *(headers.get(name, "").strip() for name in _RESETS)]
+    for value in values:
+        if not re.fullmatch(r"\d{1,10}(\.\d{1,9})?", value):
+            continue
+        seconds = float(value)
+        if seconds > EPOCH:
+            now = _date(headers.get("Date", "")) or datetime.now(UTC)
+            seconds -= now.timestamp()
+        if 0 <= seconds <= BELIEVABLE:
+            return seconds
+    return None
+
+
+def _admitted(headers: Mapping[str, str], body: bytes) -> tuple[int, float] | None:
+    """Requests and seconds that a refusal says are admitted: in its body, or as a policy.
+
+    Of several policies the strictest (IETF draft "RateLimit header fields", 6 to 8).
+    """
     found = _ADMITTED.search(body)
-    if found is None or int(found[1]) == 0 or int(found[2]) == 0:
-        return None
-    return int(found[1]), float(int(found[2]) * _UNITS[found[3].lower()])
+    if found is not None and int(found[1]) and int(found[2]):
+        return int(found[1]), float(int(found[2]) * _UNITS[found[3].lower()])
+    policies = []
+    for policy in headers.get("RateLimit-Policy", "").split(","):
+        most, window = _POLICY.search(policy.strip()), _POLICY_WINDOW.search(policy)
+        if most and window and int(most[1]) and 0 < int(window[1]) <= BELIEVABLE:
+            policies.append((int(most[1]), float(window[1])))
+    return min(policies, key=lambda policy: policy[0] / policy[1], default=None)
+
+
+_PAGE = "an HTML page"
+_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
+
+
+def _title(body: bytes) -> str:
+    """What a page says of itself, in a hundred characters at most."""
+    start = body[:4096]
+    found = _TITLE.search(start)
+    text = _TAG.sub(" ", (found[1] if found else start).decode("utf-8", "replace"))
+    return escaped(" ".join(text.split())[:100])
 
 
 def _kind(body: bytes) -> str:
@@ -271,5 +343,5 @@ def _kind(body: bytes) -> str:
     if not start:
         return "an empty body"
     if start.startswith(b"<"):
-        return "an HTML page"
+        return _PAGE
     return "other JSON" if start[:1] in {b"{", b"["} else "text"

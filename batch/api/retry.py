@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch.errors import ApiError
+
+
+MOST_FORGIVEN = 10
+"""Failures of one license that count for nothing, for whatever reason: then it is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +42,36 @@ class Attempts:
 
     Attributes:
         sent: Requests that left, the first included.
-        counted: Failures that count against its attempts; an outage gives them back.
+        counted: Failures that count against its attempts; an outage and too much load give them
+            back.
+        forgiven: How many were given back.
         refunded: An outage gave some back since this was last set to False.
         suspect: It failed while others were answered, so its failures may be its own.
         unsettled: A request got no usable answer and may have been carried out.
+        open_until: A request that got no answer may be carried out until this moment, on the
+            run's clock; a gateway's 504 does not stop the server behind it.
+        updated: When the license was changed last, by the answer to a PATCH that did not confirm
+            it; in seconds since 1970 on the server's clock, or None.
         error: The last thing that went wrong.
     """
 
     sent: int = 0
     counted: int = 0
+    forgiven: int = 0
     refunded: bool = False
     suspect: bool = False
     unsettled: bool = False
+    open_until: float = -math.inf
+    updated: float | None = None
     error: ApiError | None = None
+
+    def forgive(self) -> bool:
+        """Give a failure back that was not the license's fault, unless that happens to it often."""
+        if self.forgiven >= MOST_FORGIVEN:
+            return False
+        self.counted -= 1
+        self.forgiven += 1
+        return True
 
 
 @dataclass(slots=True)

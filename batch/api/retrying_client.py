@@ -18,12 +18,15 @@ from batch.errors import (
     AccessError,
     ApiError,
     BugError,
+    ForeignError,
+    HeldBackError,
     InterruptedRunError,
     RejectedError,
     StoppedError,
     ThrottledError,
     TransientError,
     UnconfirmedError,
+    in_front,
     not_the_api,
     told,
 )
@@ -40,6 +43,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+LATE = 90.0
+"""Seconds after a request without a usable answer in which it may still be carried out: servers
+were seen to do so a minute after a gateway had given up (docs/decisions.md)."""
 
 MOST_STRANGE = 10
 """Answers such as a maintenance page with 200, before any other: then no API is behind it."""
@@ -171,12 +178,19 @@ class RetryingClient:
             try:
                 answer = await request()
             except ApiError as error:
-                await self._judge(error, attempts)
+                await self._judge(error, attempts, patient)
+                if attempts.unsettled and self.breaker.is_down and not patient:
+                    attempts.refunded = True
+                    raise  # what tries whether the server is up must not change anything
                 if isinstance(error, ThrottledError) or self._exchanged(error, token):
                     continue
                 if most == 0 or not self._may_retry(error, attempts, most, patient):
                     raise
                 await self.rest(attempts)
+            except HeldBackError:
+                attempts.refunded = True
+                attempts.error = attempts.error or TransientError("it is down", code="breaker")
+                raise attempts.error from None
             except Exception as bug:
                 attempts.sent += 1
                 attempts.error = ApiError(type(bug).__name__, shown=str(bug))
@@ -225,7 +239,7 @@ class RetryingClient:
             return False
         return self.breaker.may_retry(attempts, most)
 
-    async def _judge(self, error: ApiError, attempts: Attempts) -> None:
+    async def _judge(self, error: ApiError, attempts: Attempts, patient: bool) -> None:
         """Let the license and the run's health know of an answer that brought nothing.
 
         Raises:
@@ -235,8 +249,17 @@ class RetryingClient:
         self.introduced |= error.from_api
         attempts.sent += 1
         attempts.error = error
+        if isinstance(error, UnconfirmedError):
+            attempts.updated = error.updated
+            attempts.open_until = self.clock.now() + LATE
         if isinstance(error, TransientError):
             attempts.unsettled |= error.arrived
+            if error.arrived and not isinstance(error, ForeignError):
+                attempts.open_until = self.clock.now() + LATE
+            if isinstance(error, ForeignError) and not (
+                self.introduced and (patient or self.breaker.has_confirmed)
+            ):
+                raise in_front(error, changes=self.introduced) from None
             self.breaker.failed(attempts, error)
         else:
             self.breaker.succeeded()
@@ -312,12 +335,17 @@ class RetryingClient:
 
     async def rest(self, attempts: Attempts) -> None:
         """Wait before the next attempt; where an outage is to blame, the rate limiter does that."""
-        if attempts.counted == 0 or self.halted:
+        if attempts.counted:
+            await self.wait(self.policy.wait(attempts.counted, self.jitter))
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until some time is over, or cancelled by a stop."""
+        if self.halted:
             return
         task = asyncio.current_task()
         assert task is not None
         self._resting.add(task)
         try:
-            await self.clock.sleep(self.policy.wait(attempts.counted, self.jitter))
+            await self.clock.sleep(seconds)
         finally:
             self._resting.discard(task)

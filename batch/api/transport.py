@@ -181,9 +181,19 @@ def failure_of(cause: Exception, attempt: Attempt, route: Route) -> ApiError:
     else:
         message, code, shown = _described(cause, attempt, route)
         error = TransientError(message, status=attempt.status, code=code, shown=shown)
+        error.is_load = _may_be_load(cause)
     if isinstance(error, TransientError):
         error.arrived = attempt.left
     return error
+
+
+def _may_be_load(cause: Exception) -> bool:
+    """Tell whether a connection was refused, or dropped, as limiters do it."""
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return isinstance(cause.os_error, ConnectionError)
+    return isinstance(
+        cause, (_DroppedError, aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
+    )
 
 
 def _described(cause: Exception, attempt: Attempt, route: Route) -> tuple[str, str, str]:

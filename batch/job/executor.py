@@ -1,7 +1,8 @@
 """The order of work: licenses in, one recorded result for each out.
 
 A fixed number of workers takes licenses from one shared iterator, so memory stays flat. A result
-is on disk before it is counted; those that came together get there together. A stop lets what is
+is on disk before it is counted; those that came together get there together. What got no answer,
+and is not applied, may still be: it is unknown, and read once more at the end. A stop lets what is
 in flight end, and then reads back whatever may have been applied without an answer; what was never
 sent stays as it was planned.
 """
@@ -9,6 +10,7 @@ sent stays as it was planned.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,8 +24,9 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
 )
+from batch.formatting import counted
 from batch.job import row_result
-from batch.model import Action, Outcome, RowResult
+from batch.model import Action, License, Outcome, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -31,9 +34,14 @@ if TYPE_CHECKING:
     from batch.api.retrying_client import RetryingClient
 
 
+log = logging.getLogger(__name__)
+
 READ_BACKS = 3
 """Requests at most to read a license back. With the five attempts before it that is fewer than
 open the breaker: one sick license at the end of a run is not taken for an outage."""
+
+SOON = 10.0
+"""Seconds that are waited after a stop for a server that is down."""
 
 _FAILURES = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
 
@@ -46,6 +54,7 @@ class Executor:
         action: What is wanted of each license.
         license_id: Entry to license ID.
         record: Has the results of entries on disk when it returns; raises OSError if it cannot.
+        settled: Is told of results that are on disk and will not change in this run.
         client: What everything is sent through; its ``stopped`` says why the run ended early.
         planned: Licenses that the plan sends, for the failure limit.
         in_doubt: Entries that an earlier session may have sent: one that is refused is read back.
@@ -57,6 +66,7 @@ class Executor:
     action: Action
     license_id: Callable[[int], str]
     record: Callable[[Sequence[tuple[int, RowResult]]], None]
+    settled: Callable[[Sequence[tuple[int, RowResult]]], None]
     client: RetryingClient
     planned: int
     in_doubt: Collection[int] = ()
@@ -68,6 +78,8 @@ class Executor:
     _settled: int = 0
     _failures: int = 0
     _unsettled: list[tuple[int, Attempts]] = field(default_factory=list)
+    _open: dict[int, Attempts] = field(default_factory=dict)
+    _is_late: bool = False
 
     async def run(self, entries: Iterable[int]) -> None:
         """Settle the licenses of these entries, each once, until all are done or it is stopped."""
@@ -75,6 +87,7 @@ class Executor:
             async with asyncio.TaskGroup() as tasks:
                 recording = tasks.create_task(self._record_together())
                 await self.client.each(entries, self._settle, self.concurrency)
+                await self._read_again()
                 recording.cancel()
         finally:
             self._record()
@@ -99,7 +112,13 @@ class Executor:
     async def _patch(self, entry: int, attempts: Attempts) -> RowResult | None:
         """Send the PATCH until it is answered; None if only reading back can tell how it ended."""
         client = self.client
-        request = partial(client.api.set_revoked, self.license_id(entry), self.action.wanted)
+        request = partial(
+            client.api.set_revoked,
+            self.license_id(entry),
+            self.action.wanted,
+            # What tries whether the server is up again must change nothing.
+            unless=lambda: attempts.unsettled and client.breaker.is_down,
+        )
         try:
             await client.ask(request, attempts, client.policy.max_attempts)
         except UnconfirmedError:
@@ -129,13 +148,56 @@ class Executor:
                 client.stop(error.becomes(StoppedError))
             gone = isinstance(error, RejectedError) and error.status == 404
             return (row_result.not_found if gone else row_result.unread)(attempts, error)
+        if _is_older(found, attempts):
+            return self._not_yet(entry, attempts, found)
         if found.revoked is self.action.wanted:
             client.breaker.confirmed()
             return row_result.done(attempts, self.action)
         if attempts.refunded and not client.stopped:
             attempts.refunded = False
             return None
+        return self._not_yet(entry, attempts, found)
+
+    def _not_yet(self, entry: int, attempts: Attempts, found: License) -> RowResult:
+        """Say how a license stands that was not read as it should be, as far as that is known."""
+        client = self.client
+        if attempts.open_until > client.clock.now():
+            if not client.stopped:
+                self._open[entry] = attempts
+            return row_result.open_yet(attempts, found, self.action)
+        if _is_older(found, attempts):
+            return row_result.unread(attempts, ApiError("an older answer, as caches give"))
         return row_result.unchanged(attempts, found, self.action)
+
+    async def _read_again(self) -> None:
+        """Read what may still have been applied, once that cannot happen any more."""
+        client = self.client
+        if not self._open or client.stopped:
+            return
+        self._record()
+        self._is_late = True
+        late = max(attempts.open_until for attempts in self._open.values()) - client.clock.now()
+        if late > 0:
+            log.warning(
+                "%s got no answer and may still be %s: reading again in %.0f s",
+                counted(len(self._open), "license"),
+                self.action.state,
+                late,
+                extra={"event": "late", "wait_s": round(late, 3)},
+            )
+        try:
+            await client.wait(late + 0.001)
+        except asyncio.CancelledError:
+            if client.stopped is None:
+                raise
+        await client.each(list(self._open), self._settle_late, self.concurrency)
+
+    async def _settle_late(self, entry: int) -> None:
+        attempts = self._open[entry]
+        attempts.refunded = False
+        result = await self._read_back(entry, attempts)
+        assert result is not None, "nothing is sent again"
+        self._note(entry, result)
 
     async def _settle_rest(self) -> None:
         """After a stop: read back what may have been applied; what takes too long is unknown."""
@@ -144,7 +206,7 @@ class Executor:
             asyncio.create_task(self._read_back(entry, attempts)): (entry, attempts)
             for entry, attempts in self._unsettled
         }
-        await asyncio.wait(reading, timeout=self.drain)
+        await asyncio.wait(reading, timeout=self._patience())
         for task in reading:
             task.cancel()
         answers = await asyncio.gather(*reading, return_exceptions=True)
@@ -154,6 +216,15 @@ class Executor:
             else:
                 self._note(entry, row_result.unread(attempts, self._why_unread()))
         self._record()
+
+    def _patience(self) -> float:
+        """Seconds that reading back may take after a stop.
+
+        A server that is down is asked once in a while: that is waited for only where it is soon.
+        """
+        if not self.client.breaker.is_down:
+            return self.drain
+        return SOON if self.client.rate_limiter.quiet() < SOON else 0.0
 
     def _why_unread(self) -> ApiError:
         if self.client.breaker.is_down:
@@ -192,6 +263,9 @@ class Executor:
                     self._noted = [each]
                     self._record()
             return
+        self._tell(noted)
+        if self._is_late:
+            return  # they are counted
         self._settled += len(noted)
         self._failures += sum(result.outcome in _FAILURES for _, result in noted)
         if self.failure_limit.exceeded(
@@ -203,6 +277,11 @@ class Executor:
                     hint="the results say why; --max-failures sets the limit.",
                 )
             )
+
+    def _tell(self, noted: Sequence[tuple[int, RowResult]]) -> None:
+        if self._open and not self._is_late:
+            noted = [each for each in noted if each[0] not in self._open]
+        self.settled(noted)
 
     def _unrecorded(self, error: Exception) -> None:
         if not isinstance(error, OSError):
@@ -229,3 +308,10 @@ class Executor:
             # An earlier attempt may have been applied although this one was refused.
             return None
         return row_result.refused(attempts, error)
+
+
+def _is_older(found: License, attempts: Attempts) -> bool:
+    """Tell whether what was read is older than the answer to the PATCH, on the server's clock."""
+    if found.updated is None or attempts.updated is None:
+        return False
+    return found.updated < attempts.updated

@@ -119,7 +119,7 @@ class Look:
             if attempts is None:
                 answer = await self.client.read(request, self.client.policy.max_attempts)
             else:
-                answer = await self.client.ask(request, attempts, 0)
+                answer = await self.client.ask(request, attempts, 0, patient=True)
         finally:
             self.step()
         self._readable = True

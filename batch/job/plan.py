@@ -42,6 +42,7 @@ class Guards:
         products: Product IDs in lower case that every license must be of; empty for any.
         limit: Most PATCHes that are sent now, the rest being left for later; or None.
         proven_only: Entries that are sent only if the look has read them.
+        doubtful: Entries that the run that is taken back may not have turned.
     """
 
     max_licenses: int | None = None
@@ -49,6 +50,7 @@ class Guards:
     products: frozenset[str] = frozenset()
     limit: int | None = None
     proven_only: Collection[int] = ()
+    doubtful: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,7 +228,8 @@ def _outlook(
     ):
         return _still_in_doubt(problem, action, entry, recorded)
     revoked = snapshot.revoked(entry)
-    if revoked is action.wanted:
+    repeats = action.repeats and entry not in guards.doubtful
+    if revoked is action.wanted and not repeats:
         is_ours = recorded is not None and _may_have_sent(recorded, entry, action)
         return RowResult(action.on_success if is_ours else action.unchanged, revoked)
     if action.sends:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,12 @@ def unchanged(attempts: Attempts, found: License, action: Action) -> RowResult:
         error=f"{told(attempts.error).rstrip('.')}; read back: not {action.on_success}",
         attempts=attempts.sent,
     )
+
+
+def open_yet(attempts: Attempts, found: License, action: Action) -> RowResult:
+    """No attempt was confirmed, and what was read back may still change."""
+    seen = unchanged(attempts, found, action)
+    return replace(seen, outcome=Outcome.UNKNOWN, error=f"{seen.error} yet")
 
 
 def unread(attempts: Attempts, error: ApiError) -> RowResult:

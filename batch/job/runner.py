@@ -311,6 +311,7 @@ class Runner:
                 products=settings.products,
                 limit=settings.limit,
                 proven_only=unproven,
+                doubtful=targets.doubtful,
             ),
         )
 
@@ -378,8 +379,7 @@ class Runner:
         settings, licenses = self.settings, len(plan.to_send)
         progress = Progress(self.screen, self.clock, licenses, trouble=self._trouble)
 
-        def record(row_results: Sequence[tuple[int, RowResult]]) -> None:
-            journal.record(*row_results)
+        def settled(row_results: Sequence[tuple[int, RowResult]]) -> None:
             failed = sum(result.outcome in _FAILED for _, result in row_results)
             progress.step(len(row_results), failed=failed)
             if log.isEnabledFor(logging.INFO):
@@ -390,7 +390,8 @@ class Runner:
             action=plan.action,
             license_id=plan.listing.license_id,
             in_doubt=plan.in_doubt,
-            record=record,
+            record=lambda row_results: journal.record(*row_results),
+            settled=settled,
             client=self.client,
             planned=licenses,
             failure_limit=settings.failures,

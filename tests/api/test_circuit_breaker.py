@@ -14,14 +14,14 @@ from batch.api import circuit_breaker
 from batch.api.circuit_breaker import (
     BREAKER_FAILURES,
     FORBIDDEN_IN_A_ROW,
+    FOREIGN_IN_A_ROW,
     LONGEST_PAUSE,
-    MOST_THROTTLED,
     PATIENCE,
     CircuitBreaker,
 )
 from batch.api.rate_limiter import RateLimiter
-from batch.api.retry import Attempts
-from batch.errors import RejectedError, StoppedError, ThrottledError, TransientError
+from batch.api.retry import MOST_FORGIVEN, Attempts
+from batch.errors import ForeignError, RejectedError, StoppedError, ThrottledError, TransientError
 from tests.support.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
@@ -77,7 +77,11 @@ class Circuit:
         return sent - asked
 
     async def lets_two_through(self) -> bool:
-        """Whether a second request leaves before the first one is answered."""
+        """Whether a second request leaves before the first one is answered.
+
+        An answer before that lets more leave, unless they go one at a time.
+        """
+        self.rate_limiter.answered()
         await self.rate_limiter.acquire()
         second = asyncio.create_task(self.rate_limiter.acquire())
         await asyncio.sleep(3600)
@@ -93,6 +97,131 @@ class Circuit:
         return sum(self.breaker.may_retry(spender, FAR) for _ in range(1000))
 
 
+# What is refused among answers
+
+
+def too_much() -> TransientError:
+    """A refusal of something in front of the API, of a request that left just now."""
+    error = no_answer(503)
+    error.is_load = True
+    return error
+
+
+async def test_what_is_refused_while_others_are_answered_is_charged_to_nobody() -> None:
+    circuit = Circuit()
+    refused, sick = [Attempts() for _ in range(8)], Attempts()
+
+    for attempts in refused:
+        circuit.breaker.failed(attempts, too_much())
+        circuit.breaker.may_retry(attempts, FAR)
+    circuit.fail(sick)
+    circuit.breaker.succeeded()
+
+    assert {(attempts.counted, attempts.suspect) for attempts in refused} == {(0, False)}
+    assert (sick.counted, sick.suspect) == (1, True)
+    assert circuit.retries() == 20  # and costs none
+
+
+async def test_what_is_refused_again_and_again_is_its_own_fault_in_the_end() -> None:
+    circuit, attempts = Circuit(), Attempts()
+
+    for _ in range(MOST_FORGIVEN + 3):
+        circuit.breaker.failed(attempts, too_much())
+        circuit.breaker.succeeded()
+
+    assert (attempts.counted, attempts.forgiven) == (3, MOST_FORGIVEN)
+    assert attempts.suspect
+
+
+@pytest.mark.parametrize(
+    ("streaks", "answers", "limit"),
+    [(3, 1, 30), (2, 1, 40), (30, 11, 40), (9, 5, 30)],
+)
+async def test_refusals_that_are_no_chance_lower_the_limit(
+    streaks: int, answers: int, limit: int
+) -> None:
+    circuit = Circuit(RateLimiter(40, 5.0, virtual_clock(), jitter=lambda: 0.0))
+
+    for _ in range(streaks):
+        circuit.breaker.failed(Attempts(), too_much())
+        for _ in range(answers):
+            circuit.breaker.succeeded()
+
+    assert circuit.rate_limiter.limit == limit
+    assert not circuit.breaker.is_down
+
+
+async def test_a_restart_of_a_few_seconds_lowers_nothing() -> None:
+    circuit = Circuit(RateLimiter(40, 5.0, virtual_clock(), jitter=lambda: 0.0))
+
+    for _ in range(BREAKER_FAILURES - 1):
+        circuit.breaker.failed(Attempts(), too_much())
+    circuit.breaker.succeeded()
+
+    assert circuit.rate_limiter.limit == 40
+    assert await circuit.next_request() == 0
+
+
+# Who stands in front of the API
+
+
+def go_away() -> ForeignError:
+    error = ForeignError("HTTP 403, an HTML page", status=403, code="http_403")
+    error.sent = now()
+    return error
+
+
+async def test_one_foreign_answer_holds_everybody_back_and_costs_no_attempt() -> None:
+    circuit, attempts = Circuit(), Attempts()
+
+    circuit.breaker.failed(attempts, go_away())
+
+    assert circuit.breaker.is_down
+    assert attempts.counted == 0
+    assert await circuit.next_request() == 5.5
+    assert circuit.rate_limiter.limit == 45  # it may be a limiter
+
+
+async def test_five_foreign_answers_in_a_row_to_probes_stop_the_run() -> None:
+    circuit, waits = Circuit(), []
+    circuit.breaker.failed(Attempts(), go_away())
+    circuit.breaker.failed(Attempts(), go_away())  # it had left before
+
+    for _ in range(FOREIGN_IN_A_ROW - 1):
+        waits.append(await circuit.next_request())
+        circuit.breaker.failed(Attempts(), go_away())
+    await circuit.next_request()
+    with pytest.raises(StoppedError, match="in front of the API refuses"):
+        circuit.breaker.failed(Attempts(), go_away())
+
+    assert waits == [5.5, 10, 20, 40]
+
+
+async def test_an_answer_of_the_api_ends_that_row() -> None:
+    circuit = Circuit()
+
+    for _ in range(3):
+        for _ in range(FOREIGN_IN_A_ROW):
+            circuit.breaker.failed(Attempts(), go_away())
+            await circuit.next_request()
+        circuit.breaker.succeeded()
+
+    assert not circuit.breaker.is_down
+
+
+async def test_a_license_that_alone_meets_a_stranger_ends_by_itself() -> None:
+    circuit, attempts = Circuit(), Attempts()
+
+    for _ in range(MOST_FORGIVEN):
+        circuit.breaker.failed(attempts, go_away())
+        await circuit.next_request()
+        circuit.breaker.succeeded()
+    circuit.breaker.failed(attempts, go_away())
+
+    assert not circuit.breaker.is_down
+    assert attempts.counted == 1
+
+
 # The breaker
 
 
@@ -102,6 +231,77 @@ async def test_ten_failures_in_a_row_hold_everybody_back_for_five_seconds() -> N
     circuit.break_down()
 
     assert await circuit.next_request() == 5
+
+
+def refuse(circuit: Circuit) -> None:
+    """Ten licenses are refused, as by a gateway that has had enough, or has nothing behind it."""
+    for _ in range(BREAKER_FAILURES):
+        error = no_answer(503)
+        error.is_load = True
+        circuit.breaker.failed(Attempts(), error)
+
+
+async def test_refusals_that_follow_an_answer_are_waited_out_before_they_are_an_outage() -> None:
+    circuit = Circuit(RateLimiter(40, 5.0, virtual_clock(), jitter=lambda: 0.0))
+    circuit.breaker.succeeded()
+
+    refuse(circuit)
+    waited, was_down = await circuit.next_request(), circuit.breaker.is_down
+    refuse(circuit)
+
+    assert (waited, was_down) == (5.5, False)
+    assert circuit.breaker.is_down
+    assert circuit.rate_limiter.limit == 40  # as an outage it says nothing of the rate
+
+
+async def test_refusals_that_come_again_after_answers_lower_the_limit() -> None:
+    circuit = Circuit(RateLimiter(40, 5.0, virtual_clock(), jitter=lambda: 0.0))
+
+    for _ in range(2):
+        circuit.breaker.succeeded()
+        refuse(circuit)
+        await circuit.next_request()
+
+    assert not circuit.breaker.is_down
+    assert circuit.rate_limiter.limit == 30
+
+
+async def test_refusals_that_follow_an_answer_set_a_limit_where_there_is_none() -> None:
+    circuit = Circuit()
+    circuit.breaker.succeeded()
+
+    refuse(circuit)
+
+    assert not circuit.breaker.is_down
+    assert circuit.rate_limiter.limit is not None
+
+
+async def test_a_503_that_asks_to_wait_lowers_a_limit_only_if_it_comes_again() -> None:
+    circuit = Circuit(RateLimiter(40, 5.0, virtual_clock(), jitter=lambda: 0.0))
+    limits = []
+
+    for answers in (1, 1, 100, 1):
+        for _ in range(answers):
+            circuit.breaker.succeeded()
+        await circuit.next_request()
+        circuit.breaker.failed(Attempts(), busy(503, 1.0))
+        limits.append(circuit.rate_limiter.limit)
+
+    assert limits == [40, 30, 30, 22]
+
+
+async def test_a_503_that_asks_everybody_to_wait_says_nothing_of_the_rate() -> None:
+    circuit = Circuit()
+    circuit.breaker.succeeded()
+
+    for _ in range(3):
+        await circuit.next_request()
+        circuit.breaker.failed(Attempts(), busy(503, 1.0))
+    await asyncio.sleep(60)
+    await circuit.next_request()
+
+    assert circuit.rate_limiter.is_guessing
+    assert circuit.rate_limiter.limit == 90
 
 
 async def test_nine_failures_in_a_row_hold_nobody_back() -> None:
@@ -474,27 +674,34 @@ async def test_a_wait_without_end_stops_the_run() -> None:
         Circuit().breaker.failed(Attempts(), busy(429, float("9" * 400)))
 
 
-async def test_a_hundred_429s_stop_the_run_however_many_successes_lie_between() -> None:
+async def test_where_nothing_is_let_through_for_a_quarter_of_an_hour_the_run_stops() -> None:
     circuit = Circuit()
-    for _ in range(MOST_THROTTLED - 1):
-        await circuit.next_request()
-        circuit.breaker.failed(Attempts(), busy())
-        circuit.breaker.succeeded()
+    await refused_until(circuit, PATIENCE - 1)
 
-    with pytest.raises(StoppedError, match="429"):
+    circuit.breaker.succeeded()
+    await refused_until(circuit, now() + PATIENCE - 1)
+    await asyncio.sleep(2)
+
+    with pytest.raises(StoppedError, match="refused for 15 minutes"):
         circuit.breaker.failed(Attempts(), busy())
 
-    assert circuit.breaker.throttled == MOST_THROTTLED
+
+async def refused_until(circuit: Circuit, end: float) -> None:
+    """Every request is refused as one too many."""
+    while now() < end:
+        circuit.breaker.failed(Attempts(), busy())
+        await asyncio.sleep(min(7.0, max(end - now(), 0.001)))
 
 
 async def test_only_429s_count_as_refused_for_being_too_many() -> None:
     circuit = Circuit()
 
-    for _ in range(2 * MOST_THROTTLED):
+    for _ in range(3):
         circuit.breaker.failed(Attempts(), busy(503))
         circuit.breaker.succeeded()
+        circuit.breaker.failed(Attempts(), busy(429))
 
-    assert circuit.breaker.throttled == 0
+    assert circuit.breaker.throttled == 3
 
 
 async def test_a_429_says_that_the_server_is_up() -> None:

@@ -21,12 +21,14 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from batch import __version__
+from batch.api import client as client_module
 from batch.api.client import LARGEST_BODY, LARGEST_PAGE, PAGE_SIZE, CryptlexClient, filter_query
 from batch.api.rate_limiter import RateLimiter
 from batch.errors import (
     AccessError,
     ApiError,
     ConfigError,
+    ForeignError,
     RejectedError,
     ThrottledError,
     TransientError,
@@ -404,7 +406,7 @@ async def test_no_redirect_is_followed(status: int) -> None:
         answer = http(b"", f"Location: {elsewhere.base_url}/licenses/{ID}", status=f"{status} Go")
         async with RawServer(answer) as server, client(server.base_url) as api:
             for request in (api.set_revoked(ID, True), api.get(ID)):
-                with pytest.raises(AccessError, match=str(status)):
+                with pytest.raises(ForeignError, match=str(status)):
                     await request
 
     assert len(server.requests) == 2
@@ -1033,7 +1035,7 @@ async def test_a_license_may_come_in_every_way_that_http_knows(answer: Answer) -
      (http(b"7"), TransientError, "bad_body"),
      (http(b"\xff\xfe"), TransientError, "bad_body"),
      (http(b"[" * 100_000), TransientError, "bad_body"),
-     (http(b"<html>Sign in</html>", "Content-Type: text/html"), TransientError, "bad_body"),
+     (http(b"<html>Sign in</html>", "Content-Type: text/html"), ForeignError, "bad_body"),
      (http(describing(), "Content-Encoding: gzip"), TransientError, "bad_body"),
      (http(packed(describing())[:-20], "Content-Encoding: gzip"), TransientError, "bad_body"),
      (last(http(describing(), length=5000)), TransientError, "bad_body"),
@@ -1043,11 +1045,11 @@ async def test_a_license_may_come_in_every_way_that_http_knows(answer: Answer) -
      (last(chunked(b"ff\r\n" + describing())), TransientError, "bad_body"),
      (http(b'{"message": "no", "code": "NO"}', status="409 Conflict"), RejectedError, "NO"),
      (http(b'{"message": "no", "code": "NO"}', status="404 Not Found"), RejectedError, "NO"),
-     (http(b"<html>", status="404 Not Found"), AccessError, "http_404"),
+     (http(b"<html>", status="404 Not Found"), ForeignError, "http_404"),
      (http(status="401 Unauthorized"), AccessError, "http_401"),
      (http(status="407 Proxy Authentication Required"), AccessError, "http_407"),
-     (http(status="101 Switching Protocols"), AccessError, "http_101"),
-     (http(status="304 Not Modified"), AccessError, "http_304"),
+     (http(status="101 Switching Protocols"), ForeignError, "http_101"),
+     (http(status="304 Not Modified"), ForeignError, "http_304"),
      (http(status="500 Oops"), TransientError, "http_500"),
      (http(status="999 Oops"), TransientError, "http_999"),
      (last(b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>"), TransientError, "http_502")],
@@ -1444,3 +1446,43 @@ async def test_an_error_knows_when_its_request_left(answer: Answer) -> None:
             await api.set_revoked(ID, True)
 
     assert caught.value.sent == started
+
+
+# Caches
+
+
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is logged as a warning."""
+    said: list[str] = []
+    monkeypatch.setattr(client_module.log, "warning", lambda text, *p, **_: said.append(text % p))
+    return said
+
+
+async def test_an_answer_out_of_a_cache_is_said_once_and_the_cache_is_named(
+    warned: list[str],
+) -> None:
+    cached = http(describing(), "Age: 12", "Via: 1.1 varnish (Varnish/7.1)")
+    async with RawServer(OK, cached) as server, client(server.base_url) as api:
+        for _ in range(3):
+            await api.get(ID)
+
+    assert len(warned) == 1
+    assert "a cache (1.1 varnish (Varnish/7.1)) answers" in warned[0]
+    assert "12 s old" in warned[0]
+
+
+@pytest.mark.parametrize("header", ["Age: 0", "Age: -1", "Age: old", "Age: 1.5", "X: 12"])
+async def test_an_answer_that_is_new_is_no_caches(header: str, warned: list[str]) -> None:
+    async with RawServer(http(describing(), header)) as server, client(server.base_url) as api:
+        await api.get(ID)
+
+    assert warned == []
+
+
+async def test_what_a_cache_calls_itself_is_left_out_where_it_is_no_name(warned: list[str]) -> None:
+    odd = http(describing(), "Age: 12", "Via: 1.1 \x1b[31m")
+    async with RawServer(odd) as server, client(server.base_url) as api:
+        await api.get(ID)
+
+    assert "a cache answers" in warned[0]

@@ -117,9 +117,136 @@ async def test_without_a_limit_nobody_waits() -> None:
 
     for _ in range(500):
         await free.acquire()
+        free.release()
 
     assert now() == start
     assert free.requests == 500
+
+
+async def in_flight(limiter: RateLimiter, most: int = 1000) -> int:
+    """How many requests are let go before one of them is answered; all are given back then."""
+    waiting = [asyncio.create_task(limiter.acquire()) for _ in range(most)]
+    await asyncio.sleep(100)
+    gone = sum(task.done() for task in waiting)
+    for task in waiting[gone:]:
+        task.cancel()
+    for _ in range(gone):
+        limiter.release()
+    return gone
+
+
+async def test_without_a_limit_four_are_in_flight_at_first_and_one_more_for_ten_answers() -> None:
+    free, seen = rate_limiter(limit=None), []
+
+    for _ in range(4):
+        seen.append(await in_flight(free))
+        for _ in range(10):
+            free.answered()
+
+    assert seen == [4, 5, 6, 7]
+
+
+async def test_with_a_limit_any_number_is_in_flight() -> None:
+    assert await in_flight(rate_limiter(limit=45)) == 45
+
+
+@pytest.mark.parametrize(("limit", "back"), [(45, [1, 2, 4, 8, 16]), (None, [1, 2, 4, 6, 8])])
+async def test_after_an_outage_requests_come_back_one_two_four(
+    limit: int | None, back: list[int]
+) -> None:
+    limiter, seen = rate_limiter(limit=limit), []
+    await in_flight(limiter)
+    limiter.one_at_a_time(True)
+    limiter.answered()  # one that had left before
+    limiter.one_at_a_time(False)
+
+    for _ in range(5):
+        seen.append(await in_flight(limiter))
+        for _ in range(seen[-1]):
+            limiter.answered()
+
+    assert seen == back  # at most two more than ever were
+
+
+async def test_each_refusal_without_a_limit_takes_one_away_of_what_is_in_flight() -> None:
+    free, seen = rate_limiter(limit=None), []
+
+    for _ in range(5):
+        seen.append(await in_flight(free))
+        free.refused()
+        assert (free.overloaded(now()) > 0) is (len(seen) >= 3)
+
+    assert seen == [4, 3, 2, 1, 1]
+
+
+async def test_after_refusals_of_the_only_one_in_flight_the_wait_doubles_until_an_answer() -> None:
+    free, waits = rate_limiter(limit=None), []
+    free.one_at_a_time(True)
+
+    async def refuse() -> None:
+        asked = now()
+        await free.acquire()
+        free.release()
+        waits.append(now() - asked)
+        free.refused()
+
+    for _ in range(8):
+        await refuse()
+    free.answered()
+    for _ in range(2):
+        await refuse()
+
+    expected = [0, 0.05, 0.1, 0.2, 0.4, 0.8, 1, 1, 1, 0.05]
+    assert waits == pytest.approx(expected)
+
+
+async def test_refusals_of_one_in_flight_set_a_limit_from_what_was_answered() -> None:
+    for answered, limit in ((0, 45), (60, 45), (80, 60)):
+        free = rate_limiter(limit=None)
+        await free.acquire()
+        free.release()
+        for _ in range(500):  # more than a period ago
+            free.answered()
+        await asyncio.sleep(5)
+        await free.acquire()
+        free.release()
+        for _ in range(answered):
+            free.answered()
+        free.one_at_a_time(True)
+
+        assert free.overloaded(now()) == 5.5
+
+        assert (free.limit, free.period) == (limit, 5.0)
+
+
+async def test_a_limit_that_was_guessed_doubles_each_period_until_that_is_refused() -> None:
+    free, seen = rate_limiter(limit=None), []
+    free.throttled(await free.acquire(), 0)
+    free.release()
+
+    for wait in (5.5, 4.9, 0.2, 5, 5):
+        await asyncio.sleep(wait)
+        await free.acquire()
+        free.release()
+        seen.append(free.limit)
+    free.throttled(now(), 0)
+    seen.append(free.limit)
+    await asyncio.sleep(5.5 + 29)
+    await free.acquire()
+    free.release()
+    seen.append(free.limit)
+    free.throttled(now(), 0)
+    seen.append(free.limit)
+
+    assert seen == [45, 45, 90, 180, 360, 180, 181, 135]
+
+
+async def test_refusals_with_a_limit_lower_it() -> None:
+    limited = rate_limiter(limit=40)
+
+    assert limited.overloaded(await limited.acquire()) == 5.5
+
+    assert limited.limit == 30
 
 
 @pytest.mark.parametrize("limit", [5, None])
@@ -154,6 +281,7 @@ async def test_one_at_a_time_ends_for_those_who_wait_already() -> None:
     await asyncio.sleep(3)
 
     single.one_at_a_time(False)
+    single.answered()
 
     async with asyncio.timeout(3600):
         assert await second == 1003
@@ -230,11 +358,11 @@ async def test_the_next_run_keeps_quiet_for_a_period_or_for_what_is_left_of_a_pa
     assert limiter.quiet() == (5 + MARGIN if limit else 0)
 
 
-async def test_a_429_without_a_word_where_there_is_no_limit_is_waited_for() -> None:
+async def test_a_429_without_a_word_where_there_is_no_limit_sets_the_usual_one() -> None:
     limiter = rate_limiter(None)
 
     assert limiter.throttled(await limiter.acquire(), 0) == 5.5
-    assert limiter.limit is None
+    assert limiter.limit == 45
 
 
 async def test_a_429_after_the_pause_is_a_new_one() -> None:
@@ -374,3 +502,20 @@ async def test_two_429s_of_one_moment_lower_the_limit_once() -> None:
     limiter.throttled(sent, 0.0)
 
     assert limiter.limit == 30
+
+
+async def test_without_a_limit_who_waits_comes_before_who_comes_again() -> None:
+    rate_limiter = RateLimiter(None, 5.0, virtual_clock())
+    rate_limiter.one_at_a_time(True)
+    order = []
+
+    async def send(name: str, times: int) -> None:
+        for _ in range(times):
+            await rate_limiter.acquire()
+            order.append(name)
+            await asyncio.sleep(0.1)
+            rate_limiter.release()
+
+    await asyncio.gather(send("a", 9), send("b", 1))
+
+    assert order[:2] == ["a", "b"]

@@ -24,6 +24,7 @@ from batch.api.responses import (
 from batch.errors import (
     AccessError,
     ApiError,
+    ForeignError,
     RejectedError,
     ThrottledError,
     TransientError,
@@ -118,6 +119,15 @@ def test_only_the_value_that_was_sent_confirms_it(wanted: bool) -> None:
     assert (error.status, error.code) == (202, "not_confirmed")
 
 
+def test_when_a_license_was_changed_is_told_also_where_nothing_is_confirmed() -> None:
+    body = describing(revoked=False, updatedAt="2026-11-30T02:25:30.5000000Z")
+
+    assert license_from(200, CIMultiDict(), body, ID).updated == 1_796_005_530.5
+    with pytest.raises(UnconfirmedError) as e:
+        confirmed(200, CIMultiDict(), body, ID, wanted=True)
+    assert e.value.updated == 1_796_005_530.5
+
+
 def test_an_answer_without_a_body_confirms_nothing() -> None:
     error = refusal(204)
 
@@ -128,7 +138,7 @@ def test_an_answer_without_a_body_confirms_nothing() -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b" \n", b"true", b"null", b"1", b"1.5", b'"revoked"', b"[]", b"{}", b"\xff\xfe\xfd",
-     b"<!DOCTYPE html><html>Sign in</html>", b"OK", b'{"id": "', b"\xef\xbb\xbf\x00",
+     b"OK", b'{"id": "', b"\xef\xbb\xbf\x00",
      describing()[:-1], describing() + b"x", b"[" + describing() + b"]",
      describing(revoked="true"), describing(revoked=1), describing(revoked=None),
      describing(revoked=[True]), describing(revoked={}), describing(id=None), describing(id=7),
@@ -146,13 +156,60 @@ def test_a_success_that_is_no_license_is_no_answer(body: bytes) -> None:
     assert error.arrived
 
 
+def test_a_page_in_the_place_of_a_license_is_somebody_elses() -> None:
+    html = b"<!DOCTYPE html><html><title>Sign in</title>"
+
+    one = refusal(200, html)
+    with pytest.raises(ForeignError) as several:
+        page_from(200, CIMultiDict(), html)
+
+    for error in (one, several.value):
+        assert type(error) is ForeignError
+        assert (error.status, error.code, error.shown) == (200, "bad_body", "Sign in")
+
+
 # Refusals
 
 
-@pytest.mark.parametrize("status", [400, 402, 405, 406, 409, 410, 413, 415, 418, 422, 451, 499])
-@pytest.mark.parametrize("body", [b"", b"no", error_body()])
-def test_a_refusal_is_about_this_license_alone(status: int, body: bytes) -> None:
+REFUSALS = [400, 402, 405, 406, 409, 410, 413, 415, 418, 422, 451, 499]
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+@pytest.mark.parametrize("body", [b'{"message": "no"}', error_body()])
+def test_a_refusal_of_the_api_is_about_this_license_alone(status: int, body: bytes) -> None:
     assert type(refusal(status, body)) is RejectedError
+
+
+@pytest.mark.parametrize("status", [*REFUSALS, 403, 404])
+@pytest.mark.parametrize("body", [b"", b"no", b"<html>", b'{"error": "no"}', b"[]", DEEP])
+def test_a_refusal_of_somebody_else_is_about_no_license(status: int, body: bytes) -> None:
+    error = refusal(status, body)
+
+    assert type(error) is ForeignError
+    assert (error.status, error.code) == (status, f"http_{status}")
+    assert error.arrived is (status == 403)  # what filters answers has passed the request on
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b"<html><title>400 No certificate\r\n was sent</title>x", "400 No certificate was sent"),
+     (b"<TITLE lang='en'>No &amp; no</TITLE>", "No &amp; no"),
+     (b"<html><body><h1>403 Forbidden</h1>\nBy rule.\n</body>", "403 Forbidden By rule."),
+     (b"just text", "just text"), (b"", ""), (b"<title></title>", ""),
+     (b"a\x1bb\xff", "a\\x1bb\ufffd"),
+     (b"x" * 5000, "x" * 100)],
+)  # fmt: skip
+def test_what_somebody_else_says_is_told_in_short(body: bytes, said: str) -> None:
+    assert refusal(403, body).shown == said
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
+@pytest.mark.parametrize("body", [b"", b"<html>", error_body()])
+def test_a_503_and_somebody_elses_5xx_may_be_too_much_load(status: int, body: bytes) -> None:
+    error = refusal(status, body)
+
+    assert isinstance(error, TransientError)
+    assert error.is_load is (status == 503 or body != error_body())
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 501, 502, 503, 504, 507, 520, 599, 999])
@@ -164,8 +221,17 @@ def test_trouble_of_the_moment_is_worth_another_attempt(status: int, body: bytes
     assert error.arrived
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", error_body()])
-@pytest.mark.parametrize("status", [401, 407])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, b""),
+        (401, b" \n"),
+        (401, error_body()),
+        (407, b""),
+        (407, b"<html>"),
+        (407, error_body()),
+    ],
+)
 def test_credentials_that_are_not_accepted_concern_every_request(status: int, body: bytes) -> None:
     error = refusal(status, body)
 
@@ -173,13 +239,14 @@ def test_credentials_that_are_not_accepted_concern_every_request(status: int, bo
     assert error.hint
 
 
+def test_a_login_of_somebody_else_is_not_about_the_token() -> None:
+    assert type(refusal(401, b"<html><title>Sign in</title>")) is ForeignError
+
+
 @pytest.mark.parametrize("body", [b"", describing(), error_body()])
 @pytest.mark.parametrize("status", [100, 101, 199, 300, 301, 302, 303, 304, 307, 308, 399])
 def test_what_points_elsewhere_is_not_the_api(status: int, body: bytes) -> None:
-    error = refusal(status, body)
-
-    assert type(error) is AccessError
-    assert "--base-url" in error.hint
+    assert type(refusal(status, body)) is ForeignError
 
 
 def test_a_license_is_unknown_only_where_the_api_itself_says_so() -> None:
@@ -194,10 +261,7 @@ def test_a_license_is_unknown_only_where_the_api_itself_says_so() -> None:
              b'{"message": 404}', b'"message"', b'{"error": "Not Found"}', b"\xff", DEEP],
 )  # fmt: skip
 def test_a_404_of_anything_else_says_that_the_address_is_wrong(body: bytes) -> None:
-    error = refusal(404, body)
-
-    assert type(error) is AccessError
-    assert "--base-url" in error.hint
+    assert type(refusal(404, body)) is ForeignError
 
 
 @pytest.mark.parametrize(
@@ -205,7 +269,7 @@ def test_a_404_of_anything_else_says_that_the_address_is_wrong(body: bytes) -> N
     [(409, error_body(code="CONFLICT"), "CONFLICT"), (409, error_body(code=""), "http_409"),
      (409, b'{"message": "no"}', "http_409"), (409, b'{"message": "no", "code": 7}', "http_409"),
      (409, b"", "http_409"), (409, DEEP, "http_409"), (500, b"<html>", "http_500"),
-     (500, error_body(code="OOPS"), "OOPS"), (401, b"", "http_401"), (403, b"", "forbidden"),
+     (500, error_body(code="OOPS"), "OOPS"), (401, b"", "http_401"), (403, b"", "http_403"),
      (403, b'{"message": "no"}', "forbidden"), (403, error_body(code="SCOPE"), "SCOPE"),
      (429, b"", "http_429"), (302, b"", "http_302")],
 )  # fmt: skip
@@ -311,6 +375,8 @@ def test_a_date_is_read_by_our_clock_where_the_server_tells_no_time(date: dict[s
      ("maximum admitted 100 per 1m.", (100, 60)), ("Maximum Admitted 1 Per 1H", (1, 3600)),
      ("maximum admitted 9 per 2d", (9, 172_800)), ("maximum admitted 50 per 5 s", (50, 5)),
      ('{"message": "maximum admitted 50 per 5s."}', (50, 5)),
+     ("<p>3 per 5 second</p>", (3, 5)),
+     ('{"error": "Rate limit exceeded: 3 per 1 minute"}', (3, 60)),
      ("maximum admitted 0 per 5s.", None), ("maximum admitted 50 per 0s.", None),
      ("maximum admitted 50 per 5", None), ("maximum admitted 50 per 5y", None),
      ("maximum admitted -50 per 5s", None), ("maximum admitted fifty per 5s", None),
@@ -323,6 +389,50 @@ def test_a_429_may_say_what_is_admitted(said: str, admitted: tuple[int, float] |
 
     assert isinstance(error, ThrottledError)
     assert (error.admitted, error.retry_after) == (admitted, 3)
+
+
+@pytest.mark.parametrize(
+    ("policy", "admitted"),
+    [("3;w=5", (3, 5)), ('"3-in-5sec"; q=3; w=5; pk=:MTJjYTE3:', (3, 5)), ("3 ; w = 5", (3, 5)),
+     ("10;w=1, 100;w=60", (100, 60)), ("10, 10;w=1;burst=5", (10, 1)), ("0;w=5", None),
+     ("3;w=0", None), ("3;w=301", None), ("3", None), ("w=5", None), ("-3;w=5", None), ("", None),
+     ("9" * 5000 + ";w=5", None)],
+)  # fmt: skip
+def test_a_refusal_may_name_the_policy_of_its_limiter(
+    policy: str, admitted: tuple[int, float] | None
+) -> None:
+    error = refusal(429, b"", {"RateLimit-Policy": policy})
+
+    assert isinstance(error, ThrottledError)
+    assert error.admitted == admitted
+
+
+MOMENT = "Mon, 30 Nov 2026 02:25:30 GMT"  # 1,796,005,530 seconds after 1970
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [({"X-RateLimit-Reset": "5"}, 5), ({"X-RateLimit-Reset": "1796005535"}, 5),
+     ({"X-RateLimit-Reset": "1796005535.25"}, 5.25), ({"RateLimit-Reset": "7"}, 7),
+     ({"RateLimit": "limit=3, remaining=0, reset=4"}, 4),
+     ({"RateLimit": '"3-in-5sec"; r=0; t=4'}, 4),
+     ({"RateLimit-Reset": "7", "Retry-After": "2"}, 2), ({"X-RateLimit-Reset": "301"}, 0),
+     ({"X-RateLimit-Reset": "1796005529"}, 0), ({"X-RateLimit-Reset": "1796006000"}, 0),
+     ({"X-RateLimit-Reset": "soon"}, 0), ({"X-RateLimit-Reset": "-5"}, 0),
+     ({"X-RateLimit-Reset": "9" * 5000}, 0), ({"X-Rate-Limit-Reset": "5"}, 0),
+     ({"X-RateLimit-Limit": "3", "X-RateLimit-Remaining": "0"}, 0)],
+)  # fmt: skip
+def test_a_429_without_retry_after_may_name_the_end_of_its_window(
+    headers: dict[str, str], seconds: float
+) -> None:
+    error = refusal(429, b"", {"Date": MOMENT, **headers})
+
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after == pytest.approx(seconds)
+
+
+def test_the_end_of_a_window_makes_no_503_a_wait() -> None:
+    assert type(refusal(503, b"", {"X-RateLimit-Reset": "5"})) is TransientError
 
 
 # Lists
@@ -366,7 +476,7 @@ def test_a_size_that_is_not_sent_is_not_told() -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"{}", b"null", b"true", b"[null]", b"[[]]", b"[1]", b'["a"]', b"[{}]", DEEP,
-     b"[" * 100_000 + b"]" * 100_000, b"<html>Sign in</html>", describing(),
+     b"[" * 100_000 + b"]" * 100_000, b"Sign in", describing(),
      b"[" + describing(), b"[" + describing() + b",]", b"[[" + describing() + b"]]",
      b"[" + describing() + b",null]", b"[" + describing(revoked="true") + b"]",
      b"[" + describing() + b"," + describing(id=None) + b"]",
@@ -386,8 +496,8 @@ def test_what_is_no_list_of_licenses_is_no_answer(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(400, RejectedError), (401, AccessError), (403, RejectedError), (404, RejectedError),
-     (408, TransientError), (429, ThrottledError), (500, TransientError), (302, AccessError),
-     (199, AccessError), (300, AccessError)],
+     (408, TransientError), (429, ThrottledError), (500, TransientError), (302, ForeignError),
+     (199, ForeignError), (300, ForeignError)],
 )  # fmt: skip
 def test_the_refusal_of_a_list_means_what_that_of_a_license_means(status: int, kind: Kind) -> None:
     with pytest.raises(ApiError) as e:

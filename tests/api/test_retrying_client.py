@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from batch.api.circuit_breaker import BREAKER_FAILURES, CircuitBreaker
 from batch.api.client import CryptlexClient
 from batch.api.rate_limiter import RateLimiter
 from batch.api.retry import Attempts, RetryPolicy
-from batch.api.retrying_client import MOST_STRANGE, SILENCE, HaltedError, RetryingClient
+from batch.api.retrying_client import LATE, MOST_STRANGE, SILENCE, HaltedError, RetryingClient
 from batch.errors import (
     AccessError,
     ApiError,
+    ForeignError,
     RejectedError,
     StoppedError,
     ThrottledError,
@@ -328,6 +330,84 @@ async def test_the_first_reason_to_stop_is_the_one_that_counts() -> None:
 
 
 # Whether it is the API that answers
+
+
+def foreign(status: int, said: str = "Go away") -> ForeignError:
+    error = ForeignError(f"HTTP {status}, an HTML page", status=status, code="x", shown=said)
+    error.arrived = status == 403
+    return error
+
+
+@pytest.mark.parametrize("patient", [True, False])
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(400, "in front of the API refuses"), (403, "in front of the API refuses"),
+     (405, "in front of the API refuses"), (302, "not the license API"),
+     (200, "not the license API"), (404, "not the license API")],
+)  # fmt: skip
+async def test_who_answers_in_the_place_of_the_api_before_it_has_shown_itself_ends_the_run(
+    status: int, said: str, patient: bool
+) -> None:
+    client = retrying_client()
+    server = Server(client, foreign(status), "found")
+
+    with pytest.raises(AccessError) as e:
+        await client.ask(server, Attempts(), 5, patient=patient)
+
+    assert len(server.sent) == 1
+    assert said in str(e.value)
+    assert f"HTTP {status}, an HTML page: Go away" in str(e.value)
+    assert "token" not in str(e.value)
+    assert "--base-url" in e.value.hint
+
+
+async def test_a_gateway_that_lets_reads_through_and_no_change_ends_the_run() -> None:
+    client = retrying_client()
+    await asked_once(client, "a license")
+
+    with pytest.raises(AccessError, match="in front of the API refuses changes"):
+        await client.ask(Server(client, foreign(405)), Attempts(), 5)
+
+
+@pytest.mark.parametrize("changes", [True, False])
+async def test_who_answers_in_the_place_of_the_api_for_a_while_is_waited_for(changes: bool) -> None:
+    client, attempts = retrying_client(), Attempts()
+    await asked_once(client, "a license")
+    client.breaker.confirmed()
+    server = Server(client, foreign(302), foreign(302), foreign(302), "found")
+
+    assert await client.ask(server, attempts, 1, patient=not changes) == "found"
+
+    assert [sent - 1000 for sent in server.sent] == pytest.approx([0, 6, 16, 36])
+    assert attempts.counted == 0
+
+
+async def test_a_403_may_have_been_carried_out_so_what_probes_then_is_a_read() -> None:
+    client, attempts = retrying_client(), Attempts()
+    await asked_once(client, "a license")
+    client.breaker.confirmed()
+
+    with pytest.raises(ForeignError):
+        await client.ask(Server(client, foreign(403)), attempts, 5)
+
+    assert (attempts.unsettled, attempts.refunded) == (True, True)
+    assert attempts.open_until == -math.inf  # the server has answered: nothing comes later
+
+
+@pytest.mark.parametrize(
+    ("error", "late"),
+    [(DOWN, LATE), (SICK, LATE), (MAINTENANCE, LATE), (BUSY, -math.inf), (REFUSED, -math.inf),
+     (REFUSAL, -math.inf)],
+)  # fmt: skip
+async def test_what_may_still_be_carried_out_is_known(error: ApiError, late: float) -> None:
+    client, attempts = retrying_client(), Attempts()
+    client.stop(StoppedError("enough"))
+    client.draining = True
+
+    with pytest.raises(ApiError):
+        await client.ask(Server(client, error, REFUSAL), attempts, 0)
+
+    assert attempts.open_until == (1000 + late if late > 0 else late)
 
 
 async def test_ten_pages_before_any_answer_of_the_api_are_not_its_own() -> None:

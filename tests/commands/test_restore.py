@@ -68,11 +68,24 @@ def test_what_the_run_did_not_turn_is_not_touched(api: Served) -> None:
     assert patched(api, RESTORE) == {IDS[3], IDS[6], IDS[7]}
 
 
-def test_what_somebody_has_approved_already_is_not_sent(api: Served) -> None:
+def test_what_the_run_has_revoked_is_sent_even_if_it_is_said_to_be_back(api: Served) -> None:
     api.run(*RUN)
     api.turn(IDS[5], revoked=False)
 
     ended = api.run(*RESTORE)
+
+    assert ended.code == 0
+    assert ended.counts == {"restored": 7}
+    assert api.patches().count(IDS[5]) == 2
+
+
+def test_what_somebody_has_approved_already_is_not_sent_where_the_run_may_not_have_revoked_it(
+    api: Served,
+) -> None:
+    unknown(api, IDS[5])
+    api.turn(IDS[5], revoked=False)
+
+    ended = api.run(*RESTORE, "--include-unknown")
 
     assert ended.code == 0
     assert ended.counts == {"restored": 6, "already_restored": 1}

@@ -202,7 +202,7 @@ def test_a_gateway_that_forbids_reading_is_no_token_without_that_scope(api: Serv
     ended = api.run(*RUN)
 
     assert ended.code == 3
-    assert "this is not the license API" in ended.err
+    assert "something in front of the API refuses (HTTP 403, an HTML page" in ended.err
     assert api.patches() == []
 
 

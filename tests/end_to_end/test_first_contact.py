@@ -122,9 +122,13 @@ def waiting(process: subprocess.Popen[str], home: Path) -> Iterator[dict[str, st
     assert (datetime.fromisoformat(said["time"]) - started).total_seconds() < 2 + 3
     assert process.poll() is None
     yield said
-    process.kill()
     assert process.stderr is not None
-    assert f"warning: {said['message']}\n" in process.stderr.read()
+    # It is shown after it is logged.
+    end = threading.Timer(PROMPT, process.kill)
+    end.start()
+    assert f"warning: {said['message']}\n" in iter(process.stderr.readline, "")
+    end.cancel()
+    process.kill()
 
 
 def test_the_same_are_waited_for_where_nobody_is_there(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch.api.circuit_breaker import FOREIGN_IN_A_ROW, PATIENCE
 from batch.errors import AccessError, InterruptedRunError, StoppedError
 from batch.job.snapshot import Snapshot, State
 from batch.model import Outcome, RowResult
@@ -399,7 +400,7 @@ async def test_what_a_page_said_is_replaced_by_what_a_later_page_says() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "lists"),
-    [(500, 5), (502, 5), (504, 5), ("hang_before", 5), ("reset_before", 5), ("html_200", 5),
+    [(500, 5), (502, 5), (504, 5), ("hang_before", 5), ("reset_before", 5),
      ("not_json", 5), ("empty_200", 5), ("204", 5), ("list", 5), ("revoked_as_text", 5),
      (400, 1), (403, 1), (404, 1), (405, 1), (501, 5)],
 )  # fmt: skip
@@ -541,7 +542,9 @@ async def test_what_every_request_would_meet_stops_the_run(
     assert said in str(watch.client.stopped)
     assert watch.client.stopped.hint
     assert not isinstance(watch.client.stopped, AccessError)
-    assert kinds(sandbox) == ({"LIST": 1} if on == "LIST" else {"LIST": 1, "GET": 2})
+    # Once the API has shown itself, what answers in its place may go away: five times it is tried.
+    gets = 2 if kind == 401 else 2 + FOREIGN_IN_A_ROW
+    assert kinds(sandbox) == ({"LIST": 1} if on == "LIST" else {"LIST": 1, "GET": gets})
     assert set(snapshot.states) == {State.UNSEEN}
     assert not snapshot.problems
 
@@ -576,14 +579,16 @@ async def test_a_busy_answer_pauses_the_look_and_costs_nothing_else() -> None:
         assert_right(watch)
 
 
-async def test_a_hundred_busy_answers_stop_the_run() -> None:
+async def test_a_quarter_of_an_hour_of_busy_answers_stops_the_run() -> None:
     there = account(1000)
     async with FaultySandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
         sandbox.fail_all(429, on="LIST")
+        started = now()
         await watch.run()
 
+        assert PATIENCE <= now() - started < PATIENCE + 10
     assert watch.client.stopped is not None
-    assert kinds(sandbox) == {"LIST": 100}
+    assert set(kinds(sandbox)) == {"LIST"}
 
 
 @pytest.mark.parametrize("listed", [30, 2000], ids=["one by one", "the list"])

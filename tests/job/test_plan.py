@@ -122,13 +122,26 @@ def test_what_is_as_it_should_be_is_not_sent() -> None:
     listed = listing(A, B, A)
 
     plan = make_plan(REVOKE, listed, look(listed, revoked=[0]))
-    back = make_plan(RESTORE, listed, look(listed, revoked=[0]))
+    doubtful = Guards(doubtful=range(3))
+    back = make_plan(RESTORE, listed, look(listed, revoked=[0]), guards=doubtful)
 
     assert outcomes(plan) == ["already_revoked", "planned", "already_revoked"]
     assert plan.row_results[0] == RowResult(Outcome.ALREADY_REVOKED, True)
     assert list(plan.to_send) == [1]
     assert outcomes(back) == ["planned", "already_restored", "planned"]
     assert back.row_results[1] == RowResult(Outcome.ALREADY_RESTORED, False)
+
+
+def test_what_the_run_has_turned_is_turned_back_whatever_is_read() -> None:
+    listed = listing(A, B, C)
+    guards = Guards(doubtful={2}, proven_only=range(3))
+
+    back = make_plan(RESTORE, listed, look(listed, revoked=[0]), guards=guards)
+    trial = make_plan(RESTORE.dry_run(), listed, look(listed, revoked=[0]), guards=guards)
+
+    assert outcomes(back) == ["planned", "planned", "already_restored"]
+    assert outcomes(trial) == ["would_restore", "would_restore", "already_restored"]
+    assert back.was[1] == 2  # what was read is on record all the same
 
 
 def test_what_was_revoked_is_what_the_look_saw_also_for_rows_that_repeat() -> None:

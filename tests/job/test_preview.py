@@ -168,7 +168,8 @@ def test_before_a_restore_a_person_sees_that_it_is_no_undo() -> None:
     listed = listing(*IDS[:5])
     found = looked(listed, REVOKED, NORMAL, MISSING, UNREAD, replace(REVOKED, expires=NOW - 1))
 
-    plan = make_plan(RESTORE, listed, found, guards=Guards(proven_only=range(5)))
+    guards = Guards(proven_only=range(5), doubtful=range(5))
+    plan = make_plan(RESTORE, listed, found, guards=guards)
 
     assert text_of(plan) == RESTORE_SHOWN
 
@@ -280,7 +281,8 @@ def test_what_earlier_sessions_have_done_is_told_apart_also_where_they_did_not_r
     )
     found = looked(listed, None, None, after, before, before)
 
-    plan = make_plan(action, listed, found, recorded=recorded)
+    guards = Guards(doubtful=range(5))
+    plan = make_plan(action, listed, found, recorded=recorded, guards=guards)
 
     assert shown(plan)[2:4] == [
         f"{action.verb + ':':<9} 2 licenses at api.cryptlex.com",

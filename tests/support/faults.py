@@ -156,7 +156,10 @@ FAULTS: dict[str, Fault] = {
     "list": edited(lambda license_: [license_]),
     "revoked_as_text": edited(lambda it: it | {"revoked": str(it["revoked"]).lower()}),
     "wrong_id": unapplied(edited(lambda license_: license_ | {"id": STRANGER})),
-    "not_revoked": unapplied(edited(lambda it: it | {"revoked": not it["revoked"]})),
+    # It was changed last when it was created, since nothing is applied.
+    "not_revoked": unapplied(
+        edited(lambda it: it | {"revoked": not it["revoked"], "updatedAt": it["createdAt"]})
+    ),
     "no_code": error_edited(lambda it: {"message": it["message"]}),
     "null_code": error_edited(lambda it: it | {"code": None}),
 }

@@ -1,20 +1,26 @@
 """Real gateways in front of a server, each in a process of its own on a free port of loopback.
 
-They are nginx, HAProxy and Apache's httpd with its modules, as Debian packages them. What a test
-is about is a few lines of the program's own configuration; they go into one that needs no root
-and writes to the test's directory only. Everything that arrives is in the gateway's log.
+They are nginx, HAProxy, Varnish, stunnel and Apache's httpd with its modules, as Debian packages
+them, a server of Express, and the proxies squid and tinyproxy, which a client is told of. What a
+test is about is a few lines of the program's own configuration; they go into one that needs no
+root and writes to the test's directory only. Everything that arrives is in the gateway's log, but
+for Varnish and stunnel.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from contextlib import contextmanager
 from ctypes.util import find_library
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias
 
+import pytest
 import trustme
 
 from benchmarks.servers import HOST, free_port, listening
@@ -88,6 +94,79 @@ ErrorLog {home}/httpd.error.log
 LogFormat "%m %>s" arrival
 CustomLog {log} arrival
 ProxyPass / http://{host}:{upstream}/
+{rules}
+"""
+
+VARNISH = """
+vcl 4.1;
+import vsthrottle;
+backend api {{ .host = "{host}"; .port = "{upstream}"; }}
+sub vcl_recv {{
+  {receive}
+  return (pass);
+}}
+"""
+
+STUNNEL = """
+foreground = yes
+pid =
+[gateway]
+accept = {host}:{port}
+connect = {host}:{upstream}
+cert = {certificate}
+"""
+
+EXPRESS = """
+const [port, upstream, options] = process.argv.slice(1);
+const http = require("node:http");
+const express = require("express");
+const { rateLimit } = require("express-rate-limit");
+const app = express();
+app.use((request, answer, next) => {
+  answer.on("finish", () => console.log(`${request.method} ${answer.statusCode}`));
+  next();
+});
+app.use(rateLimit(JSON.parse(options)));
+app.use((request, answer) => {
+  const { method, headers, originalUrl: path } = request;
+  const passed = http.request({ host: "127.0.0.1", port: upstream, method, headers, path });
+  passed.on("response", (response) => {
+    answer.writeHead(response.statusCode, response.headers);
+    response.pipe(answer);
+  });
+  request.pipe(passed);
+});
+app.listen(Number(port), "127.0.0.1");
+"""
+
+FROM_NPM = ("express@5.1.0", "express-rate-limit@8.2.1")
+"""What a server of Express needs of npm."""
+
+SQUID = """
+http_port {host}:{port}
+pid_filename none
+cache_log {home}/squid.cache.log
+cache_store_log none
+logformat arrival %rm %>Hs
+access_log stdio:{log} arrival
+pinger_enable off
+cache deny all
+coredump_dir {home}
+hosts_file {home}/hosts
+shutdown_lifetime 0 seconds
+connect_timeout 2 seconds
+visible_hostname gateway
+cache_mem 8 MB
+{rules}
+http_access allow all
+"""
+
+TINYPROXY = """
+Port {port}
+Listen {host}
+Timeout 10
+LogLevel Connect
+MaxClients 50
 {rules}
 """
 
@@ -249,6 +328,108 @@ def httpd(home: Path, upstream: int, module: str, rules: str) -> Iterator[Gatewa
 
 def _is_root() -> bool:
     return os.geteuid() == 0
+
+
+@contextmanager
+def varnish(home: Path, upstream: int, *, receive: str) -> Iterator[Gateway]:
+    """Varnish in front of a port, which stores nothing and keeps no log.
+
+    Args:
+        home: A directory for what it writes.
+        upstream: The port that it leads to.
+        receive: What it does first with a request, in its own language.
+    """
+    binary, port, log = program("varnishd"), free_port(), home / "varnish.log"
+    if not [*Path("/usr/lib").glob("*/varnish/vmods/libvmod_vsthrottle.so")]:
+        missing("vmod_vsthrottle of Varnish", "varnish-modules")
+    program("gcc")  # it makes a library of its configuration
+    log.touch()
+    config = home / "varnish.vcl"
+    config.write_text(VARNISH.format(host=HOST, upstream=upstream, receive=receive))
+    command = [binary, "-F", "-j", "none", "-n", str(home / "varnish"), "-f", str(config)]
+    with listening([*command, "-a", f"{HOST}:{port}", "-s", "malloc,8m"], port):
+        yield Gateway(port, log)
+
+
+@contextmanager
+def stunnel(home: Path, upstream: int) -> Iterator[Gateway]:
+    """Stunnel in front of a port: it speaks TLS, sees no requests and keeps no log."""
+    certified, port, log = certify(home), free_port(), home / "stunnel.log"
+    log.touch()
+    config = home / "stunnel.conf"
+    text = STUNNEL.format(host=HOST, port=port, upstream=upstream, certificate=certified.server)
+    config.write_text(text, encoding="ascii")
+    with listening([program("stunnel4"), str(config)], port):
+        yield Gateway(port, log, is_tls=True)
+
+
+def installed_from_npm(home: Path) -> Path:
+    """Have `FROM_NPM` installed into a directory; a test is skipped where that cannot be.
+
+    Returns:
+        Where they are.
+    """
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node with npm is missing")
+    quietly = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+    command = [npm, "install", "--ignore-scripts", "--prefer-offline", *quietly, *FROM_NPM]
+    (home / "package.json").write_text("{}")  # else they would go where one above has it
+    try:
+        subprocess.run(command, cwd=home, check=True, capture_output=True, timeout=120)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as cause:
+        pytest.skip(f"npm does not install {' '.join(FROM_NPM)}: {cause}")
+    return home / "node_modules"
+
+
+@contextmanager
+def express(home: Path, upstream: int, *, modules: Path, options: str) -> Iterator[Gateway]:
+    """A server of Express with express-rate-limit in front of a port.
+
+    Args:
+        home: A directory for what it writes.
+        upstream: The port that it leads to.
+        modules: Where both are: see `installed_from_npm`.
+        options: Those of the limiter, as JSON.
+    """
+    port, log = free_port(), home / "express.log"
+    found = [program("env"), f"NODE_PATH={modules}", "NODE_ENV=production"]
+    command = [*found, program("node"), "-e", EXPRESS, str(port), str(upstream), options]
+    with listening(command, port, output=log):
+        yield Gateway(port, log)
+
+
+@contextmanager
+def squid(_home: Path, _upstream: int, *, rules: str = "") -> Iterator[Gateway]:
+    """Squid, through which a client is led to the host ``license.example``, which is loopback.
+
+    It refuses to be root, and becomes ``proxy``, who may not enter the directory of a test: it has
+    one of its own.
+
+    Args:
+        rules: Directives that come before everything is allowed.
+    """
+    binary, port = program("squid"), free_port()
+    with TemporaryDirectory(prefix="squid-") as own:
+        home = Path(own)
+        home.chmod(0o777)
+        config, log = home / "squid.conf", home / "squid.log"
+        (home / "hosts").write_text(f"{HOST} license.example\n", encoding="ascii")
+        config.write_text(SQUID.format(home=home, host=HOST, port=port, log=log, rules=rules))
+        # What it shares between its processes is called after its service, on the whole machine.
+        with listening([binary, "-N", "-n", f"squid{port}", "-f", str(config)], port):
+            yield Gateway(port, log)
+
+
+@contextmanager
+def tinyproxy(home: Path, _upstream: int, *, rules: str = "") -> Iterator[Gateway]:
+    """Tinyproxy, through which a client is led; it keeps no log of this kind."""
+    port, log = free_port(), home / "tinyproxy.log"
+    log.touch()
+    config = home / "tinyproxy.conf"
+    config.write_text(TINYPROXY.format(host=HOST, port=port, rules=rules), encoding="ascii")
+    with listening([program("tinyproxy"), "-d", "-c", str(config)], port):
+        yield Gateway(port, log)
 
 
 @dataclass(frozen=True)

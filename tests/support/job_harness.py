@@ -16,7 +16,7 @@ from batch.api.retry import FailureLimit, RetryPolicy
 from batch.api.retrying_client import RetryingClient
 from batch.job.executor import Executor
 from batch.job.look import Look
-from batch.model import REVOKE, License, RowResult
+from batch.model import REVOKE, License, Outcome, RowResult
 from batch.sandbox import TOKEN, Account
 from tests.support.faulty_sandbox import FaultySandbox
 from tests.support.virtual_time import virtual_clock
@@ -51,6 +51,7 @@ class Bench:
     api: CryptlexClient
     rate_limiter: RateLimiter
     row_results: dict[str, RowResult] = field(default_factory=dict)
+    settled: list[int] = field(default_factory=list)
 
     async def run(self) -> dict[str, RowResult]:
         await self.executor.run(range(len(self.ids)))
@@ -103,19 +104,25 @@ async def bench(
     max_attempts: int = 5,
     failures: FailureLimit | None = None,
     seed: int = 0,
+    is_grown: bool = False,
 ) -> AsyncIterator[Bench]:
     client = sending(sandbox, token, rate, concurrency, patience, max_attempts, seed)
+    if is_grown:  # as many in flight as there are workers, as after a while
+        client.rate_limiter._width = concurrency
     row_results: dict[str, RowResult] = {}
+    settled: list[int] = []
 
     def record(noted: Sequence[tuple[int, RowResult]]) -> None:
         for entry, result in noted:
-            assert ids[entry] not in row_results, "a license is settled once"
+            before = row_results.get(ids[entry])
+            assert before is None or before.outcome is Outcome.UNKNOWN, "it is settled once"
             row_results[ids[entry]] = result
 
     executor = Executor(
         action=REVOKE,
         license_id=lambda entry: ids[entry],
         record=record,
+        settled=lambda noted: settled.extend(entry for entry, _ in noted),
         client=client,
         planned=len(ids),
         failure_limit=failures or FailureLimit(percent=100),
@@ -123,7 +130,7 @@ async def bench(
         drain=1.5 * patience,
     )
     async with client.api:
-        yield Bench(sandbox, ids, executor, client.api, client.rate_limiter, row_results)
+        yield Bench(sandbox, ids, executor, client.api, client.rate_limiter, row_results, settled)
 
 
 @dataclass

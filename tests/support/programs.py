@@ -18,9 +18,12 @@ PACKAGES = {
     "prometheus": "prometheus",
     "prometheus-node-exporter": "prometheus-node-exporter",
     "promtool": "prometheus",
+    "node": "nodejs",
     "setpriv": "util-linux",
+    "stunnel4": "stunnel4",
     "systemd-analyze": "systemd",
     "unshare": "util-linux",
+    "varnishd": "varnish",
     "zsh": "zsh",
 }
 """The package of each program whose name is another one, or that a machine may not have."""
