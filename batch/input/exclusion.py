@@ -14,12 +14,13 @@ from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import compress
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Self
 
 from batch.columns import COLUMNS
 from batch.errors import Detail, InputError
-from batch.formatting import LONGEST, counted, folded, uncell
+from batch.formatting import LONGEST, all_folded, counted, folded, uncell
 from batch.input.file import open_tables
 from batch.input.header import SHOWN_ROWS, is_results_header, spelled
 from batch.input.identifiers import ID, LONGEST_KEY, SHEET_ERRORS, simplified
@@ -28,6 +29,7 @@ from batch.model import ID_BYTES, License, Listing, parse_id, parse_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from batch.input.table import Row, Table
 
@@ -36,22 +38,25 @@ _APART = "\x1f"
 """Between the cells of a column that are searched together: white space that no cell holds."""
 
 _GROUPS = (8, 4, 4, 4, 12)
+_DIGITS = sum(_GROUPS)
 _HEX = "[0-9a-fA-F]"
-# Begun with a class of characters, and without IGNORECASE, it is found in a quarter of the time.
+# Begun with a class of characters, and without IGNORECASE, it is found in a quarter of the time;
+# what stands before it is looked at where the first group is found, for that is rare.
 _ANYWHERE = re.compile(
     # In a link a brace is %7B, whose last digit is none of the ID's.
-    rf"({_HEX}(?:(?<!{_HEX}.)|(?<=%{_HEX}{{2}}.)){_HEX}{{7}}-?"
+    rf"({_HEX}{{8}}(?:(?<!{_HEX}.{{8}})|(?<=%{_HEX}{{2}}.{{8}}))-?"
     + "-?".join(f"{_HEX}{{{length}}}" for length in _GROUPS[1:])
     + f")(?!{_HEX})",
 )
-_WORD = re.compile(r"""[^\s,;|"'<>(){}\[\]/\\:=&?#%]{26,48}""")
+_SHORTEST = 26
+"""Characters of what may nearly be an ID, at least."""
+
+_WORD = re.compile(rf"""[^\s,;|"'<>(){{}}\[\]/\\:=&?#%]{{{_SHORTEST},48}}""")
 _BLANKS = str.maketrans(dict.fromkeys(",;|=\"'", " "))
 _NOT_HEX = re.compile("[^0-9a-f]", re.IGNORECASE)
-_INTERRUPTED = re.compile(rf"{_HEX}{{4}}-?[^\S\x1f]+-?{_HEX}{{4}}")
+_BLANK = re.compile(r"[^\S\x1f]")
+_SPACED = re.compile(r"(?<![0-9a-fA-F-])[0-9a-fA-F-]+(?:[^\S\x1f]+[0-9a-fA-F-]+)+")
 _DASHES = {ord("_"): "-", ord("\N{MINUS SIGN}"): "-", ord("\N{HYPHEN BULLET}"): "-"}
-
-_CHANGED = frozenset("'=0123456789")
-"""First characters of the texts that a spreadsheet may have made of keys."""
 
 _NUMBER = re.compile(
     r"([0-9]+)(\.0+)?|([0-9]{1,20})(?:[.,]([0-9]{1,20}))?E\+?([0-9]{1,3})", re.IGNORECASE
@@ -81,28 +86,30 @@ class Protected:
         ids: The `ID_BYTES` bytes of every license ID in it.
         texts: Its cells, and what stands between blanks, commas and quotes in them, `folded`.
         numbers: Whole numbers among its cells: a key of digits may have lost or got zeros there.
-        ranges: First and last whole number of what cells with lost digits may have been, ascending
-            and apart from each other.
+        bounds: First whole number that a cell with lost digits may have been, and first behind it
+            that it may not have been, and so on, ascending.
     """
 
     path: str
     rows: int
     nameless: int
-    ids: frozenset[bytes]
-    texts: frozenset[str]
-    numbers: frozenset[int]
-    ranges: tuple[tuple[int, int], ...]
+    ids: AbstractSet[bytes]
+    texts: AbstractSet[str]
+    numbers: AbstractSet[int]
+    bounds: Sequence[int]
 
     def holds_key(self, key: str) -> bool:
         """Tell whether a license with this key is protected."""
-        if folded(key) in self.texts or (self.ids and parse_id(key) in self.ids):
+        return folded(key) in self.texts or self.holds_id_or_number(key)
+
+    def holds_id_or_number(self, key: str) -> bool:
+        """Tell whether a license is protected whose key reads like an ID, or like a number."""
+        if self.ids and parse_id(key) in self.ids:
             return True
-        number = _number(key) if self.numbers else None
-        if number is None:
-            return False
-        place = bisect_right(self.ranges, (number.value, inf)) - 1
-        in_range = place >= 0 and number.value <= self.ranges[place][1]
-        return in_range or number.value in self.numbers
+        value = _value(key) if self.numbers else None
+        return value is not None and (
+            value in self.numbers or bisect_right(self.bounds, value) % 2 == 1
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +167,21 @@ class Exclusion:
         """
         found: dict[int, tuple[int, ...]] = {}
         for index, file in enumerate(self.files):
-            entries = _by_key(file, listing) if listing.keys else _by_id(file, listing)
-            for entry in entries:
-                found[entry] = (*found.get(entry, ()), index)
+            own = (index,)
+            for entry in _by_key(file, listing) if listing.keys else _by_id(file, listing):
+                if listing.first[entry] == entry and entry not in listing.invalid:
+                    found[entry] = found[entry] + own if entry in found else own
         return found
 
 
 def _by_key(file: Protected, listing: Listing) -> Iterator[int]:
     keys = listing.keys
-    return (entry for entry in listing.distinct() if file.holds_key(keys[entry]))
+    held: Iterator[bool] = map(file.texts.__contains__, all_folded(keys))
+    if file.ids or file.numbers:
+        held = (
+            is_text or file.holds_id_or_number(key) for key, is_text in zip(keys, held, strict=True)
+        )
+    return compress(range(len(keys)), held)
 
 
 _SPREAD = 0x9E3779B97F4A7C15
@@ -186,9 +199,7 @@ def _by_id(file: Protected, listing: Listing) -> Iterator[int]:
     seen = np.zeros(1 << 24, np.bool_)
     seen[bits[0]] = True
     for entry in np.flatnonzero(seen[bits[1]]).tolist():
-        license_id = listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)]
-        is_first = listing.first[entry] == entry and entry not in listing.invalid
-        if is_first and license_id in file.ids:
+        if listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)] in file.ids:
             yield entry
 
 
@@ -264,11 +275,12 @@ class _Reading:
             column.names_ids = True
             return
         column.names_ids |= self._add_ids(title, row, cells, named)
-        own = set(map(folded, cells))
+        own = set(all_folded(cells))
         self.texts |= own
         self.texts.update(_APART.join(own).translate(_BLANKS).split())
-        changed = [text for text in own if text[:1] in _CHANGED]
-        self.texts.update(folded(_bare(text)) for text in changed)
+        # A spreadsheet may have made of a key what begins with ', = or a digit.
+        changed = [text for text in own if text < ">"]
+        self.texts.update(folded(_bare(text)) for text in changed if text.startswith(("'", "=")))
         self.texts.discard("")
         for text in changed:
             if number := _number(text):
@@ -282,17 +294,20 @@ class _Reading:
                 column.error = row + at, cells[at]
 
     def _add_ids(self, title: str, row: int, cells: list[str], named: list[bool]) -> bool:
+        if max(map(len, cells), default=0) < _SHORTEST:
+            return False
         joined = _APART.join(cells)
         if joined.count(_APART) >= len(cells):
             joined = _APART.join(cell.replace(_APART, " ") for cell in cells)
         pieces = _ANYWHERE.split(joined)
         others, found = pieces[::2], pieces[1::2]
-        self.ids.update(bytes.fromhex(text.replace("-", "")) for text in found)
+        ids = bytes.fromhex("".join(found).replace("-", ""))
+        self.ids.update(ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES))
         at = 0
         for before in others[:-1]:
             at += before.count(_APART)
             named[at] = True
-        if _may_nearly_be_ids(" ".join(others)):
+        if _may_nearly_be_ids(_APART.join(set(others)), by_key=self.by_key):
             self.doubts += [
                 (title, row + at, cell)
                 for at, cell in enumerate(cells)
@@ -355,10 +370,10 @@ def _read(path: str, keys: Callable[[], Collection[str]], *, by_key: bool) -> Pr
         path=path,
         rows=reading.rows,
         nameless=reading.nameless,
-        ids=frozenset(reading.ids),
-        texts=frozenset(reading.texts),
-        numbers=frozenset(reading.numbers),
-        ranges=_apart(reading.ranges),
+        ids=reading.ids,
+        texts=reading.texts,
+        numbers=reading.numbers,
+        bounds=_bounds(reading.ranges),
     )
 
 
@@ -399,14 +414,22 @@ def _plain(text: str) -> str:
     return compatible.translate(_DASHES | dashes | invisible)
 
 
-def _may_nearly_be_ids(others: str) -> bool:
-    """Tell whether a closer look at single cells may find something; quick, for a whole column.
+def _may_nearly_be_ids(others: str, *, by_key: bool) -> bool:
+    """Tell whether `_is_nearly_id` may be true of a cell; quick, for a whole column.
 
     Args:
         others: What the cells hold beside IDs.
+        by_key: Whether licenses are listed by their keys.
     """
-    rest = _plain(others)
-    return _WORD.search(rest) is not None or _INTERRUPTED.search(rest) is not None
+    plain = _plain(others)
+    return (
+        any(_is_nearly(word, by_key=by_key) for word in _WORD.findall(plain))
+        or (plain != others and _ANYWHERE.search(plain) is not None)
+        or (
+            _BLANK.search(plain) is not None
+            and any(len(found[0]) >= _DIGITS for found in _SPACED.finditer(plain))
+        )
+    )
 
 
 def _is_nearly_id(cell: str, *, by_key: bool) -> bool:
@@ -424,11 +447,13 @@ def _is_nearly_id(cell: str, *, by_key: bool) -> bool:
 def _is_nearly(word: str, *, by_key: bool) -> bool:
     groups = word.strip("-.").split("-")
     bare = "".join(groups)
+    if len(groups) != len(_GROUPS) and abs(len(bare) - _DIGITS) > 1:
+        return False
     odd = len(_NOT_HEX.findall(bare))
     if len(groups) == len(_GROUPS):
         off = sum(abs(len(group) - length) for group, length in zip(groups, _GROUPS, strict=True))
         return (off == 0 and odd <= 6) or (off <= 2 and odd <= 2)
-    if odd > 1 or abs(len(bare) - 32) > 1:
+    if odd > 1:
         return False
     if len(groups) == 1:
         # Keys may be such numbers; and digits that are all there were found before.
@@ -470,6 +495,14 @@ class _Number:
         return [(each // step * step, each // step * step + step - 1) for each in near]
 
 
+def _value(text: str) -> int | None:
+    """What `_number` says; most keys are digits alone, or no number at all."""
+    if text.isdecimal() and text.isascii() and len(text) <= LONGEST_KEY:
+        return int(text)
+    number = _number(text)
+    return number.value if number else None
+
+
 def _number(text: str) -> _Number | None:
     """The whole number that a text spells, if it does."""
     if not text or not ("0" <= text[0] <= "9") or len(text) > LONGEST_KEY:
@@ -492,12 +525,12 @@ def _number(text: str) -> _Number | None:
     return _Number(int(digits) * 10**zeros, certain if certain < len(digits) + zeros else None)
 
 
-def _apart(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Ranges in ascending order, those that touch put together."""
-    found: list[tuple[int, int]] = []
+def _bounds(ranges: Iterable[tuple[int, int]]) -> list[int]:
+    """Where ranges begin, and where they have ended, in turn; those that touch put together."""
+    found: list[int] = []
     for first, last in sorted(ranges):
-        if found and first <= found[-1][1] + 1:
-            found[-1] = found[-1][0], max(last, found[-1][1])
+        if found and first <= found[-1]:
+            found[-1] = max(last + 1, found[-1])
         else:
-            found.append((first, last))
-    return tuple(found)
+            found += first, last + 1
+    return found
