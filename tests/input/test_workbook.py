@@ -24,7 +24,7 @@ from batch.input.xlsb import date_of, is_date_format
 from tests.support.builders import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from openpyxl.worksheet.worksheet import Worksheet
 
@@ -83,7 +83,7 @@ def saved(path: Path, fill: Callable[[Worksheet], None]) -> Path:
     return path
 
 
-def altered(source: Path, target: Path, parts: dict[str, str | bytes]) -> Path:
+def altered(source: Path, target: Path, parts: Mapping[str, str | bytes]) -> Path:
     """A copy of a zip archive with other parts."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -404,6 +404,14 @@ def test_two_cells_far_apart_are_refused_before_memory_is_spent(tmp_path: Path, 
     path = with_sheet(tmp_path / "l.xlsx", f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
 
     assert "spread over" in str(refusal(path))
+
+
+@pytest.mark.parametrize("cell", ["<v>1</v>", "<f>1</f><v>1</v>"])
+def test_a_row_that_no_memory_would_hold_is_refused(tmp_path: Path, cell: str) -> None:
+    rows = f'<row r="{10**15}"><c r="A{10**15}">{cell}</c></row>'
+    path = with_sheet(tmp_path / "l.xlsx", f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
+
+    assert "spread over 1,000,000,000,000,000 rows" in str(refusal(path))
 
 
 def test_an_archive_that_holds_more_than_the_limit_is_refused(
@@ -1223,14 +1231,16 @@ def test_every_kind_of_cell_of_an_xls_is_counted_unless_it_is_blank() -> None:
         cell_record(0x06, 4, 2, b"\0\0\0\0\0\0\xff\xff" + bytes(6)),
         record(0x207, struct.pack("<HB", 1, 0) + b" "),
         cell_record(0x06, 4, 3, b"\3\0\0\0\0\0\xff\xff" + bytes(6)),
+        cell_record(0x06, 4, 4, b"\2\0\x07\0\0\0\xff\xff" + bytes(6)),
         cell_record(0x201, 9, 9, b""),
     ]
 
     found = surveyed(biff8(b"".join(cells), shared_string("x") + shared_string(" \xa0")))
 
-    assert list(found.filled) == [4, 1, 1, 2, 2]
-    assert found.errors == {4: {2: "#REF!"}}
-    assert found.width == 4
+    assert list(found.filled) == [4, 1, 1, 2, 3]
+    assert found.errors == {4: {2: "#REF!"}, 5: {5: "#DIV/0!"}}
+    assert found.computed == {1: bytearray([0, 0, 0, 0, 1])}
+    assert found.width == 5
     assert found.hidden is None
 
 
@@ -1270,10 +1280,11 @@ def test_a_number_of_an_xls_that_is_shown_in_another_way_is_noted() -> None:
         cell_record(0x27E, 2, 0, bytes(4), cell_format=1),
         cell_record(0x27E, 3, 0, bytes(4), cell_format=0),
         record(0xBD, struct.pack("<HH", 1, 1) + two + struct.pack("<H", 2)),
+        cell_record(0x06, 4, 0, struct.pack("<d", 0.1) + bytes(6), cell_format=1),
     ]
 
     assert surveyed(biff8(b"".join(cells))).formatted == {
-        1: bytearray([1, 0, 1]),
+        1: bytearray([1, 0, 1, 0, 1]),
         3: bytearray([0, 1]),
     }
 
@@ -1464,6 +1475,66 @@ def test_a_cell_of_an_xlsx_without_its_place_stands_beside_the_one_before(tmp_pa
     path = with_sheet(tmp_path / "l.xlsx", f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
 
     assert read(path) == [["1", "#REF!", "2"], ["", "3", "4"]]
+
+
+def test_cells_without_their_places_begin_again_in_each_row(tmp_path: Path) -> None:
+    rows = 2 * "<row><c><v>1</v></c><c><v>2</v></c></row>"
+    path = with_sheet(tmp_path / "l.xlsx", f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
+
+    assert read(path) == [["1", "2"], ["1", "2"]]
+
+
+@pytest.mark.parametrize("number", ["0", "00", "x", "1.5", "-1", ""])
+def test_a_row_of_an_xlsx_with_a_number_that_is_none_is_refused(
+    tmp_path: Path, number: str
+) -> None:
+    rows = f'<row r="{number}"><c r="A1"><v>1</v></c></row>'
+    path = with_sheet(tmp_path / "l.xlsx", f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
+
+    assert f"a row is numbered {number!r}" in str(refusal(path))
+
+
+def test_a_merge_of_an_xlsx_of_one_cell_covers_nothing(tmp_path: Path) -> None:
+    xml = (
+        f'{HEAD}<sheetData><row r="1"><c r="A1"><v>1</v></c></row></sheetData>'
+        '<mergeCells count="1"><mergeCell ref="A1"/></mergeCells></worksheet>'
+    )
+    with open_table(str(with_sheet(tmp_path / "l.xlsx", xml))) as table:
+        assert list(table.covered) == []
+
+
+def test_what_is_read_aloud_of_a_cell_is_no_part_of_its_text(tmp_path: Path) -> None:
+    aloud = '<rPh sb="0" eb="1"><t>aloud</t></rPh>'
+    xml = (
+        f'{HEAD}<sheetData><row r="1" hidden="1"><c r="A1" t="inlineStr"><is><t> </t>{aloud}</is>'
+        '</c><c r="B1"><v>1</v></c></row></sheetData></worksheet>'
+    )
+    assert read(with_sheet(tmp_path / "l.xlsx", xml)) == [["", "1"]]
+
+
+def test_a_number_is_not_taken_for_the_index_of_a_blank_string(tmp_path: Path) -> None:
+    parts = {
+        SHEET: f'{HEAD}<sheetData><row r="1" hidden="1"><c r="A1"><v>0</v></c>'
+        '<c r="B1" t="s"><v>0</v></c><c r="C1" t="s"><v>1</v></c></row></sheetData></worksheet>',
+        "xl/sharedStrings.xml": f"{HEAD.replace('worksheet', 'sst')}<si><t> </t>"
+        '<rPh sb="0" eb="1"><t>aloud</t></rPh></si><si><t>x</t></si></sst>',
+    }
+    path = altered(FIXTURES / "libreoffice.xlsx", tmp_path / "l.xlsx", parts)
+
+    assert read(path) == [["0", "", "x"]]
+
+
+def test_an_xlsx_without_the_part_that_names_its_sheets_parts_is_refused(tmp_path: Path) -> None:
+    part = "xl/_rels/workbook.xml.rels"
+    with (
+        zipfile.ZipFile(FIXTURES / "openpyxl.xlsx") as old,
+        zipfile.ZipFile(tmp_path / "l.xlsx", "w") as new,
+    ):
+        for name in old.namelist():
+            if name != part:
+                new.writestr(name, old.read(name))
+
+    assert f"it has no part {part}" in str(refusal(tmp_path / "l.xlsx"))
 
 
 def test_a_word_document_that_is_called_xlsx_is_no_workbook(tmp_path: Path) -> None:
