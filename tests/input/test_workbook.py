@@ -1524,6 +1524,18 @@ def test_a_number_is_not_taken_for_the_index_of_a_blank_string(tmp_path: Path) -
     assert read(path) == [["0", "", "x"]]
 
 
+@pytest.mark.parametrize("other", ['theme" Target="/none.xml', 'styles" Target="/none.xml'])
+def test_an_xlsx_needs_no_styles_even_where_it_names_some(tmp_path: Path, other: str) -> None:
+    named = "xl/_rels/workbook.xml.rels"
+    with zipfile.ZipFile(FIXTURES / "openpyxl.xlsx") as archive_:
+        rels = archive_.read(named).decode().replace('styles" Target="styles.xml', other)
+    assert other in rels
+    row = '<row r="1"><c r="A1"><v>1</v></c></row>'
+    parts = {SHEET: f"{HEAD}<sheetData>{row}</sheetData></worksheet>", named: rels}
+
+    assert read(altered(FIXTURES / "openpyxl.xlsx", tmp_path / "l.xlsx", parts)) == [["1"]]
+
+
 def test_an_xlsx_without_the_part_that_names_its_sheets_parts_is_refused(tmp_path: Path) -> None:
     part = "xl/_rels/workbook.xml.rels"
     with (
