@@ -188,9 +188,10 @@ class RetryingClient:
                     raise
                 await self.rest(attempts)
             except HeldBackError:
+                held_back = TransientError("the server is down", code="breaker")
                 attempts.refunded = True
-                attempts.error = attempts.error or TransientError("it is down", code="breaker")
-                raise attempts.error from None
+                attempts.error = attempts.error or held_back
+                raise held_back from None
             except Exception as bug:
                 attempts.sent += 1
                 attempts.error = ApiError(type(bug).__name__, shown=str(bug))

@@ -19,6 +19,7 @@ from batch.errors import (
     AccessError,
     ApiError,
     ForeignError,
+    HeldBackError,
     RejectedError,
     StoppedError,
     ThrottledError,
@@ -392,6 +393,16 @@ async def test_a_403_may_have_been_carried_out_so_what_probes_then_is_a_read() -
 
     assert (attempts.unsettled, attempts.refunded) == (True, True)
     assert attempts.open_until == -math.inf  # the server has answered: nothing comes later
+
+
+async def test_what_was_held_back_costs_no_attempt_and_keeps_what_came_before() -> None:
+    client, attempts = retrying_client(), Attempts(error=REFUSAL)
+
+    with pytest.raises(TransientError, match="the server is down"):
+        await client.ask(Server(client, HeldBackError()), attempts, 5)
+
+    assert (attempts.sent, attempts.counted, attempts.refunded) == (0, 0, True)
+    assert attempts.error is REFUSAL
 
 
 @pytest.mark.parametrize(
