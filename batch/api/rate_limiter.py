@@ -78,7 +78,6 @@ class RateLimiter:
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._in_flight = 0
-        self._busiest = 0
         self._cooling: deque[float] = deque()
         self._last_sent = -math.inf
         self._paused_until = -math.inf
@@ -92,8 +91,9 @@ class RateLimiter:
 
     async def acquire(self) -> float:
         """Wait for a slot and return the moment of sending, on the rate limiter's clock."""
-        unlimited = self.limit is None and not self.waiting  # who waits already comes first
-        if unlimited and self._wait(now := self._clock.now()) <= 0:
+        # Who waits already comes first, where there is not room for everybody.
+        has_room = self._in_flight + len(self.waiting) < self._width
+        if self.limit is None and has_room and self._wait(now := self._clock.now()) <= 0:
             return self._take(now)
         task = asyncio.current_task()
         assert task is not None
@@ -145,11 +145,11 @@ class RateLimiter:
         return self.limit is None or self._proven > 0
 
     def answered(self) -> None:
-        """Hear that a request was answered: a little more may be in flight."""
+        """Hear that a request was answered: if others wait, a little more may be in flight."""
+        self._moment = MOMENT
         if self.limit is None:
             self._answers.append(self._last_sent)
-        self._moment = MOMENT
-        if self._width <= self._busiest + 1:
+        if self.waiting:
             self._width += self._growth
 
     def refused(self) -> None:
@@ -232,8 +232,6 @@ class RateLimiter:
     def _take(self, now: float) -> float:
         self.requests += 1
         self._in_flight += 1
-        if self._in_flight > self._busiest:  # noqa: PLR1730 - max() costs each request more
-            self._busiest = self._in_flight
         self._last_sent = now
         return now
 

@@ -168,7 +168,8 @@ class Progress:
         self._done += done
         self._failed += failed
         if self._bar is not None:
-            self._bar.bar_format = self._bar_format
+            if failed:  # what else changes is seen by the next tick
+                self._bar.bar_format = self._bar_format
             self._bar.update(done)
 
     def tick(self) -> None:

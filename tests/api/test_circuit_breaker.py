@@ -79,11 +79,13 @@ class Circuit:
     async def lets_two_through(self) -> bool:
         """Whether a second request leaves before the first one is answered.
 
-        An answer before that lets more leave, unless they go one at a time.
+        An answer to one that had left before lets more leave, unless they go one at a time.
         """
-        self.rate_limiter.answered()
         await self.rate_limiter.acquire()
         second = asyncio.create_task(self.rate_limiter.acquire())
+        await asyncio.sleep(3600)
+        self.rate_limiter.answered()
+        self.rate_limiter._changed.set()
         await asyncio.sleep(3600)
         both = second.done()
         self.rate_limiter.release()
