@@ -218,7 +218,7 @@ class RateLimiter:
         rate = math.inf if self.limit is None else self.limit / self.period
         if admitted and admitted[0] / admitted[1] < rate:
             self.limit, self.period = admitted
-            self._ceiling = self.limit
+            self._ceiling, self._proven = self.limit, 0
         elif self.limit is None:
             lately = sum(moment > now - self.period for moment in self._answers)
             self.limit = self._proven = max(math.floor(USUAL * self.period), lately * 3 // 4)
@@ -246,6 +246,8 @@ class RateLimiter:
         while self._cooling and self._cooling[0] <= now:
             self._cooling.popleft()
         missing = self._in_flight + len(self._cooling) - self.limit
+        if missing >= 0 and self._proven:
+            missing -= self._grow(now)
         if missing >= len(self._cooling):
             return math.inf
         if missing >= 0:
@@ -254,9 +256,15 @@ class RateLimiter:
 
     def _recover(self, now: float) -> None:
         assert self.limit is not None
-        if self._proven and now - max(self._limit_changed, self._paused_until) >= self.period:
-            self._proven, self.limit = self.limit, 2 * self.limit
-            self._limit_changed = now
         while self.limit < self._ceiling and now - self._limit_changed >= RECOVERY:
             self.limit += 1
             self._limit_changed += RECOVERY
+
+    def _grow(self, now: float) -> int:
+        """Double a guessed limit that was used up without a refusal; by how much it has grown."""
+        assert self.limit is not None
+        if now - max(self._limit_changed, self._paused_until) < self.period:
+            return 0
+        self._limit_changed, self._proven = now, self.limit
+        self.limit *= 2
+        return self._proven

@@ -303,7 +303,7 @@ async def test_a_503_that_asks_everybody_to_wait_says_nothing_of_the_rate() -> N
     await circuit.next_request()
 
     assert circuit.rate_limiter.is_guessing
-    assert circuit.rate_limiter.limit == 90
+    assert circuit.rate_limiter.limit == 45 + 2
 
 
 async def test_nine_failures_in_a_row_hold_nobody_back() -> None:

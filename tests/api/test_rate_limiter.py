@@ -224,11 +224,13 @@ async def test_a_limit_that_was_guessed_doubles_each_period_until_that_is_refuse
     free.throttled(await free.acquire(), 0)
     free.release()
 
-    for wait in (5.5, 4.9, 0.2, 5, 5):
-        await asyncio.sleep(wait)
+    for _ in range(4):
+        for _ in range(free.limit or 0):
+            await free.acquire()
+            free.release()
+        seen.append(free.limit)
         await free.acquire()
         free.release()
-        seen.append(free.limit)
     free.throttled(now(), 0)
     seen.append(free.limit)
     await asyncio.sleep(5.5 + 29)
@@ -238,7 +240,35 @@ async def test_a_limit_that_was_guessed_doubles_each_period_until_that_is_refuse
     free.throttled(now(), 0)
     seen.append(free.limit)
 
-    assert seen == [45, 45, 90, 180, 360, 180, 181, 135]
+    assert seen == [45, 90, 180, 360, 180, 181, 135]
+
+
+async def test_a_guessed_limit_that_is_never_used_up_is_not_doubled() -> None:
+    free = rate_limiter(limit=None)
+    free.throttled(await free.acquire(), 0)
+    free.release()
+
+    for _ in range(1100):  # doubled each time, it would be beyond any float
+        await asyncio.sleep(10)
+        await free.acquire()
+        free.release()
+
+    assert free.limit == 45 + 11000 // 30
+
+
+async def test_what_the_server_says_ends_the_guessing() -> None:
+    told = rate_limiter(limit=None)
+    told.throttled(await told.acquire(), 0)
+    told.release()
+    for admitted in ((1, 5.0), None):
+        told.throttled(await told.acquire(), 0, admitted)
+        told.release()
+
+        assert told.limit == 1
+    for _ in range(4):
+        await told.acquire()
+        told.release()
+    assert told.limit == 1
 
 
 async def test_refusals_with_a_limit_lower_it() -> None:
