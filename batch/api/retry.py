@@ -73,6 +73,12 @@ class Attempts:
         self.forgiven += 1
         return True
 
+    def refund(self) -> None:
+        """Let it be sent again after an outage, unless that happens to it often."""
+        if not self.refunded:
+            self.refunded = self.forgiven < MOST_FORGIVEN
+            self.forgiven += self.refunded
+
 
 @dataclass(slots=True)
 class Budget:

@@ -180,7 +180,7 @@ class RetryingClient:
             except ApiError as error:
                 await self._judge(error, attempts, patient)
                 if attempts.unsettled and self.breaker.is_down and not patient:
-                    attempts.refunded = True
+                    attempts.refund()
                     raise  # what tries whether the server is up must not change anything
                 if isinstance(error, ThrottledError) or self._exchanged(error, token):
                     continue

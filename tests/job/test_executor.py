@@ -176,6 +176,20 @@ async def test_what_is_not_applied_90_seconds_after_the_last_attempt_has_failed(
         assert work.settled == [0]
 
 
+async def test_a_license_that_alone_is_always_asked_to_wait_comes_to_an_end() -> None:
+    ids = some_ids(12)
+    async with holding(ids) as sandbox, bench(sandbox, ids, rate=(45, 5.0)) as work:
+        sandbox.fail(ids[3], "503_retry_after", times=None)
+        started = now()
+        async with asyncio.timeout(3600):
+            row_results = await work.run()
+
+        assert now() - started < 900 + LATE
+        assert row_results.pop(ids[3]).outcome is Outcome.FAILED
+        assert {result.outcome for result in row_results.values()} == {Outcome.REVOKED}
+        assert work.executor.client.stopped is None
+
+
 async def test_until_then_it_is_unknown_and_counts_as_a_failure() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
         sandbox.fail(ID, 504, times=None)
