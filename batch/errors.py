@@ -201,10 +201,13 @@ class ApiError(BulkRevokeError):
         status: HTTP status, or None where no answer came.
         code: ``error_code`` for the results file: the server's own code where it sent one.
         from_api: Whether the API itself has answered: gateways have no error bodies with a code.
+        arrived: Whether the request may have been carried out; False where no connection was made,
+            or where it was refused.
         sent: When the request left, on the rate limiter's clock; its client sets it.
     """
 
     exit_code = 3
+    arrived = False
 
     def __init__(
         self,
@@ -227,7 +230,6 @@ class TransientError(ApiError):
     """No usable answer: the request may be sent again.
 
     Attributes:
-        arrived: Whether it may have been carried out; False where no connection was made.
         is_load: Whether it may mean that too much was sent, if others are answered meanwhile.
         lasting: Whether it is hardly an outage, such as a name that does not exist: somebody who
             is there need not wait for it.
@@ -278,6 +280,7 @@ class UnconfirmedError(ApiError):
         updated: When the license was changed last by this answer, in seconds since 1970, or None.
     """
 
+    arrived = True
     updated: float | None = None
 
 

@@ -250,13 +250,12 @@ class RetryingClient:
         self.introduced |= error.from_api
         attempts.sent += 1
         attempts.error = error
+        attempts.unsettled |= error.arrived
+        if error.arrived and not isinstance(error, ForeignError):
+            attempts.open_until = self.clock.now() + LATE
         if isinstance(error, UnconfirmedError):
             attempts.updated = error.updated
-            attempts.open_until = self.clock.now() + LATE
         if isinstance(error, TransientError):
-            attempts.unsettled |= error.arrived
-            if error.arrived and not isinstance(error, ForeignError):
-                attempts.open_until = self.clock.now() + LATE
             if isinstance(error, ForeignError) and not (
                 self.introduced and (patient or self.breaker.has_confirmed)
             ):

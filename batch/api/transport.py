@@ -182,8 +182,7 @@ def failure_of(cause: Exception, attempt: Attempt, route: Route) -> ApiError:
         message, code, shown = _described(cause, attempt, route)
         error = TransientError(message, status=attempt.status, code=code, shown=shown)
         error.is_load = _may_be_load(cause)
-    if isinstance(error, TransientError):
-        error.arrived = attempt.left
+    error.arrived = attempt.left
     return error
 
 

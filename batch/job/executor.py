@@ -121,10 +121,7 @@ class Executor:
         )
         try:
             await client.ask(request, attempts, client.policy.max_attempts)
-        except UnconfirmedError:
-            attempts.unsettled = True
-            return None
-        except TransientError:
+        except (TransientError, UnconfirmedError):
             return None
         except (RejectedError, AccessError) as error:
             return self._refused(attempts, error)

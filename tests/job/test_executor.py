@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import ClientOSError
 
 from batch.api.circuit_breaker import PATIENCE
 from batch.api.retry import MOST_FORGIVEN, Attempts, FailureLimit, RetryPolicy
@@ -188,6 +190,29 @@ async def test_a_license_that_alone_is_always_asked_to_wait_comes_to_an_end() ->
         assert row_results.pop(ids[3]).outcome is Outcome.FAILED
         assert {result.outcome for result in row_results.values()} == {Outcome.REVOKED}
         assert work.executor.client.stopped is None
+
+
+async def test_what_is_sent_before_tls_fails_is_read_back_after_the_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        request: Any = work.api._session.request
+
+        async def with_a_page_instead_of_tls(method: str, *given: object, **more: object) -> object:
+            response = await request(method, *given, **more)
+            if method == "PATCH":
+                response.close()
+                cause = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
+                cause.reason = "WRONG_VERSION_NUMBER"
+                raise ClientOSError from cause
+            return response
+
+        monkeypatch.setattr(work.api._session, "request", with_a_page_instead_of_tls)
+        row_results = await work.run()
+
+        assert str(work.executor.client.stopped).endswith("does not speak TLS")
+        assert sandbox.revoked[ID]
+        assert row_results[ID].outcome is Outcome.REVOKED
 
 
 async def test_until_then_it_is_unknown_and_counts_as_a_failure() -> None:
