@@ -96,7 +96,7 @@ class Look:
             self.expect(len(entries))
             unread = entries if len(entries) < 2 else await _AccountPages(self, entries).read()
             await self.each(unread, self.get)
-        if entries:
+        if self.client.rate_limiter.requests:
             self._prove()
         return self.snapshot
 

@@ -966,3 +966,13 @@ async def test_all_faults_at_random_leave_nothing_false_and_nothing_out(seed: in
         Outcome.FAILED, Outcome.NOT_FOUND,
     }  # fmt: skip
     assert_right(watch)
+
+
+async def test_where_no_key_can_be_asked_for_nothing_is_said_of_the_api() -> None:
+    sandbox = FaultySandbox(account())
+    async with sandbox, looking(sandbox, keyed(",,")) as watch:
+        snapshot = await watch.run()
+
+        assert watch.client.stopped is None
+        assert snapshot.problems[0].outcome is Outcome.FAILED
+        assert not sandbox.log
