@@ -54,7 +54,8 @@ LONGEST_PAUSE = 300.0
 """The longest Retry-After, in seconds, that is waited for."""
 
 FOREIGN_IN_A_ROW = 5
-"""Probes, in a row, that somebody in front of the API has refused, after which the run stops."""
+"""Probes, or licenses without one changed in between, that somebody in front of the API has
+refused in a row, after which the run stops."""
 
 FORBIDDEN_IN_A_ROW = 5
 """403 answers to a PATCH, in a row, that are about the token and not about the license."""
@@ -92,6 +93,7 @@ class CircuitBreaker:
     _confirmed: bool = False
     _forbidden: int = 0
     _foreign: int = 0
+    _blocked: int = 0
 
     @property
     def is_down(self) -> bool:
@@ -161,7 +163,7 @@ class CircuitBreaker:
     def confirmed(self) -> None:
         """A PATCH was applied: this token can write."""
         self._confirmed = True
-        self._forbidden = 0
+        self._forbidden = self._blocked = 0
 
     def forbidden(self, error: RejectedError) -> None:
         """A PATCH was answered with 403.
@@ -243,6 +245,10 @@ class CircuitBreaker:
             return
         attempts.counted += 1
         self._end_streak()
+        # Reading may be let through, and would end each outage.
+        self._blocked += self._confirmed and not attempts.forgiven
+        if self._blocked >= FOREIGN_IN_A_ROW:
+            raise in_front(error, changes=True).becomes(StoppedError)
         if attempts.forgive():
             self.rate_limiter.throttled(error.sent, 0.0)
             self._open(self.clock.now(), error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import ClientOSError
 
-from batch.api.circuit_breaker import PATIENCE
+from batch.api.circuit_breaker import FOREIGN_IN_A_ROW, PATIENCE
 from batch.api.retry import MOST_FORGIVEN, Attempts, FailureLimit, RetryPolicy
 from batch.api.retrying_client import LATE
 from batch.errors import StoppedError, ThrottledError, UnconfirmedError
@@ -190,6 +190,19 @@ async def test_a_license_that_alone_is_always_asked_to_wait_comes_to_an_end() ->
         assert row_results.pop(ids[3]).outcome is Outcome.FAILED
         assert {result.outcome for result in row_results.values()} == {Outcome.REVOKED}
         assert work.executor.client.stopped is None
+
+
+async def test_a_gateway_that_lets_only_reading_through_by_now_stops_the_run() -> None:
+    ids = some_ids(40)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        for license_id in ids[10:]:
+            sandbox.fail(license_id, "html_403", times=None)
+        row_results = await work.run()
+
+        assert work.executor.client.stopped is not None
+        assert "in front of the API refuses changes" in str(work.executor.client.stopped)
+        outcomes = Counter(result.outcome for result in row_results.values())
+        assert outcomes == {Outcome.REVOKED: 10, Outcome.FAILED: FOREIGN_IN_A_ROW}
 
 
 async def test_what_is_sent_before_tls_fails_is_read_back_after_the_stop(
