@@ -305,11 +305,13 @@ class CircuitBreaker:
         if self.clock.now() - self._failing_since >= PATIENCE:
             minutes = f"{PATIENCE / 60:.0f} minutes"
             raise StoppedError(f"everything was refused for {minutes}", about=error)
+        limiter, was_guessing = self.rate_limiter, self.rate_limiter.is_guessing
         if error.status == 429 or self._is_too_much():
-            pause = self.rate_limiter.throttled(error.sent, error.retry_after, error.admitted)
+            pause = limiter.throttled(error.sent, error.retry_after, error.admitted)
         else:
-            pause = self.rate_limiter.back_off(error.sent, error.retry_after)
-        self._paused(pause, error)
+            pause = limiter.back_off(error.sent, error.retry_after)
+        is_ours = was_guessing or error.admitted == (limiter.limit, limiter.period)
+        self._paused(pause, error, is_shared=error.status == 429 and not is_ours)
 
     def _is_too_much(self) -> bool:
         """Tell whether a 503 that asks to wait comes of what is sent: others are answered."""
@@ -322,14 +324,14 @@ class CircuitBreaker:
         self._busy = 0
         return True
 
-    def _paused(self, seconds: float, error: TransientError) -> None:
-        """Tell of a pause that everybody makes."""
+    def _paused(self, seconds: float, error: TransientError, *, is_shared: bool = False) -> None:
+        """Tell of a pause that everybody makes, maybe since others send from this address too."""
         if not seconds:
             return
         log.warning(
             "nothing is sent for %.1f s%s (%s)",
             seconds,
-            "; does somebody else use this address as well?" * (error.status == 429),
+            "; does somebody else use this address as well?" * is_shared,
             told(error, to_all=True),
             extra={
                 "event": "paused",

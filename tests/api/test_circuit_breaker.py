@@ -900,3 +900,26 @@ async def test_time_at_the_question_is_no_time_without_an_answer() -> None:
 
     with pytest.raises(StoppedError, match="15 minutes"):
         circuit.fail(Attempts())
+
+
+@pytest.mark.parametrize(
+    ("limit", "admitted", "is_asked"),
+    [(45, None, True), (45, (50, 5.0), True), (45, (20, 5.0), False), (None, None, False),
+     (None, (20, 5.0), False)],
+)  # fmt: skip
+async def test_somebody_else_is_suspected_only_where_the_limit_was_kept(
+    limit: int | None,
+    admitted: tuple[int, float] | None,
+    is_asked: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    circuit = Circuit(RateLimiter(limit, 5.0, virtual_clock(), jitter=lambda: 0.0))
+    said: list[str] = []
+    monkeypatch.setattr(circuit_breaker.log, "warning", lambda text, *p, **_: said.append(text % p))
+    await circuit.next_request()
+    refusal = busy()
+    refusal.admitted = admitted
+    circuit.breaker.failed(Attempts(), refusal)
+
+    assert len(said) == 1
+    assert ("somebody else" in said[0]) is is_asked

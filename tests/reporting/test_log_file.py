@@ -592,10 +592,7 @@ async def test_what_a_server_says_is_in_no_log(
             "breaks off", "breaker_open", None,
             "the server is down: next try in 5 s, one at a time (the connection failed)",
         ),
-        (
-            "says 429 and for how long", "paused", 429,
-            r"nothing is sent for \d+\.\d s; does somebody else use .* as well? (HTTP 429)",
-        ),
+        ("says 429 and for how long", "paused", 429, r"nothing is sent for \d+\.\d s (HTTP 429)"),
         ("says 503 and for how long", "paused", 503, r"nothing is sent for \d+\.\d s (HTTP 503)"),
         ("says 401", "stopping", None, "stopping: the token is not accepted (HTTP 401)"),
     ],
