@@ -292,14 +292,15 @@ class AccessError(ApiError):
     """The server, or what stands in front of it, would answer every request like this."""
 
 
-def in_front(seen: ForeignError, *, changes: bool) -> AccessError:
+def in_front(seen: ForeignError, *, reached: bool, changes: bool = False) -> AccessError:
     """The error that something in front of the API lets nothing through, or no changes.
 
     Args:
         seen: What was answered.
-        changes: Whether the API has been reached before, by a request that changes nothing.
+        reached: Whether the API has been reached before.
+        changes: Whether that was only by requests that change nothing.
     """
-    if seen.status is not None and (seen.status < 400 or seen.status == 404):
+    if not reached and seen.status is not None and (seen.status < 400 or seen.status == 404):
         return not_the_api(seen)
     return AccessError(
         "something in front of the API refuses" + " changes" * changes,

@@ -46,6 +46,9 @@ BUSY, TOO_BUSY = 10, 25
 """Each time that some are refused while others are answered adds ten, each answer takes one away;
 at twenty-five it is no chance: more is sent than is admitted."""
 
+SIGNS = 3
+"""Refusals of one license that speak of the load: further ones may be its own."""
+
 FLAPPING = 60.0
 """Seconds from one outage, or pause, to the next that make it no outage: it comes of what is
 sent."""
@@ -201,7 +204,7 @@ class CircuitBreaker:
             self._eased = self.clock.now()
             self.rate_limiter.one_at_a_time(False)
             log.warning("the server answers again", extra={"event": "breaker_closed"})
-        elif refused:
+        elif any(attempts.forgiven <= SIGNS for attempts in refused):
             self._slow_down()
 
     def _slow_down(self) -> None:
@@ -240,7 +243,7 @@ class CircuitBreaker:
             if error.sent > self._opened:
                 self._foreign += 1
                 if self._foreign >= FOREIGN_IN_A_ROW:
-                    raise in_front(error, changes=False).becomes(StoppedError)
+                    raise in_front(error, reached=True).becomes(StoppedError)
                 self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
             return
         attempts.counted += 1
@@ -248,7 +251,7 @@ class CircuitBreaker:
         # Reading may be let through, and would end each outage.
         self._blocked += self._confirmed and not attempts.forgiven
         if self._blocked >= FOREIGN_IN_A_ROW:
-            raise in_front(error, changes=True).becomes(StoppedError)
+            raise in_front(error, reached=True, changes=True).becomes(StoppedError)
         if attempts.forgive():
             self.rate_limiter.throttled(error.sent, 0.0)
             self._open(self.clock.now(), error)

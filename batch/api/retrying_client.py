@@ -259,7 +259,9 @@ class RetryingClient:
             if isinstance(error, ForeignError) and not (
                 self.introduced and (patient or self.breaker.has_confirmed)
             ):
-                raise in_front(error, changes=self.introduced) from None
+                raise in_front(
+                    error, reached=self.introduced, changes=self.introduced and not patient
+                ) from None
             self.breaker.failed(attempts, error)
         else:
             self.breaker.succeeded()

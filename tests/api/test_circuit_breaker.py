@@ -17,6 +17,7 @@ from batch.api.circuit_breaker import (
     FOREIGN_IN_A_ROW,
     LONGEST_PAUSE,
     PATIENCE,
+    SIGNS,
     CircuitBreaker,
 )
 from batch.api.rate_limiter import RateLimiter
@@ -151,6 +152,17 @@ async def test_refusals_that_are_no_chance_lower_the_limit(
 
     assert circuit.rate_limiter.limit == limit
     assert not circuit.breaker.is_down
+
+
+async def test_one_license_that_is_always_refused_lowers_nothing_for_the_others() -> None:
+    circuit = Circuit(RateLimiter(40, 5.0, virtual_clock(), jitter=lambda: 0.0))
+    sick = Attempts(forgiven=SIGNS)
+
+    for _ in range(9):
+        circuit.breaker.failed(sick, too_much())
+        circuit.breaker.succeeded()
+
+    assert circuit.rate_limiter.limit == 40
 
 
 async def test_a_restart_of_a_few_seconds_lowers_nothing() -> None:

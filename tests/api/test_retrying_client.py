@@ -362,12 +362,13 @@ async def test_who_answers_in_the_place_of_the_api_before_it_has_shown_itself_en
     assert "--base-url" in e.value.hint
 
 
-async def test_a_gateway_that_lets_reads_through_and_no_change_ends_the_run() -> None:
+@pytest.mark.parametrize("status", [302, 404, 405])
+async def test_a_gateway_that_lets_reads_through_and_no_change_ends_the_run(status: int) -> None:
     client = retrying_client()
     await asked_once(client, "a license")
 
     with pytest.raises(AccessError, match="in front of the API refuses changes"):
-        await client.ask(Server(client, foreign(405)), Attempts(), 5)
+        await client.ask(Server(client, foreign(status)), Attempts(), 5)
 
 
 @pytest.mark.parametrize("changes", [True, False])

@@ -260,7 +260,8 @@ async def test_a_late_license_that_cannot_be_read_again_stays_unknown() -> None:
 @pytest.mark.parametrize(
     ("later", "outcome"),
     [(License(ID, True, updated=2000.0), "revoked"), (License(ID, False, updated=2000.0), "failed"),
-     (License(ID, True, updated=1999.9), "unknown"), (License(ID, True), "revoked")],
+     (License(ID, True, updated=1998.9), "unknown"),
+     (License(ID, True, updated=1999.0), "revoked"), (License(ID, True), "revoked")],
 )  # fmt: skip
 async def test_an_answer_that_is_older_than_that_to_the_patch_is_none(
     later: License, outcome: str
