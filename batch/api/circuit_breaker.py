@@ -82,8 +82,7 @@ class CircuitBreaker:
     throttled: int = 0
     _budget: Budget = field(default_factory=Budget)
     _streak: list[Attempts] = field(default_factory=list)
-    _refused: list[Attempts] = field(default_factory=list)
-    _last_refused: TransientError | None = None
+    _refused: list[tuple[Attempts, TransientError]] = field(default_factory=list)
     _busy: int = 0
     _answered: bool = False
     _eased: float = -math.inf
@@ -188,7 +187,7 @@ class CircuitBreaker:
         refused, self._refused = self._refused, []
         for attempts in self._streak:
             attempts.suspect = True
-        for attempts in refused:
+        for attempts, _ in refused:
             # Others are answered: it is not its fault, and the server is not down.
             attempts.suspect = not attempts.forgive()
         self._streak.clear()
@@ -204,17 +203,15 @@ class CircuitBreaker:
             self._eased = self.clock.now()
             self.rate_limiter.one_at_a_time(False)
             log.warning("the server answers again", extra={"event": "breaker_closed"})
-        elif any(attempts.forgiven <= SIGNS for attempts in refused):
-            self._slow_down()
+        elif any(attempts.forgiven <= SIGNS for attempts, _ in refused):
+            self._slow_down(refused[-1][1])
 
-    def _slow_down(self) -> None:
+    def _slow_down(self, error: TransientError) -> None:
         """Send less, if refusals among answers are more than chance."""
         self._busy += BUSY
-        if self._busy < TOO_BUSY or self._last_refused is None:
-            return
-        self._busy = 0
-        error = self._last_refused
-        self._paused(self.rate_limiter.overloaded(error.sent), error)
+        if self._busy >= TOO_BUSY:
+            self._busy = 0
+            self._paused(self.rate_limiter.overloaded(error.sent), error)
 
     def _lengthen_streak(self, attempts: Attempts, error: TransientError) -> None:
         now = self.clock.now()
@@ -222,14 +219,13 @@ class CircuitBreaker:
             if now - self._failing_since >= PATIENCE:
                 raise StoppedError(f"no answer for {PATIENCE / 60:.0f} minutes", about=error)
             if error.sent > self._opened:
-                self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
+                self._wait_longer(error)
             return
         attempts.counted += 1
         self._streak.append(attempts)
         if error.is_load:
             self.rate_limiter.refused()
-            self._refused.append(attempts)
-            self._last_refused = error
+            self._refused.append((attempts, error))
         self._outage_like &= error.status in OUTAGE
         # Licenses that fail while all others succeed would otherwise, once they are the only
         # ones left in flight, pass for an outage.
@@ -244,7 +240,7 @@ class CircuitBreaker:
                 self._foreign += 1
                 if self._foreign >= FOREIGN_IN_A_ROW:
                     raise in_front(error, reached=True).becomes(StoppedError)
-                self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
+                self._wait_longer(error)
             return
         attempts.counted += 1
         self._end_streak()
@@ -282,6 +278,10 @@ class CircuitBreaker:
         if is_again:
             return self.rate_limiter.throttled(error.sent, 0.0)
         return self.rate_limiter.back_off(error.sent, 0.0)
+
+    def _wait_longer(self, error: TransientError) -> None:
+        """Wait twice as long as before, since a probe was answered like that."""
+        self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
 
     def _wait_for_probe(self, seconds: float, error: TransientError) -> None:
         self._probe_wait = seconds
