@@ -19,17 +19,17 @@ set -euo pipefail
 home=$(mktemp -d)
 cd "$home"
 apt-get download mariadb-server-core mariadb-client-core libmariadb3 liburing2 libaio1 >log 2>&1
-for package in *.deb; do dpkg -x "$package" root; done
-export LD_LIBRARY_PATH=$home/root/usr/lib/x86_64-linux-gnu:$home/root/lib/x86_64-linux-gnu
+for package in *.deb; do dpkg -x "$package" unpacked; done
+export LD_LIBRARY_PATH=$home/unpacked/usr/lib/x86_64-linux-gnu:$home/unpacked/lib/x86_64-linux-gnu
 mkdir data
-root/usr/sbin/mariadbd --no-defaults --user="$(id -un)" --datadir="$home/data" --skip-networking \
+unpacked/usr/sbin/mariadbd --no-defaults --user="$(id -un)" --datadir="$home/data" --skip-networking \
     --skip-grant-tables --socket="$home/socket" --secure-file-priv= --plugin-dir="$home" \
-    --lc-messages-dir="$home/root/usr/share/mysql" >log 2>&1 &
+    --lc-messages-dir="$home/unpacked/usr/share/mysql" >log 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" || true; rm -rf "$home"' EXIT
 for _ in $(seq 100); do [ -S socket ] && break; sleep 0.1; done
 
-root/usr/bin/mariadb --no-defaults --socket="$home/socket" -e "
+unpacked/usr/bin/mariadb --no-defaults --socket="$home/socket" -e "
     CREATE DATABASE x; USE x;
     CREATE TABLE l (id INT, note TEXT, n INT);
     INSERT INTO l VALUES (1, 'x', 5), (2, NULL, 6), (3, 'say \"x\"', 7), (4, NULL, 8), (5, 'y', 9);

@@ -41,12 +41,13 @@ from tests.support.builders import calm, packed
 from tests.support.faults import FAULTS
 from tests.support.faulty_sandbox import FaultySandbox
 from tests.support.job_harness import holding, some_ids, state_of
-from tests.support.tls import Trust
 from tests.support.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
     import ssl
     from pathlib import Path
+
+    from tests.support.tls import Trust
 
 ID, OTHER = some_ids(2)
 HOST = "api.example.test"
@@ -245,17 +246,6 @@ def arrived(error: ApiError) -> bool:
     """Whether a request without a usable answer may have been carried out."""
     assert isinstance(error, TransientError)
     return error.arrived
-
-
-@pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
-    return Trust(tmp_path_factory.mktemp("trust"))
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Trust:
-    """Another authority."""
-    return Trust(tmp_path_factory.mktemp("stranger"))
 
 
 @pytest.fixture(autouse=True)

@@ -234,7 +234,7 @@ async def test_a_gateway_that_does_not_say_what_it_admits_is_found_out(
     assert ended.seconds <= 2 * alone + PAUSE
 
 
-@pytest.mark.parametrize(
+LIMITS_OF_A_RATE = pytest.mark.parametrize(
     ("limiter", "rate", "alone"),
     [
         (lambda: Bucket(10, 0), None, 30),
@@ -244,6 +244,9 @@ async def test_a_gateway_that_does_not_say_what_it_admits_is_found_out(
         (lambda: Window(20, 5.0), 45, 75),
     ],
 )
+
+
+@LIMITS_OF_A_RATE
 async def test_a_503_that_asks_to_wait_is_too_much_as_well_while_others_are_answered(
     limiter: Callable[[], Limiter], rate: int | None, alone: float
 ) -> None:
@@ -255,16 +258,7 @@ async def test_a_503_that_asks_to_wait_is_too_much_as_well_while_others_are_answ
     assert ended.seconds <= 2 * alone + PAUSE
 
 
-@pytest.mark.parametrize(
-    ("limiter", "rate", "alone"),
-    [
-        (lambda: Bucket(10, 0), None, 30),
-        (lambda: Bucket(5, 5), 45, 60),
-        (lambda: Bucket(20, 10), None, 15),
-        (lambda: Window(50, 5.0), None, 30),
-        (lambda: Window(20, 5.0), 45, 75),
-    ],
-)
+@LIMITS_OF_A_RATE
 async def test_429s_that_name_nothing_cost_few_requests(
     limiter: Callable[[], Limiter], rate: int | None, alone: float
 ) -> None:

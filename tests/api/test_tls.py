@@ -25,16 +25,6 @@ PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC
 LATER = datetime(2041, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
-    return Trust(tmp_path_factory.mktemp("trust"))
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Trust:
-    return Trust(tmp_path_factory.mktemp("stranger"))
-
-
 async def failure(host: str, port: int, trust: Trust, *, change: bool = True) -> ApiError:
     """What a PATCH, or a GET, comes to."""
     rate_limiter = RateLimiter(None, 5.0, virtual_clock())

@@ -19,7 +19,7 @@ from benchmarks.servers import HOST, free_port
 from tests.end_to_end.conftest import Command, overheard, wait_until
 from tests.end_to_end.test_run import write
 from tests.end_to_end.test_terminal import at_a_terminal
-from tests.end_to_end.test_together import patched, said, unasked
+from tests.end_to_end.test_together import Process, patched, said, unasked
 from tests.end_to_end.test_trouble import called_revoked, revoked
 from tests.support.gateways import (
     express,
@@ -396,6 +396,15 @@ UNREACHABLE = {
 }
 
 
+def before_long(process: Process) -> tuple[bool, str]:
+    """Whether a command goes on for longer than it may be silent, and all that it has said."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(SOON)
+    is_waiting = process.poll() is None
+    process.terminate()
+    return is_waiting, said(process)
+
+
 @pytest.mark.parametrize("name", UNREACHABLE)
 def test_what_cannot_be_reached_is_said_at_once_and_waited_for_only_where_that_may_help(
     bulk_revoke: Command, tmp_path: Path, name: str
@@ -408,11 +417,7 @@ def test_what_cannot_be_reached_is_said_at_once_and_waited_for_only_where_that_m
         process = bulk_revoke.start(
             "run", listed, "--base-url", url, *unasked(), *trust, before=row.before
         )
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(SOON)
-        is_waiting = process.poll() is None
-        process.terminate()
-        end = said(process)
+        is_waiting, end = before_long(process)
 
     before_the_signal = end.partition("SIGTERM")[0]
     assert any(words in before_the_signal for words in row.says), end
@@ -524,11 +529,7 @@ def test_a_proxy_that_does_not_lead_to_the_api_is_named_and_its_password_is_not(
         named = {"HTTPS_PROXY": f"http://operator:hush-hush@{HOST}:{proxy.port}"}
         at = ("--base-url", url, *trusted(tmp_path), *unasked())
         process = bulk_revoke.start("run", listed, *at, variables=named)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(SOON)
-        is_waiting = process.poll() is None
-        process.terminate()
-        end = said(process)
+        is_waiting, end = before_long(process)
 
     before = end.partition("SIGTERM")[0]
     assert row.says.format(**ports) in before
