@@ -351,3 +351,11 @@ class RetryingClient:
             await self.clock.sleep(seconds)
         finally:
             self._resting.discard(task)
+
+    async def wait_or_stop(self, seconds: float) -> None:
+        """Wait until some time is over, or the run is stopped."""
+        try:
+            await self.wait(seconds)
+        except asyncio.CancelledError:
+            if self.stopped is None:
+                raise

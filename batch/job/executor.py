@@ -182,11 +182,7 @@ class Executor:
                 late,
                 extra={"event": "late", "wait_s": round(late, 3)},
             )
-        try:
-            await client.wait(late + 0.001)
-        except asyncio.CancelledError:
-            if client.stopped is None:
-                raise
+        await client.wait_or_stop(late + 0.001)
         await client.each(list(self._open), self._settle_late, self.concurrency)
 
     async def _settle_late(self, entry: int) -> None:

@@ -24,10 +24,10 @@ from batch.api.circuit_breaker import CircuitBreaker
 from batch.api.client import PAGE_SIZE, CryptlexClient
 from batch.api.rate_limiter import RateLimiter, least_seconds
 from batch.api.retry import RetryPolicy
-from batch.api.retrying_client import RetryingClient
+from batch.api.retrying_client import LATE, RetryingClient
 from batch.api.transport import tls_context
 from batch.errors import ConfigError, StoppedError, meaning_of, told
-from batch.formatting import cell
+from batch.formatting import cell, counted
 from batch.host import claim, lock
 from batch.host.clock import Clock
 from batch.host.signals import stopped_by_signals
@@ -38,7 +38,7 @@ from batch.job.look import Look
 from batch.job.plan import Guards, Plan, make_plan, to_look_at
 from batch.job.preview import preview, taken
 from batch.job.snapshot import Snapshot
-from batch.job.targets import Targets, is_stale, read_targets
+from batch.job.targets import Late, Targets, is_stale, read_targets
 from batch.model import Action, Listing, Outcome, RowResult
 from batch.reporting.progress import Progress, Screen
 from batch.results import output
@@ -273,8 +273,21 @@ class Runner:
             needs_each=needs_each,
         )
         with stopped_by_signals(self.client.stop, self.screen.say):
+            if self.action.sends and not self.settings.sandbox:
+                await self._outlast(targets.late)
             async with self._working(progress):
                 return await look.run(entries)
+
+    async def _outlast(self, late: Late) -> None:
+        """Wait until the run that is taken back can change nothing any more."""
+        seconds = min(late.until - time.time(), LATE)
+        if not late.licenses or seconds <= 0:
+            return
+        of = counted(late.licenses, "license")
+        self.screen.say(
+            f"requests of that run for {of} may still be carried out: waiting {seconds:.0f} s"
+        )
+        await self.client.wait_or_stop(seconds)
 
     def _do_without(self, snapshot: Snapshot, exclusion: Exclusion) -> None:
         """The token may not read licenses: go on without a look, where that makes sense."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch.api.retrying_client import LATE
 from batch.errors import ConfigError, InputError, ResultsError
 from batch.formatting import counted
 from batch.input.exclusion import Exclusion
@@ -37,6 +41,22 @@ _OF_RESULTS = {
 """Command to the outcomes of the rows that it takes from the results file of an earlier run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Licenses that the run which is taken back may still change.
+
+    A request that got no answer may be carried out until a while after it was sent. Its repetition
+    may have been answered: that it is still under way cannot be seen by reading.
+
+    Attributes:
+        licenses: How many they may be.
+        until: When that is over, in seconds since 1970 on this host's clock.
+    """
+
+    licenses: int = 0
+    until: float = -math.inf
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
     """Licenses and what is known of them before anybody is asked.
@@ -47,12 +67,31 @@ class Targets:
         excluded: Entries, each the first one of its license, that are never touched, with the
             indexes of the files that protect them; the look may find more.
         doubtful: Entries that are touched only if they were read before.
+        late: What is to be waited for before anything is read or touched.
     """
 
     listing: Listing
     exclusion: Exclusion
     excluded: Mapping[int, tuple[int, ...]]
+    doubtful: frozenset[int] = frozenset()
+    late: Late = field(default_factory=Late)
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """The licenses that a run has turned from not revoked to revoked.
+
+    Attributes:
+        listing: They, with their row numbers in that run's input.
+        doubtful: Entries that are in doubt, and must be read before they are touched.
+        late: What it may still turn.
+        manifest: That run's manifest.
+    """
+
+    listing: Listing
     doubtful: frozenset[int]
+    late: Late
+    manifest: Manifest
 
 
 def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
@@ -67,11 +106,13 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
         InputError: The input, or a file of ``--exclude``, cannot be used.
         ConfigError: Those licenses are elsewhere.
     """
+    turned = None
     if not action.wanted:
-        listing, doubtful, manifest = read_revoked(
+        turned = read_turned(
             Path(settings.input), include_unknown=settings.include_unknown, where=settings.where
         )
-        _check_api(settings, action, manifest, api)
+        _check_api(settings, action, turned.manifest, api)
+        listing = turned.listing
     else:
         _check_manifest(settings, action, api)
         listing = read_listing(
@@ -86,7 +127,6 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
             header_row=settings.header_row,
             outcomes=_OF_RESULTS[action.command],
         )
-        doubtful = set()
     exclusion = Exclusion.read(settings.exclude, listing)
     if exclusion.needs_keys and not (settings.look or listing.keys):
         raise ConfigError(
@@ -97,7 +137,9 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
         )
     protected = exclusion.among(listing)
     excluded = {entry: by for entry, by in protected.items() if listing.is_selected(entry)}
-    return Targets(listing, exclusion, excluded, frozenset(doubtful))
+    if turned is None:
+        return Targets(listing, exclusion, excluded)
+    return Targets(listing, exclusion, excluded, turned.doubtful, turned.late)
 
 
 def is_stale(targets: Targets, settings: Settings) -> bool:
@@ -158,20 +200,14 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
 _IN_DOUBT = frozenset({Outcome.UNKNOWN, Outcome.PLANNED})
 
 
-def read_revoked(
-    path: Path, *, include_unknown: bool, where: Sequence[Condition] = ()
-) -> tuple[Listing, set[int], Manifest]:
-    """The licenses that a run has turned from not revoked to revoked.
+def read_turned(path: Path, *, include_unknown: bool, where: Sequence[Condition] = ()) -> Turned:
+    """Read which licenses a run has turned from not revoked to revoked.
 
     Args:
         path: The results file of ``bulk-revoke run``.
         include_unknown: Take those too that it may have turned: what they were before is not
             known, or whether the PATCH was applied.
         where: Conditions that all hold in the rows that are meant.
-
-    Returns:
-        The licenses, with their row numbers in that run's input; the entries that are in doubt
-        and must be read before they are touched; and the run's manifest.
 
     Raises:
         InputError: It is not the results of a run, or there is nothing to restore.
@@ -207,7 +243,20 @@ def read_revoked(
     if where:
         selection = _select(recorded, entries, where)
         listing.where, listing.unselected = selection.where, bytes(selection.unselected)
-    return listing, doubtful, manifest
+    may_be_late = sum(
+        recorded.attempts[place] > 1 or recorded.outcome(place) in _IN_DOUBT for place in entries
+    )
+    late = Late(may_be_late, _end_of(path, manifest) + LATE)
+    return Turned(listing, frozenset(doubtful), late, manifest)
+
+
+def _end_of(path: Path, manifest: Manifest) -> float:
+    """When a run has ended, or was killed, in seconds since 1970."""
+    ends = [each.finished_at for each in manifest.sessions]
+    with suppress(ValueError):
+        if all(ends):
+            return max(datetime.fromisoformat(end).timestamp() for end in ends)
+    return path.stat().st_mtime
 
 
 def _manifest_of_run(path: Path) -> Manifest:

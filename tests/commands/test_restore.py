@@ -12,6 +12,7 @@ import pytest
 from batch.sandbox import PRODUCTS, Account
 from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
+from tests.support.results_files import long_ago
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,6 +148,7 @@ def unknown(api: Served, license_id: str) -> None:
     api.fail(license_id, "reset_after")
     api.fail(license_id, 400, on="GET")
     assert api.run(*RUN, "--max-attempts", "1").counts["unknown"] == 1
+    long_ago(Path(RESULTS))
 
 
 def test_a_run_that_was_killed_is_restored_as_far_as_it_came(api: Served) -> None:
@@ -170,6 +172,7 @@ def tear() -> None:
     path.write_text(json.dumps(kept))
     text = Path(RESULTS).read_text()
     Path(RESULTS).write_text(text.replace("not_attempted", "planned"))
+    long_ago(Path(RESULTS))
 
 
 def test_a_restore_goes_on_where_its_limit_has_stopped_it(api: Served) -> None:

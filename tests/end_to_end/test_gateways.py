@@ -7,6 +7,7 @@ minute for what a command has to show.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from tests.support.gateways import (
 )
 from tests.support.job_harness import some_ids
 from tests.support.programs import program
+from tests.support.results_files import long_ago
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -579,6 +581,7 @@ def test_what_the_server_does_after_its_gateway_has_given_up_is_seen_and_can_be_
         # Whatever the run has made of it: what is late must not come after the restore.
         wait_until(lambda: all(entry.applied for entry in sandbox.log if entry.fault == "late"))
         verified = bulk_revoke("verify", "licenses.results.csv", *at[:4])
+        long_ago(tmp_path / "licenses.results.csv")
         restored = bulk_revoke("restore", "licenses.results.csv", "--include-unknown", *at)
         left = revoked(sandbox)
 
@@ -587,6 +590,52 @@ def test_what_the_server_does_after_its_gateway_has_given_up_is_seen_and_can_be_
     assert verified.returncode == 0, verified.stderr
     assert restored.returncode == 0, restored.stderr
     assert not left
+
+
+def test_what_is_carried_out_after_its_repetition_does_not_outlast_a_restore(
+    bulk_revoke: Command, tmp_path: Path
+) -> None:
+    listed = write(tmp_path / "licenses.csv", FEW)
+    slow = partial(nginx, location=f"proxy_read_timeout {1000 // SPEED}ms;")
+    with behind(slow, tmp_path, FEW, lateness=LATE / SPEED) as (sandbox, gateway):
+        at = ("--base-url", gateway.base_url, "--rate", "none", *unasked())
+        for each in FEW[:4]:
+            sandbox.fail(each, "late", times=1)
+        run = bulk_revoke.start("run", listed, *at, variables=in_a_hurry())
+        run.communicate(timeout=40)
+        early = [entry.applied for entry in sandbox.log if entry.fault == "late"]
+        restore = bulk_revoke.start("restore", "licenses.results.csv", *at, variables=in_a_hurry())
+        _, said = restore.communicate(timeout=40)
+        wait_until(lambda: all(entry.applied for entry in sandbox.log if entry.fault == "late"))
+        left = revoked(sandbox)
+
+    assert early == [False] * 4
+    assert (run.returncode, restore.returncode) == (0, 0), said
+    assert "requests of that run for 4 licenses may still be carried out: waiting" in said
+    assert not left
+
+
+def test_a_restore_that_is_stopped_while_it_waits_for_its_run_touches_nothing(
+    bulk_revoke: Command, tmp_path: Path
+) -> None:
+    listed = write(tmp_path / "licenses.csv", FEW)
+    with overheard(FEW) as sandbox:
+        at = ("--base-url", sandbox.base_url, *unasked())
+        sandbox.fail(FEW[0], 500, times=1)
+        assert bulk_revoke("run", listed, *at).returncode == 0
+        before = len(sandbox.log)
+        restore = bulk_revoke.start("restore", "licenses.results.csv", *at)
+        assert restore.stderr is not None
+        said = restore.stderr.readline()
+        while said and "may still be carried out" not in said:
+            said = restore.stderr.readline()
+        restore.send_signal(signal.SIGINT)
+        _, rest = restore.communicate(timeout=20)
+        requests = len(sandbox.log) - before
+
+    assert "requests of that run for 1 license may still be carried out: waiting" in said
+    assert (restore.returncode, requests) == (130, 0), rest
+    assert "nothing was sent" in rest
 
 
 # --- they remember, and the server behind them has changed ---

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,10 @@ from hypothesis import strategies as st
 
 from batch.columns import COLUMNS
 from batch.errors import InputError, ResultsError
-from batch.job.targets import is_stale, read_revoked, read_targets
+from batch.job.targets import is_stale, read_targets, read_turned
 from batch.model import REVOKE, Outcome, RowResult
 from batch.results.csv_file import BOOLEANS, Recorded
-from batch.results.manifest import file_sha256, manifest_path
+from batch.results.manifest import SessionRecord, file_sha256, manifest_path
 from batch.settings import Settings
 from tests.support.builders import calm, listing
 from tests.support.job_harness import some_ids
@@ -55,15 +57,16 @@ def rows(path: Path, *lines: tuple[str, Outcome, bool | None]) -> None:
 
 def chosen(path: Path, *, include_unknown: bool = False) -> list[tuple[int, str, bool]]:
     """Row, license and whether it is in doubt of what a restore takes."""
-    listed, doubtful, _ = read_revoked(path, include_unknown=include_unknown)
+    turned = read_turned(path, include_unknown=include_unknown)
     return [
-        (row, listed.license_id(entry), entry in doubtful) for entry, row in enumerate(listed.rows)
+        (row, turned.listing.license_id(entry), entry in turned.doubtful)
+        for entry, row in enumerate(turned.listing.rows)
     ]
 
 
 def refused(path: Path, *, include_unknown: bool = False) -> InputError:
     with pytest.raises(InputError) as found:
-        read_revoked(path, include_unknown=include_unknown)
+        read_turned(path, include_unknown=include_unknown)
     return found.value
 
 
@@ -157,7 +160,8 @@ def ended(path: Path, listed: Listing, *settled: tuple[int, RowResult], ids: boo
 def test_a_restore_lists_what_it_takes_as_an_input_does(path: Path) -> None:
     ended(path, listing(A, B, A, "no id", C), (0, REVOKED), (1, FAILED), (4, REVOKED))
 
-    listed, doubtful, own = read_revoked(path, include_unknown=False)
+    turned = read_turned(path, include_unknown=False)
+    listed = turned.listing
 
     assert listed.title == f"{path}, run 0badcafe"
     assert list(listed.rows) == [2, 6]
@@ -166,13 +170,15 @@ def test_a_restore_lists_what_it_takes_as_an_input_does(path: Path) -> None:
     assert listed.left_out == {"failed": 1, "invalid": 1}
     assert listed.warnings == ()
     assert listed.sha256 == file_sha256(path)
-    assert (listed.keys, doubtful, own.run_id) == ([], set(), "0badcafe")
+    assert (listed.keys, turned.doubtful) == ([], frozenset())
+    assert turned.manifest.run_id == "0badcafe"
+    assert turned.late.licenses == 0
 
 
 def test_licenses_that_were_listed_by_key_are_restored_by_their_ids(path: Path) -> None:
     ended(path, keyed("K1", "K2", "K1"), (0, REVOKED), (1, FAILED), ids=True)
 
-    listed, _, _ = read_revoked(path, include_unknown=False)
+    listed = read_turned(path, include_unknown=False).listing
 
     assert chosen(path) == [(2, A, False)]
     assert listed.keys == []
@@ -190,7 +196,7 @@ def test_what_is_left_out_is_counted_and_what_may_be_meant_is_said(path: Path) -
         (E, Outcome.ALREADY_REVOKED, True),
     )
 
-    listed, _, _ = read_revoked(path, include_unknown=False)
+    listed = read_turned(path, include_unknown=False).listing
 
     assert listed.left_out == {
         "unknown": 1, "unknown before": 1, "revoked": 2, "already_revoked": 1,
@@ -205,12 +211,47 @@ def test_what_is_left_out_is_counted_and_what_may_be_meant_is_said(path: Path) -
 def test_a_single_row_that_is_left_out_is_said_too(path: Path) -> None:
     rows(path, (A, Outcome.REVOKED, False), (B, Outcome.UNKNOWN, None))
 
-    listed, _, _ = read_revoked(path, include_unknown=False)
+    listed = read_turned(path, include_unknown=False).listing
 
     assert [text.split(":")[0] for text in listed.warnings] == [
         "1 row may have been turned by that run as well, and is left out"
     ]
-    assert read_revoked(path, include_unknown=True)[0].warnings == ()
+    assert read_turned(path, include_unknown=True).listing.warnings == ()
+
+
+AGO = "2026-11-24T12:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("results", "licenses"),
+    [
+        ([RowResult(Outcome.REVOKED, True, 200, attempts=1)], 0),
+        ([RowResult(Outcome.REVOKED, True, 200, attempts=2)], 1),
+        ([RowResult(Outcome.REVOKED, True, 200, attempts=2), UNKNOWN], 2),
+        ([FAILED, UNKNOWN, REVOKED], 1),
+    ],
+)
+def test_what_was_sent_again_or_got_no_answer_may_still_be_carried_out(
+    path: Path, results: list[RowResult], licenses: int
+) -> None:
+    ended(path, listing(A, B, C), *enumerate(results))
+    manifest(path, sessions=[SessionRecord(AGO, AGO)])
+
+    late = read_turned(path, include_unknown=True).late
+
+    assert late.licenses == licenses
+    assert late.until == datetime.fromisoformat(AGO).timestamp() + 90
+
+
+def test_a_run_that_was_killed_has_ended_with_what_it_wrote_last(path: Path) -> None:
+    started(path, listing(A, B)).close()
+    manifest(path, sessions=[SessionRecord(AGO, AGO), SessionRecord(AGO)])
+    os.utime(path, (2e9, 2e9))
+
+    late = read_turned(path, include_unknown=True).late
+
+    assert late.licenses == 2
+    assert late.until == 2e9 + 90
 
 
 def test_the_journal_of_a_run_that_has_not_ended_needs_consent(path: Path) -> None:
@@ -240,7 +281,7 @@ def test_results_that_were_changed_count_as_they_are_and_that_is_said(path: Path
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:2]))
 
-    listed, _, _ = read_revoked(path, include_unknown=False)
+    listed = read_turned(path, include_unknown=False).listing
 
     assert chosen(path) == [(2, A, False)]
     assert listed.warnings == (f"{path} was changed since its run ended; what it says now counts",)
@@ -258,7 +299,7 @@ def test_lines_that_cannot_be_read_are_not_restored_and_that_is_said(path: Path)
     ended(path, listing(A, B, C), (0, REVOKED), (1, REVOKED), (2, REVOKED))
     path.write_bytes(path.read_bytes().replace(B.encode(), bytes(36)))
 
-    listed, _, _ = read_revoked(path, include_unknown=False)
+    listed = read_turned(path, include_unknown=False).listing
 
     assert chosen(path) == [(2, A, False), (4, C, False)]
     assert listed.warnings[0] == f"1 line of {path} cannot be read, and is left out"
@@ -269,7 +310,7 @@ def test_damaged_lines_are_counted(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content.replace(B.encode(), bytes(36)).replace(C.encode(), bytes(36)))
 
-    listed, _, _ = read_revoked(path, include_unknown=False)
+    listed = read_turned(path, include_unknown=False).listing
 
     assert listed.warnings[0] == f"2 lines of {path} cannot be read, and are left out"
 
@@ -344,7 +385,7 @@ def test_results_that_are_gone_are_refused_and_no_crash(path: Path) -> None:
     manifest(path)
 
     with pytest.raises(ResultsError, match="cannot be read: No such file"):
-        read_revoked(path, include_unknown=False)
+        read_turned(path, include_unknown=False)
 
 
 def test_what_is_no_results_file_is_refused(path: Path) -> None:
@@ -352,7 +393,7 @@ def test_what_is_no_results_file_is_refused(path: Path) -> None:
     path.write_text(",".join(COLUMNS[:-1]) + "\n")
 
     with pytest.raises(ResultsError, match="is no results file"):
-        read_revoked(path, include_unknown=False)
+        read_turned(path, include_unknown=False)
 
 
 @pytest.fixture
