@@ -233,6 +233,7 @@ def test_what_was_revoked_behind_a_limiter_is_taken_back_behind_it_and_nothing_e
         at = ("--base-url", gateway.base_url, "--rate", row.rate, *unasked(60))
         run = bulk_revoke("run", listed, *at)
         assert revoked(sandbox) == {*ids}
+        long_ago(tmp_path / "licenses.results.csv")
         restored = bulk_revoke("restore", "licenses.results.csv", *at)
         left = revoked(sandbox)
 
