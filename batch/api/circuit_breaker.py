@@ -2,7 +2,7 @@
 
 An outage is not the license's fault. After `BREAKER_FAILURES` failures in a row the breaker
 opens: everybody waits, then one request at a time probes; what failed in that streak is given
-back to its license.
+back to its license. Refusals that come of what is sent are `Overload`'s, refused changes `Access`'.
 """
 
 from __future__ import annotations
@@ -12,16 +12,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batch.api.access import FOREIGN_IN_A_ROW, Access
+from batch.api.overload import Overload
 from batch.api.retry import Attempts, Budget
-from batch.errors import (
-    ForeignError,
-    RejectedError,
-    StoppedError,
-    ThrottledError,
-    TransientError,
-    in_front,
-    told,
-)
+from batch.errors import ForeignError, StoppedError, ThrottledError, TransientError, in_front, told
 
 if TYPE_CHECKING:
     from batch.api.rate_limiter import RateLimiter
@@ -42,26 +36,67 @@ FIRST_PROBE, LONGEST_PROBE = 5.0, 60.0
 PATIENCE = 900.0
 """Seconds without one success after which the run stops."""
 
-BUSY, TOO_BUSY = 10, 25
-"""Each time that some are refused while others are answered adds ten, each answer takes one away;
-at twenty-five it is no chance: more is sent than is admitted."""
-
-SIGNS = 3
-"""Refusals of one license that speak of the load: further ones may be its own."""
-
-FLAPPING = 60.0
-"""Seconds from one outage, or pause, to the next that make it no outage: it comes of what is
-sent."""
-
 LONGEST_PAUSE = 300.0
 """The longest Retry-After, in seconds, that is waited for."""
 
-FOREIGN_IN_A_ROW = 5
-"""Probes, or licenses without one changed in between, that somebody in front of the API has
-refused in a row, after which the run stops."""
 
-FORBIDDEN_IN_A_ROW = 5
-"""403 answers to a PATCH, in a row, that are about the token and not about the license."""
+@dataclass(slots=True)
+class _Streak:
+    """Failures in a row, over all licenses, and what they have cost.
+
+    Attributes:
+        failed: The license of each.
+        refused: Those that may mean too much load, with their errors.
+        evidence: How many speak of an outage.
+        spent: Retries that the run has spent meanwhile.
+    """
+
+    failed: list[Attempts] = field(default_factory=list)
+    refused: list[tuple[Attempts, TransientError]] = field(default_factory=list)
+    evidence: int = 0
+    spent: int = 0
+
+    @property
+    def is_refusals(self) -> bool:
+        """Tell whether all of them may mean too much load."""
+        return len(self.refused) == len(self.failed) > 0
+
+    def add(self, attempts: Attempts, error: TransientError) -> None:
+        """Charge a failure to its license, until it is known what the streak was."""
+        attempts.counted += 1
+        self.failed.append(attempts)
+        if error.is_load:
+            self.refused.append((attempts, error))
+        # Licenses that fail while all others succeed would otherwise, once they are the only
+        # ones left in flight, pass for an outage.
+        self.evidence += not attempts.suspect
+
+    def blame(self) -> None:
+        """Others are answered: who failed is a suspect, but not who was only one too many."""
+        for attempts in self.failed:
+            attempts.suspect = True
+        for attempts, _ in self.refused:
+            attempts.suspect = not attempts.forgive()
+
+    def refund(self) -> None:
+        """It was an outage: give the licenses their attempts back."""
+        for attempts in self.failed:
+            attempts.refunded |= attempts.forgive()
+
+
+@dataclass(slots=True)
+class _Outage:
+    """Time in which only probes are sent.
+
+    Attributes:
+        began: What left before this moment was no probe.
+        wait: Seconds before the next probe.
+        foreign: Probes that somebody in front of the API has refused.
+    """
+
+    began: float
+    wait: float = FIRST_PROBE
+    foreign: int = 0
 
 
 @dataclass(slots=True)
@@ -73,34 +108,29 @@ class CircuitBreaker:
 
     Attributes:
         throttled: 429 answers so far.
-        _answered: Somebody was answered since refusals were last taken for too much.
-        _eased: When they last were, or an outage ended.
+        access: Hears how each PATCH ended.
+        _failing_since: When the first failure came that no success has followed.
+        _outage_like: All failures since the last success speak of the service.
     """
 
     rate_limiter: RateLimiter
     clock: Clock
     throttled: int = 0
+    access: Access = field(default_factory=Access)
+    _overload: Overload = field(init=False)
     _budget: Budget = field(default_factory=Budget)
-    _streak: list[Attempts] = field(default_factory=list)
-    _refused: list[tuple[Attempts, TransientError]] = field(default_factory=list)
-    _busy: int = 0
-    _answered: bool = False
-    _eased: float = -math.inf
-    _evidence: int = 0
-    _outage_like: bool = True
-    _spent: int = 0
+    _streak: _Streak = field(default_factory=_Streak)
+    _outage: _Outage | None = None
     _failing_since: float = math.inf
-    _opened: float = math.inf
-    _probe_wait: float = 0.0
-    _confirmed: bool = False
-    _forbidden: int = 0
-    _foreign: int = 0
-    _blocked: int = 0
+    _outage_like: bool = True
+
+    def __post_init__(self) -> None:
+        self._overload = Overload(self.rate_limiter, self.clock)
 
     @property
     def is_down(self) -> bool:
         """Tell whether the server counts as down, so that only probes are sent."""
-        return self._probe_wait > 0
+        return self._outage is not None
 
     def count_anew(self) -> None:
         """Begin a phase: time in which nothing was asked is no time without an answer."""
@@ -108,12 +138,10 @@ class CircuitBreaker:
 
     def succeeded(self) -> None:
         """An answer came that says the server is well, whatever it says of the license."""
-        self._answered = True
         self._budget.earn()
-        self.rate_limiter.answered()
-        if self._busy:
-            self._busy -= 1
-        if self._streak or self._spent or self._failing_since < math.inf or self._probe_wait:
+        self._overload.answered()
+        streak = self._streak
+        if streak.failed or streak.spent or self._failing_since < math.inf or self._outage:
             self._end_streak()
 
     def failed(self, attempts: Attempts, error: TransientError) -> None:
@@ -134,7 +162,9 @@ class CircuitBreaker:
             self._end_streak()
         if isinstance(error, ThrottledError):
             self._failing_since = since  # somebody answers, and lets nothing through
-            self._throttle(error)
+            self.throttled += error.status == 429
+            self._check_patience(error)
+            self._overload.asked_to_wait(error)
 
     def may_retry(self, attempts: Attempts, most: float) -> bool:
         """Tell whether a request may be sent again; if so, take a retry from the budget.
@@ -146,7 +176,7 @@ class CircuitBreaker:
             return True
         if attempts.counted >= most or not self._budget.spend():
             return False
-        self._spent += 1
+        self._streak.spent += 1
         return True
 
     def looks_down(self, attempts: Attempts) -> bool:
@@ -154,192 +184,93 @@ class CircuitBreaker:
 
         The breaker will tell; until then it is too early to call it the license's fault.
         """
-        own = sum(each is attempts for each in self._streak)
+        own = sum(each is attempts for each in self._streak.failed)
         return self._outage_like and own == attempts.counted
 
-    @property
-    def has_confirmed(self) -> bool:
-        """Tell whether a PATCH was applied in this run: somebody lets them through."""
-        return self._confirmed
-
-    def confirmed(self) -> None:
-        """A PATCH was applied: this token can write."""
-        self._confirmed = True
-        self._forbidden = self._blocked = 0
-
-    def forbidden(self, error: RejectedError) -> None:
-        """A PATCH was answered with 403.
-
-        Raises:
-            StoppedError: The token, not the license, is the reason.
-        """
-        self._forbidden += 1
-        if not self._confirmed or self._forbidden >= FORBIDDEN_IN_A_ROW:
-            who = "the token" if error.from_api else "the token, or something in front of the API,"
-            raise StoppedError(
-                f"{who} may not change licenses",
-                about=error,
-                hint="use a token with the scope license:write.",
-            )
-
     def _end_streak(self) -> None:
+        """Somebody answers: the server is not down, or not any more."""
+        streak, self._streak = self._streak, _Streak()
         self._failing_since = math.inf
-        refused, self._refused = self._refused, []
-        for attempts in self._streak:
-            attempts.suspect = True
-        for attempts, _ in refused:
-            # Others are answered: it is not its fault, and the server is not down.
-            attempts.suspect = not attempts.forgive()
-        self._streak.clear()
-        self._evidence = 0
         self._outage_like = True
-        if refused:
-            self._budget.refund(self._spent)
-        self._spent = 0
-        if self.is_down:
-            self._probe_wait = 0.0
-            self._opened = math.inf
-            self._foreign = 0
-            self._eased = self.clock.now()
+        streak.blame()
+        if streak.refused:
+            self._budget.refund(streak.spent)
+        if self._outage:
+            self._outage = None
+            self._overload.outage_ended()
             self.rate_limiter.one_at_a_time(False)
             log.warning("the server answers again", extra={"event": "breaker_closed"})
-        elif any(attempts.forgiven <= SIGNS for attempts, _ in refused):
-            self._slow_down(refused[-1][1])
-
-    def _slow_down(self, error: TransientError) -> None:
-        """Send less, if refusals among answers are more than chance."""
-        self._busy += BUSY
-        if self._busy >= TOO_BUSY:
-            self._busy = 0
-            self._paused(self.rate_limiter.overloaded(error.sent), error)
+        elif streak.refused:
+            self._overload.refused_among_answers(streak.refused)
 
     def _lengthen_streak(self, attempts: Attempts, error: TransientError) -> None:
-        now = self.clock.now()
-        if self.is_down:
-            if now - self._failing_since >= PATIENCE:
+        if self._outage:
+            if self.clock.now() - self._failing_since >= PATIENCE:
                 raise StoppedError(f"no answer for {PATIENCE / 60:.0f} minutes", about=error)
-            if error.sent > self._opened:
-                self._wait_longer(error)
+            self._probed(self._outage, error)
             return
-        attempts.counted += 1
-        self._streak.append(attempts)
         if error.is_load:
             self.rate_limiter.refused()
-            self._refused.append((attempts, error))
         self._outage_like &= error.status in OUTAGE
-        # Licenses that fail while all others succeed would otherwise, once they are the only
-        # ones left in flight, pass for an outage.
-        self._evidence += not attempts.suspect
-        if self._evidence >= BREAKER_FAILURES:
-            self._open(now, error)
+        self._streak.add(attempts, error)
+        if self._streak.evidence >= BREAKER_FAILURES:
+            self._open(error)
 
     def _block(self, attempts: Attempts, error: ForeignError) -> None:
         """Have everybody wait: some refuse for longer with every request that comes meanwhile."""
-        if self.is_down:
-            if error.sent > self._opened:
-                self._foreign += 1
-                if self._foreign >= FOREIGN_IN_A_ROW:
-                    raise in_front(error, reached=True).becomes(StoppedError)
-                self._wait_longer(error)
+        if self._outage:
+            self._probed(self._outage, error)
             return
         attempts.counted += 1
         self._end_streak()
-        # Reading may be let through, and would end each outage.
-        self._blocked += self._confirmed and not attempts.forgiven
-        if self._blocked >= FOREIGN_IN_A_ROW:
-            raise in_front(error, reached=True, changes=True).becomes(StoppedError)
+        self.access.blocked(attempts, error)
         if attempts.forgive():
             self.rate_limiter.throttled(error.sent, 0.0)
-            self._open(self.clock.now(), error)
+            self._open(error)
 
-    def _open(self, now: float, error: TransientError) -> None:
-        for attempts in self._streak:
-            attempts.refunded |= attempts.forgive()
-        self._budget.refund(self._spent)
-        is_load = len(self._refused) == len(self._streak) > 0
-        self._streak.clear()
-        self._refused.clear()
-        self._evidence = self._spent = 0
-        is_sudden = now - self._failing_since < 2 * self.rate_limiter.period
-        if is_load and is_sudden and self._answered and not error.from_api:
-            # Some admit a number in each period and then nothing, HAProxy for up to two periods.
-            self._paused(self._ease(now, error), error)
+    def _open(self, error: TransientError) -> None:
+        """Have everybody wait for a probe, or for a pause if too much load explains the streak."""
+        streak, self._streak = self._streak, _Streak()
+        streak.refund()
+        self._budget.refund(streak.spent)
+        if streak.is_refusals and self._overload.is_waited_out(error, self._failing_since):
             return
-        self._opened = now
-        if is_load and self._answered and now - self._eased < FLAPPING:
-            self._ease(now, error)
+        self._outage = _Outage(self.clock.now())
         self.rate_limiter.one_at_a_time(True)
-        self._wait_for_probe(FIRST_PROBE, error)
+        self._wait_for_probe(self._outage, error)
 
-    def _ease(self, now: float, error: TransientError) -> float:
-        """Pause for a period; send less afterwards, if it comes again or the limit is a guess."""
-        is_again = now - self._eased < FLAPPING or self.rate_limiter.is_guessing
-        self._eased, self._answered = now, False
-        if is_again:
-            return self.rate_limiter.throttled(error.sent, 0.0)
-        return self.rate_limiter.back_off(error.sent, 0.0)
+    def _probed(self, outage: _Outage, error: TransientError) -> None:
+        """Wait twice as long as before, if it was a probe that was answered like that."""
+        if error.sent <= outage.began:
+            return
+        if isinstance(error, ForeignError):
+            outage.foreign += 1
+            if outage.foreign >= FOREIGN_IN_A_ROW:
+                raise in_front(error, reached=True).becomes(StoppedError)
+        outage.wait = min(LONGEST_PROBE, outage.wait * 2)
+        self._wait_for_probe(outage, error)
 
-    def _wait_longer(self, error: TransientError) -> None:
-        """Wait twice as long as before, since a probe was answered like that."""
-        self._wait_for_probe(min(LONGEST_PROBE, self._probe_wait * 2), error)
-
-    def _wait_for_probe(self, seconds: float, error: TransientError) -> None:
-        self._probe_wait = seconds
-        self.rate_limiter.pause(seconds)
+    def _wait_for_probe(self, outage: _Outage, error: TransientError) -> None:
+        self.rate_limiter.pause(outage.wait)
         who = "something in front of the API refuses" if isinstance(error, ForeignError) else ""
         log.warning(
             "%s: next try in %.0f s, one at a time (%s)",
             who or "the server is down",
-            seconds,
+            outage.wait,
             told(error, to_all=True),
             extra={
                 "event": "breaker_open",
-                "wait_s": seconds,
+                "wait_s": outage.wait,
                 "http_status": error.status,
                 "error_code": error.code,
             },
         )
 
-    def _throttle(self, error: ThrottledError) -> None:
-        self.throttled += error.status == 429
+    def _check_patience(self, error: ThrottledError) -> None:
+        """Raise StoppedError if a wait is too long, or nothing was let through for too long."""
         asked = max(error.retry_after, error.admitted[1] if error.admitted else 0.0)
         if asked > LONGEST_PAUSE:
             raise StoppedError(f"the server asks to wait {asked:.0f} s", about=error)
         if self.clock.now() - self._failing_since >= PATIENCE:
             minutes = f"{PATIENCE / 60:.0f} minutes"
             raise StoppedError(f"everything was refused for {minutes}", about=error)
-        limiter, was_guessing = self.rate_limiter, self.rate_limiter.is_guessing
-        if error.status == 429 or self._is_too_much():
-            pause = limiter.throttled(error.sent, error.retry_after, error.admitted)
-        else:
-            pause = limiter.back_off(error.sent, error.retry_after)
-        is_ours = was_guessing or error.admitted == (limiter.limit, limiter.period)
-        self._paused(pause, error, is_shared=error.status == 429 and not is_ours)
-
-    def _is_too_much(self) -> bool:
-        """Tell whether a 503 that asks to wait comes of what is sent: others are answered."""
-        if not self._answered:
-            return False
-        self._answered = False
-        self._busy += 2 * BUSY  # twice what a refusal without a pause adds
-        if self._busy < TOO_BUSY and not self.rate_limiter.is_guessing:
-            return False
-        self._busy = 0
-        return True
-
-    def _paused(self, seconds: float, error: TransientError, *, is_shared: bool = False) -> None:
-        """Tell of a pause that everybody makes, maybe since others send from this address too."""
-        if not seconds:
-            return
-        log.warning(
-            "nothing is sent for %.1f s%s (%s)",
-            seconds,
-            "; does somebody else use this address as well?" * is_shared,
-            told(error, to_all=True),
-            extra={
-                "event": "paused",
-                "wait_s": round(seconds, 3),
-                "http_status": error.status,
-                "error_code": error.code,
-            },
-        )

@@ -257,7 +257,7 @@ class RetryingClient:
             attempts.updated = error.updated
         if isinstance(error, TransientError):
             if isinstance(error, ForeignError) and not (
-                self.introduced and (patient or self.breaker.has_confirmed)
+                self.introduced and (patient or self.breaker.access.has_confirmed)
             ):
                 raise in_front(
                     error, reached=self.introduced, changes=self.introduced and not patient

@@ -125,7 +125,7 @@ class Executor:
             return None
         except (RejectedError, AccessError) as error:
             return self._refused(attempts, error)
-        client.breaker.confirmed()
+        client.breaker.access.confirmed()
         return row_result.done(attempts, self.action)
 
     async def _read_back(self, entry: int, attempts: Attempts) -> RowResult | None:
@@ -148,7 +148,7 @@ class Executor:
         if _is_older(found, attempts):
             return self._not_yet(entry, attempts, found)
         if found.revoked is self.action.wanted:
-            client.breaker.confirmed()
+            client.breaker.access.confirmed()
             return row_result.done(attempts, self.action)
         if attempts.refunded and not client.stopped:
             attempts.refunded = False
@@ -294,7 +294,7 @@ class Executor:
             return row_result.not_found(attempts, error)
         elif error.status == 403:
             try:
-                self.client.breaker.forbidden(error)
+                self.client.breaker.access.forbidden(error)
             except StoppedError as reason:
                 self.client.stop(reason)
         if attempts.unsettled:

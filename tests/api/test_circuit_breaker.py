@@ -11,18 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.api import circuit_breaker
-from batch.api.circuit_breaker import (
-    BREAKER_FAILURES,
-    FORBIDDEN_IN_A_ROW,
-    FOREIGN_IN_A_ROW,
-    LONGEST_PAUSE,
-    PATIENCE,
-    SIGNS,
-    CircuitBreaker,
-)
+from batch.api.access import FOREIGN_IN_A_ROW
+from batch.api.circuit_breaker import BREAKER_FAILURES, LONGEST_PAUSE, PATIENCE, CircuitBreaker
+from batch.api.overload import SIGNS
 from batch.api.rate_limiter import RateLimiter
 from batch.api.retry import MOST_FORGIVEN, Attempts
-from batch.errors import ForeignError, RejectedError, StoppedError, ThrottledError, TransientError
+from batch.errors import ForeignError, StoppedError, ThrottledError, TransientError
 from tests.support.virtual_time import now, virtual_clock
 
 if TYPE_CHECKING:
@@ -43,10 +37,6 @@ def busy(status: int = 429, retry_after: float = 0.0) -> ThrottledError:
     error = ThrottledError("busy", status=status, code="busy", retry_after=retry_after)
     error.sent = now()
     return error
-
-
-def forbidden() -> RejectedError:
-    return RejectedError("HTTP 403: scope", status=403, code="forbidden")
 
 
 @dataclass
@@ -755,41 +745,12 @@ async def test_one_burst_of_429s_makes_one_pause() -> None:
     assert circuit.breaker.throttled == 3
 
 
-# A token that may not write
-
-
-async def test_a_403_before_any_success_stops_the_run() -> None:
-    with pytest.raises(StoppedError) as caught:
-        Circuit().breaker.forbidden(forbidden())
-
-    assert "license:write" in caught.value.hint
-
-
-async def test_a_403_after_a_success_is_about_the_license_until_it_is_five_in_a_row() -> None:
-    circuit = Circuit()
-    circuit.breaker.confirmed()
-    for _ in range(FORBIDDEN_IN_A_ROW - 1):
-        circuit.breaker.forbidden(forbidden())
-
-    with pytest.raises(StoppedError):
-        circuit.breaker.forbidden(forbidden())
-
-
-async def test_a_confirmed_change_starts_the_count_of_403s_again() -> None:
-    circuit = Circuit()
-
-    for _ in range(20):
-        circuit.breaker.confirmed()
-        for _ in range(FORBIDDEN_IN_A_ROW - 1):
-            circuit.breaker.forbidden(forbidden())
-
-
 async def test_an_answer_that_confirms_nothing_does_not_prove_that_the_token_can_write() -> None:
     circuit = Circuit()
+
     circuit.breaker.succeeded()
 
-    with pytest.raises(StoppedError):
-        circuit.breaker.forbidden(forbidden())
+    assert not circuit.breaker.access.has_confirmed
 
 
 @pytest.mark.parametrize("status", [408, 425, 200])
@@ -912,26 +873,3 @@ async def test_time_at_the_question_is_no_time_without_an_answer() -> None:
 
     with pytest.raises(StoppedError, match="15 minutes"):
         circuit.fail(Attempts())
-
-
-@pytest.mark.parametrize(
-    ("limit", "admitted", "is_asked"),
-    [(45, None, True), (45, (50, 5.0), True), (45, (20, 5.0), False), (None, None, False),
-     (None, (20, 5.0), False)],
-)  # fmt: skip
-async def test_somebody_else_is_suspected_only_where_the_limit_was_kept(
-    limit: int | None,
-    admitted: tuple[int, float] | None,
-    is_asked: bool,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    circuit = Circuit(RateLimiter(limit, 5.0, virtual_clock(), jitter=lambda: 0.0))
-    said: list[str] = []
-    monkeypatch.setattr(circuit_breaker.log, "warning", lambda text, *p, **_: said.append(text % p))
-    await circuit.next_request()
-    refusal = busy()
-    refusal.admitted = admitted
-    circuit.breaker.failed(Attempts(), refusal)
-
-    assert len(said) == 1
-    assert ("somebody else" in said[0]) is is_asked

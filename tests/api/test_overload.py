@@ -11,9 +11,10 @@ from unittest.mock import patch
 
 import pytest
 
-from batch.api import circuit_breaker
+from batch.api import circuit_breaker, overload
 from batch.api.circuit_breaker import CircuitBreaker
 from batch.api.client import CryptlexClient
+from batch.api.overload import Overload
 from batch.api.rate_limiter import RateLimiter
 from batch.api.retry import Attempts
 from batch.api.retrying_client import RetryingClient
@@ -304,3 +305,26 @@ async def test_after_an_outage_as_much_is_sent_as_before_and_no_more() -> None:
 
     assert ended.failed == 0
     assert ended.requests <= 1.5 * LICENSES
+
+
+@pytest.mark.parametrize(
+    ("limit", "admitted", "is_asked"),
+    [(45, None, True), (45, (50, 5.0), True), (45, (20, 5.0), False), (None, None, False),
+     (None, (20, 5.0), False)],
+)  # fmt: skip
+async def test_somebody_else_is_suspected_only_where_the_limit_was_kept(
+    limit: int | None,
+    admitted: tuple[int, float] | None,
+    is_asked: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(overload.log, "warning", lambda text, *p, **_: said.append(text % p))
+    rate_limiter = RateLimiter(limit, 5.0, virtual_clock(), jitter=lambda: 0.0)
+    refusal = ThrottledError("busy", status=429, code="busy", retry_after=0.0, admitted=admitted)
+    refusal.sent = await rate_limiter.acquire()
+    rate_limiter.release()
+    Overload(rate_limiter, virtual_clock()).asked_to_wait(refusal)
+
+    assert len(said) == 1
+    assert ("somebody else" in said[0]) is is_asked

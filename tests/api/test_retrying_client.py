@@ -375,7 +375,7 @@ async def test_a_gateway_that_lets_reads_through_and_no_change_ends_the_run(stat
 async def test_who_answers_in_the_place_of_the_api_for_a_while_is_waited_for(changes: bool) -> None:
     client, attempts = retrying_client(), Attempts()
     await asked_once(client, "a license")
-    client.breaker.confirmed()
+    client.breaker.access.confirmed()
     server = Server(client, foreign(302), foreign(302), foreign(302), "found")
 
     assert await client.ask(server, attempts, 1, patient=not changes) == "found"
@@ -387,7 +387,7 @@ async def test_who_answers_in_the_place_of_the_api_for_a_while_is_waited_for(cha
 async def test_a_403_may_have_been_carried_out_so_what_probes_then_is_a_read() -> None:
     client, attempts = retrying_client(), Attempts()
     await asked_once(client, "a license")
-    client.breaker.confirmed()
+    client.breaker.access.confirmed()
 
     with pytest.raises(ForeignError):
         await client.ask(Server(client, foreign(403)), attempts, 5)

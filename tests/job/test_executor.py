@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import ClientOSError
 
-from batch.api.circuit_breaker import FOREIGN_IN_A_ROW, PATIENCE
+from batch.api.access import FOREIGN_IN_A_ROW
+from batch.api.circuit_breaker import PATIENCE
 from batch.api.retry import MOST_FORGIVEN, Attempts, FailureLimit, RetryPolicy
 from batch.api.retrying_client import LATE
 from batch.errors import StoppedError, ThrottledError, UnconfirmedError

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.api.circuit_breaker import FOREIGN_IN_A_ROW, PATIENCE
+from batch.api.access import FOREIGN_IN_A_ROW
+from batch.api.circuit_breaker import PATIENCE
 from batch.errors import AccessError, InterruptedRunError, StoppedError
 from batch.job.snapshot import Snapshot, State
 from batch.model import Outcome, RowResult
