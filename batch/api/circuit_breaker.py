@@ -91,7 +91,7 @@ class _Outage:
     Attributes:
         began: What left before this moment was no probe.
         wait: Seconds before the next probe.
-        foreign: Probes that somebody in front of the API has refused.
+        foreign: The last probes that somebody in front of the API has refused in a row.
     """
 
     began: float
@@ -247,6 +247,8 @@ class CircuitBreaker:
             outage.foreign += 1
             if outage.foreign >= FOREIGN_IN_A_ROW:
                 raise in_front(error, reached=True).becomes(StoppedError)
+        else:
+            outage.foreign = 0
         outage.wait = min(LONGEST_PROBE, outage.wait * 2)
         self._wait_for_probe(outage, error)
 

@@ -213,6 +213,36 @@ async def test_an_answer_of_the_api_ends_that_row() -> None:
     assert not circuit.breaker.is_down
 
 
+@pytest.mark.parametrize("status", [502, None])
+async def test_a_probe_that_fails_otherwise_ends_that_row(status: int | None) -> None:
+    circuit = Circuit()
+    circuit.breaker.failed(Attempts(), go_away())
+
+    for _ in range(3):
+        for _ in range(FOREIGN_IN_A_ROW - 1):
+            await circuit.next_request()
+            circuit.breaker.failed(Attempts(), go_away())
+        await circuit.next_request()
+        circuit.fail(Attempts(), status)
+
+    assert circuit.breaker.is_down
+
+
+async def test_what_left_before_the_wait_is_no_probe_and_does_not_end_that_row() -> None:
+    circuit = Circuit()
+    late = no_answer(502)
+    circuit.breaker.failed(Attempts(), go_away())
+    for _ in range(FOREIGN_IN_A_ROW - 1):
+        await circuit.next_request()
+        circuit.breaker.failed(Attempts(), go_away())
+
+    circuit.breaker.failed(Attempts(), late)
+    await circuit.next_request()
+
+    with pytest.raises(StoppedError, match="in front of the API refuses"):
+        circuit.breaker.failed(Attempts(), go_away())
+
+
 async def test_a_license_that_alone_meets_a_stranger_ends_by_itself() -> None:
     circuit, attempts = Circuit(), Attempts()
 
