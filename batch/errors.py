@@ -244,7 +244,8 @@ class ThrottledError(TransientError):
     """The server asks everybody to wait: 429, or 503 with a time.
 
     Attributes:
-        retry_after: Seconds it asks for; 0 where it does not say.
+        retry_after: Seconds it asks for; where it does not say 0, or all of its window if that is
+            longer than five minutes.
         admitted: Requests and seconds that it says it admits, or None.
     """
 

@@ -270,9 +270,8 @@ class CircuitBreaker:
 
     def _check_patience(self, error: ThrottledError) -> None:
         """Raise StoppedError if a wait is too long, or nothing was let through for too long."""
-        asked = max(error.retry_after, error.admitted[1] if error.admitted else 0.0)
-        if asked > LONGEST_PAUSE:
-            raise StoppedError(f"the server asks to wait {asked:.0f} s", about=error)
+        if error.retry_after > LONGEST_PAUSE:
+            raise StoppedError(f"the server asks to wait {error.retry_after:.0f} s", about=error)
         if self.clock.now() - self._failing_since >= PATIENCE:
             minutes = f"{PATIENCE / 60:.0f} minutes"
             raise StoppedError(f"everything was refused for {minutes}", about=error)

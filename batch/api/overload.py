@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batch.api.responses import BELIEVABLE
 from batch.errors import told
 
 if TYPE_CHECKING:
@@ -99,11 +100,13 @@ class Overload:
     def asked_to_wait(self, error: ThrottledError) -> None:
         """The server asks everybody to wait: pause, and send less if that comes of what is sent."""
         limiter, was_guessing = self.rate_limiter, self.rate_limiter.is_guessing
+        admitted = error.admitted
+        is_quota = admitted is not None and admitted[1] > BELIEVABLE
         if error.status == 429 or self._is_too_much():
-            pause = limiter.throttled(error.sent, error.retry_after, error.admitted)
+            pause = limiter.throttled(error.sent, error.retry_after, None if is_quota else admitted)
         else:
             pause = limiter.back_off(error.sent, error.retry_after)
-        is_ours = was_guessing or error.admitted == (limiter.limit, limiter.period)
+        is_ours = was_guessing or is_quota or admitted == (limiter.limit, limiter.period)
         self._paused(pause, error, is_shared=error.status == 429 and not is_ours)
 
     def _is_too_much(self) -> bool:

@@ -44,7 +44,8 @@ _RESETS = ("RateLimit-Reset", "X-RateLimit-Reset")
 _RESET = re.compile(r"(?:^|[;,]\s*)(?:t|reset)\s*=\s*(\d{1,9})")
 
 BELIEVABLE = 300.0
-"""Seconds at most that a limiter's headers are believed, ``Retry-After`` aside."""
+"""Seconds at most that a limiter's headers are believed, ``Retry-After`` aside. A longer window is
+that of a quota: it says nothing of the pace."""
 
 EPOCH = 1e9
 """A reset beyond this is no number of seconds to wait, but a moment in seconds since 1970."""
@@ -231,13 +232,16 @@ def _refusal(
     answer = ApiError(message, status=status, code=code, shown=shown)
     wait = _wait(status, headers) if status in {429, 503} else None
     if status == 429 or wait is not None:
+        admitted = _admitted(headers, body)
+        if wait is None and admitted and admitted[1] > BELIEVABLE:
+            wait = admitted[1]
         return ThrottledError(
             message,
             status=status,
             code=code,
             shown=shown,
             retry_after=wait or 0.0,
-            admitted=_admitted(headers, body),
+            admitted=admitted,
         )
     if status >= 500 or status in _AGAIN:
         error = TransientError(message, status=status, code=code, shown=shown)

@@ -703,6 +703,16 @@ async def test_a_wait_of_more_than_five_minutes_stops_the_run() -> None:
             Circuit().breaker.failed(Attempts(), busy(status, LONGEST_PAUSE + 1))
 
 
+async def test_a_quota_of_an_hour_is_waited_for_as_long_as_the_server_says() -> None:
+    circuit = Circuit(RateLimiter(40, 5.0, virtual_clock(), jitter=lambda: 0.0))
+    refusal = busy(retry_after=7.0)
+    refusal.admitted = (1000, 3600.0)
+
+    circuit.breaker.failed(Attempts(), refusal)
+
+    assert await circuit.next_request() == 7.5
+
+
 async def test_a_wait_without_end_stops_the_run() -> None:
     with pytest.raises(StoppedError):
         Circuit().breaker.failed(Attempts(), busy(429, float("9" * 400)))

@@ -16,6 +16,7 @@ from batch.api.circuit_breaker import CircuitBreaker
 from batch.api.client import CryptlexClient
 from batch.api.overload import Overload
 from batch.api.rate_limiter import RateLimiter
+from batch.api.responses import BELIEVABLE
 from batch.api.retry import Attempts
 from batch.api.retrying_client import RetryingClient
 from batch.errors import ApiError, ThrottledError, TransientError
@@ -308,9 +309,24 @@ async def test_after_an_outage_as_much_is_sent_as_before_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(
+    ("admitted", "pace"),
+    [((20, BELIEVABLE), (20, BELIEVABLE)), ((20, BELIEVABLE + 1), (30, 5.0))],
+)
+async def test_a_window_that_is_too_long_for_a_pace_lowers_the_limit_as_if_untold(
+    admitted: tuple[int, float], pace: tuple[int, float]
+) -> None:
+    rate_limiter = RateLimiter(40, 5.0, virtual_clock(), jitter=lambda: 0.0)
+    refusal = ThrottledError("busy", status=429, code="busy", retry_after=7.0, admitted=admitted)
+
+    Overload(rate_limiter, virtual_clock()).asked_to_wait(refusal)
+
+    assert (rate_limiter.limit, rate_limiter.period) == pace
+
+
+@pytest.mark.parametrize(
     ("limit", "admitted", "is_asked"),
     [(45, None, True), (45, (50, 5.0), True), (45, (20, 5.0), False), (None, None, False),
-     (None, (20, 5.0), False)],
+     (None, (20, 5.0), False), (45, (1000, 3600.0), False)],
 )  # fmt: skip
 async def test_somebody_else_is_suspected_only_where_the_limit_was_kept(
     limit: int | None,

@@ -392,6 +392,21 @@ def test_a_429_may_say_what_is_admitted(said: str, admitted: tuple[int, float] |
 
 
 @pytest.mark.parametrize(
+    ("said", "headers", "wait"),
+    [("1000 per 1h", {}, 3600), ("1000 per 1h", {"Retry-After": "7"}, 7),
+     ("1000 per 1h", {"Retry-After": "0"}, 0), ("1000 per 1h", {"RateLimit-Reset": "8"}, 8),
+     ("50 per 5s", {}, 0), ("50 per 300s", {}, 0), ("50 per 301s", {}, 301)],
+)  # fmt: skip
+def test_a_long_window_is_waited_for_as_a_whole_only_where_no_time_is_named(
+    said: str, headers: dict[str, str], wait: float
+) -> None:
+    error = refusal(429, f"maximum admitted {said}.".encode(), headers)
+
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after == wait
+
+
+@pytest.mark.parametrize(
     ("policy", "admitted"),
     [("3;w=5", (3, 5)), ('"3-in-5sec"; q=3; w=5; pk=:MTJjYTE3:', (3, 5)), ("3 ; w = 5", (3, 5)),
      ("10;w=1, 100;w=60", (100, 60)), ("10, 10;w=1;burst=5", (10, 1)), ("0;w=5", None),

@@ -883,7 +883,11 @@ async def test_maintenance_does_not_slow_down_what_comes_after_it() -> None:
 async def test_a_daily_limit_stops_the_run_instead_of_sleeping_for_a_day() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
         error = ThrottledError(
-            "HTTP 429", status=429, code="http_429", retry_after=30, admitted=(10_000, 86_400.0)
+            "HTTP 429",
+            status=429,
+            code="http_429",
+            retry_after=86_400.0,
+            admitted=(10_000, 86_400.0),
         )
         with pytest.raises(StoppedError, match="86400"):
             work.executor.client.breaker.failed(Attempts(), error)
