@@ -19,11 +19,20 @@ ID_BYTES = 16
 """Size of one license ID in `Listing.ids`: a UUID's 128 bits."""
 
 
+class Property(StrEnum):
+    """Property of a license that a run may change, as the API spells it."""
+
+    REVOKED = "revoked"
+    SUSPENDED = "suspended"
+
+
 class Outcome(StrEnum):
     """Outcome of a row, as the results file spells it (see docs/reference.md)."""
 
     REVOKED = "revoked"
     ALREADY_REVOKED = "already_revoked"
+    SUSPENDED = "suspended"
+    ALREADY_SUSPENDED = "already_suspended"
     NOT_FOUND = "not_found"
     FAILED = "failed"
     UNKNOWN = "unknown"
@@ -32,9 +41,11 @@ class Outcome(StrEnum):
     NOT_ATTEMPTED = "not_attempted"
     PLANNED = "planned"
     WOULD_REVOKE = "would_revoke"
+    WOULD_SUSPEND = "would_suspend"
     WOULD_RESTORE = "would_restore"
     VERIFIED = "verified"
     NOT_REVOKED = "not_revoked"
+    NOT_SUSPENDED = "not_suspended"
     RESTORED = "restored"
     ALREADY_RESTORED = "already_restored"
 
@@ -46,6 +57,8 @@ DONE = frozenset(
     {
         Outcome.REVOKED,
         Outcome.ALREADY_REVOKED,
+        Outcome.SUSPENDED,
+        Outcome.ALREADY_SUSPENDED,
         Outcome.EXCLUDED,
         Outcome.VERIFIED,
         Outcome.RESTORED,
@@ -66,29 +79,33 @@ class Action:
         command: The name of its command.
         verb: What it does to a license, for a person: ``revoke``.
         state: What a license then is, for a person: ``revoked``.
-        wanted: The value of ``revoked`` that a license is to have.
+        changes: The property that it is about; no other one is ever sent.
+        wanted: The value of that property that a license is to have.
         on_success: The outcome of a license that the server confirmed.
         unchanged: The outcome of a license that had that value before.
         in_dry_run: The outcome of a license that has the other one, where nothing may be sent.
         sends: Whether it may send a PATCH at all.
         repeats: Whether a license is sent the value that it is said to have already: it was turned
             by the run that is taken back, and what is read may be a cache's word.
+        if_revoked: The outcome of a revoked license where nothing is to be done for it; else None.
     """
 
     command: str
     verb: str
     state: str
+    changes: Property
     wanted: bool
     on_success: Outcome
     unchanged: Outcome
     in_dry_run: Outcome
     sends: bool = True
     repeats: bool = False
+    if_revoked: Outcome | None = None
 
     @property
     def is_dry_run(self) -> bool:
         """Tell whether it says what it would do, and does nothing."""
-        return not self.sends and self.in_dry_run in {Outcome.WOULD_REVOKE, Outcome.WOULD_RESTORE}
+        return not self.sends and not self.only_reads
 
     @property
     def only_reads(self) -> bool:
@@ -104,6 +121,7 @@ REVOKE = Action(
     command="run",
     verb="revoke",
     state="revoked",
+    changes=Property.REVOKED,
     wanted=True,
     on_success=Outcome.REVOKED,
     unchanged=Outcome.ALREADY_REVOKED,
@@ -113,6 +131,7 @@ RESTORE = Action(
     command="restore",
     verb="restore",
     state="restored",
+    changes=Property.REVOKED,
     wanted=False,
     on_success=Outcome.RESTORED,
     unchanged=Outcome.ALREADY_RESTORED,
@@ -123,6 +142,7 @@ VERIFY = Action(
     command="verify",
     verb="verify",
     state="revoked",
+    changes=Property.REVOKED,
     wanted=True,
     on_success=Outcome.VERIFIED,
     unchanged=Outcome.VERIFIED,
@@ -135,12 +155,12 @@ VERIFY = Action(
 class License:
     """A license as the server describes it, as far as the tool needs it.
 
-    Only what says whether it is revoked is always there; the answer to a PATCH need not tell the
+    Only the property that the run is about is always there; the answer to a PATCH need not tell the
     rest, and what is not told, or not readable, is empty.
 
     Attributes:
         id: The UUID in the path, in lower case.
-        revoked: The value of its ``revoked`` property.
+        revoked: The value of its ``revoked`` property; None if that is not told.
         key: License key.
         product: Product ID, in lower case.
         type: ``node-locked`` or another of the vendor's words.
@@ -148,10 +168,11 @@ class License:
         created: When it was created, in the same seconds.
         activations: How many activations it has now.
         updated: When it was changed last, in the same seconds; None if that is not told.
+        suspended: The value of its ``suspended`` property; None if that is not told.
     """
 
     id: str
-    revoked: bool
+    revoked: bool | None
     key: str = ""
     product: str = ""
     type: str = ""
@@ -159,6 +180,11 @@ class License:
     created: float | None = None
     activations: int = 0
     updated: float | None = None
+    suspended: bool | None = None
+
+    def value(self, of: Property) -> bool | None:
+        """The value of a property; None if that is not told."""
+        return self.suspended if of is Property.SUSPENDED else self.revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +206,8 @@ class RowResult:
 
     Attributes:
         outcome: How it ended.
-        revoked: What the last answer said, or None where no answer said so.
+        value: What the last answer said of the property that the run is about, or None where no
+            answer said so.
         http_status: HTTP status of the last attempt, or None where no answer came.
         error_code: The server's own code, or one of those in docs/reference.md.
         error: One sentence for a person; empty where all is well.
@@ -188,7 +215,7 @@ class RowResult:
     """
 
     outcome: Outcome
-    revoked: bool | None = None
+    value: bool | None = None
     http_status: int | None = None
     error_code: str = ""
     error: str = ""

@@ -31,6 +31,7 @@ from batch.api.transport import (
     tls_context,
 )
 from batch.errors import ApiError, HeldBackError, told
+from batch.model import Property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -64,8 +65,11 @@ class _Parse(Protocol[_T_co]):
 
 
 _BODIES = {
-    wanted: aiohttp.BytesPayload(body, content_type="application/json")
-    for wanted, body in ((True, b'{"revoked": true}'), (False, b'{"revoked": false}'))
+    (changes, value): aiohttp.BytesPayload(
+        f'{{"{changes}": {str(value).lower()}}}'.encode(), content_type="application/json"
+    )
+    for changes in Property
+    for value in (True, False)
 }
 
 
@@ -79,6 +83,7 @@ class CryptlexClient:
         timeout: Seconds for one attempt, from the connection to the last byte.
         connections: Most connections that are open at a time.
         ca_file: PEM file of the authorities to trust instead of the system's.
+        changes: The one property that is sent, and that every license that is read has to tell.
 
     Attributes:
         patches: PATCH requests sent so far.
@@ -97,9 +102,11 @@ class CryptlexClient:
         timeout: float = 30.0,
         connections: int = 32,
         ca_file: str | None = None,
+        changes: Property = Property.REVOKED,
     ) -> None:
         self.patches = 0
         self.cached = False
+        self._changes = changes
         self._licenses = URL(f"{base_url}/licenses", encoded=True)
         self._rate_limiter = rate_limiter
         self._timeout = timeout
@@ -143,16 +150,16 @@ class CryptlexClient:
 
     # These make coroutines and are none themselves: one layer less for each answer to climb.
 
-    def set_revoked(
-        self, license_id: str, revoked: bool, *, unless: Callable[[], bool] | None = None
+    def change(
+        self, license_id: str, value: bool, *, unless: Callable[[], bool] | None = None
     ) -> Coroutine[Any, Any, None]:
-        """Set ``revoked``, and return once the server has described the license so.
+        """Set the property, and return once the server has described the license so.
 
         Safe to repeat: setting the same value twice changes nothing.
 
         Args:
             license_id: Which license.
-            revoked: The value.
+            value: Of the property.
             unless: Asked in the moment of sending; if it says so, nothing is sent.
 
         Raises:
@@ -166,14 +173,14 @@ class CryptlexClient:
             "PATCH",
             self._url(license_id),
             license_id,
-            partial(confirmed, license_id=license_id, wanted=revoked),
-            body=_BODIES[revoked],
+            partial(confirmed, license_id=license_id, wanted=value, changes=self._changes),
+            body=_BODIES[self._changes, value],
             unless=unless,
         )
 
     def get(self, license_id: str) -> Coroutine[Any, Any, License]:
-        """Read one license; errors as in `set_revoked`, nothing is changed."""
-        parse = partial(license_from, license_id=license_id)
+        """Read one license; errors as in `change`, nothing is changed."""
+        parse = partial(license_from, license_id=license_id, changes=self._changes)
         return self._request("GET", self._url(license_id), license_id, parse)
 
     def list(
@@ -200,7 +207,7 @@ class CryptlexClient:
                 encoded=True,
             ),
             "list of licenses",
-            page_from,
+            partial(page_from, changes=self._changes),
             most=LARGEST_PAGE,
         )
 

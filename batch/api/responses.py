@@ -22,7 +22,7 @@ from batch.errors import (
     UnconfirmedError,
 )
 from batch.formatting import escaped
-from batch.model import License, Page
+from batch.model import License, Page, Property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +57,13 @@ _AGAIN = frozenset({408, 425})
 """The 4xx answers that are about the moment and not about the license (RFC 9110, RFC 8470)."""
 
 
-def license_from(status: int, headers: Mapping[str, str], body: bytes, license_id: str) -> License:
+def license_from(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    license_id: str,
+    changes: Property = Property.REVOKED,
+) -> License:
     """The license that an answer describes, if it is the one that was asked for.
 
     Args:
@@ -65,6 +71,7 @@ def license_from(status: int, headers: Mapping[str, str], body: bytes, license_i
         headers: Response headers, looked up without regard to case.
         body: The whole body, inflated.
         license_id: The ID that stood in the path, in lower case.
+        changes: The property that a license has to tell.
 
     Raises:
         TransientError: Not an answer of the API, or trouble on its side: ask again.
@@ -74,28 +81,38 @@ def license_from(status: int, headers: Mapping[str, str], body: bytes, license_i
             a 404 has no code, as the API's schema allows, a gateway may have said so of the path.
         AccessError: Token, base URL or proxy are wrong.
     """
-    return _described(_license(status, headers, body, license_id))
+    return _described(_license(status, headers, body, license_id, changes))
 
 
 def confirmed(
-    status: int, headers: Mapping[str, str], body: bytes, license_id: str, *, wanted: bool
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    license_id: str,
+    *,
+    wanted: bool,
+    changes: Property = Property.REVOKED,
 ) -> None:
     """Return if the answer to a PATCH describes the license with the value that was sent.
+
+    It is believed about the property that was sent, and nothing else.
 
     Raises:
         UnconfirmedError: It has the other one; and what `license_from` raises.
     """
-    found = _license(status, headers, body, license_id)
-    revoked = found["revoked"]
-    if revoked is not wanted:
+    found = _license(status, headers, body, license_id, changes)
+    value = found[changes]
+    if value is not wanted:
         error = UnconfirmedError(
-            f"the answer says revoked: {str(revoked).lower()}", status=status, code="not_confirmed"
+            f"the answer says {changes}: {str(value).lower()}", status=status, code="not_confirmed"
         )
         error.updated = _moment(found.get("updatedAt"))
         raise error
 
 
-def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
+def page_from(
+    status: int, headers: Mapping[str, str], body: bytes, changes: Property = Property.REVOKED
+) -> Page:
     """The licenses that the answer to a list describes.
 
     Nobody has asked for them by their IDs, so each has to have one that may stand in a path.
@@ -113,7 +130,7 @@ def page_from(status: int, headers: Mapping[str, str], body: bytes) -> Page:
     except (ValueError, RecursionError):
         data = None
     found = data if isinstance(data, list) else [None]
-    licenses = [_described(each) for each in found if _is_license(each)]
+    licenses = [_described(each) for each in found if _is_license(each, changes)]
     if len(licenses) != len(found) or not all(LICENSE_ID.fullmatch(each.id) for each in licenses):
         raise _unreadable(status, body, "a list of licenses")
     total = headers.get("Pagination-Count", "").strip()
@@ -154,7 +171,7 @@ def _date(text: str) -> datetime | None:
 
 
 def _license(
-    status: int, headers: Mapping[str, str], body: bytes, license_id: str
+    status: int, headers: Mapping[str, str], body: bytes, license_id: str, changes: Property
 ) -> dict[str, Any]:
     """The object that describes the license that was asked for."""
     if not 200 <= status < 300:
@@ -165,7 +182,7 @@ def _license(
         data = loads(body)
     except (ValueError, RecursionError):
         data = None
-    if not _is_license(data):
+    if not _is_license(data, changes):
         raise _unreadable(status, body, "the license")
     if data["id"].lower() != license_id:
         raise UnconfirmedError(
@@ -177,11 +194,11 @@ def _license(
     return data
 
 
-def _is_license(data: Any) -> TypeGuard[dict[str, Any]]:  # noqa: ANN401 - JSON
+def _is_license(data: Any, changes: Property) -> TypeGuard[dict[str, Any]]:  # noqa: ANN401 - JSON
     return (
         isinstance(data, dict)
         and isinstance(data.get("id"), str)
-        and isinstance(data.get("revoked"), bool)
+        and isinstance(data.get(changes), bool)
     )
 
 
@@ -190,7 +207,8 @@ def _described(data: dict[str, Any]) -> License:
     activations = data.get("totalActivations")
     return License(
         id=data["id"].lower(),
-        revoked=data["revoked"],
+        revoked=_flag(data, Property.REVOKED),
+        suspended=_flag(data, Property.SUSPENDED),
         key=_text(data, "key"),
         product=_text(data, "productId").lower(),
         type=_text(data, "type"),
@@ -199,6 +217,11 @@ def _described(data: dict[str, Any]) -> License:
         updated=_moment(data.get("updatedAt")),
         activations=activations if type(activations) is int and 0 <= activations < 2**63 else 0,
     )
+
+
+def _flag(data: dict[str, Any], name: str) -> bool | None:
+    value = data.get(name)
+    return value if isinstance(value, bool) else None
 
 
 def _text(data: dict[str, Any], name: str) -> str:

@@ -113,7 +113,7 @@ class Executor:
         """Send the PATCH until it is answered; None if only reading back can tell how it ended."""
         client = self.client
         request = partial(
-            client.api.set_revoked,
+            client.api.change,
             self.license_id(entry),
             self.action.wanted,
             # What tries whether the server is up again must change nothing.
@@ -147,7 +147,7 @@ class Executor:
             return (row_result.not_found if gone else row_result.unread)(attempts, error)
         if _is_older(found, attempts):
             return self._not_yet(entry, attempts, found)
-        if found.revoked is self.action.wanted:
+        if found.value(self.action.changes) is self.action.wanted:
             client.breaker.access.confirmed()
             return row_result.done(attempts, self.action)
         if attempts.refunded and not client.stopped:

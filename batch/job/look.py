@@ -32,7 +32,7 @@ from batch.errors import (
 from batch.job import row_result
 from batch.job.key_lookup import KeyLookup, batches, cannot_ask
 from batch.job.snapshot import FEWEST, Snapshot, State
-from batch.model import ID_BYTES, License, Listing, Outcome, Page, RowResult
+from batch.model import ID_BYTES, License, Listing, Outcome, Page, Property, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -61,6 +61,7 @@ class Look:
         expect: Is told how many requests there will be, as far as is known.
         step: Is told of every request that was answered.
         protects: As in `Snapshot`.
+        changes: As in `Snapshot`.
         needs_each: Whether something has to be said of each license, even if none is known.
         snapshot: What was found so far.
     """
@@ -72,12 +73,13 @@ class Look:
     expect: Callable[[int], None]
     step: Callable[[], None]
     protects: Callable[[License], tuple[int, ...]] | None = None
+    changes: Property = Property.REVOKED
     needs_each: bool = True
     snapshot: Snapshot = field(init=False)
     _readable: bool = False
 
     def __post_init__(self) -> None:
-        self.snapshot = Snapshot.nothing(self.listing, self.protects)
+        self.snapshot = Snapshot.nothing(self.listing, self.protects, changes=self.changes)
 
     async def run(self, entries: Sequence[int]) -> Snapshot:
         """Look at these entries, each the first one of its license.

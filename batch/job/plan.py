@@ -63,7 +63,7 @@ class Plan:
         snapshot: What the server holds.
         row_results: How each entry stands before the first PATCH, in input order; None for one that
             stays as an earlier session has left it.
-        was: For each entry the place of its ``was_revoked`` in (None, True, False).
+        was: For each entry what it was before: the place of that in (None, True, False).
         affected: Entries whose license is sent a PATCH, or would be in a dry run, in input order,
             each license once.
         excluded: Entries, each the first one of its license, that are never touched, with the
@@ -158,7 +158,7 @@ def make_plan(
         listing,
         snapshot,
         row_results,
-        _was_revoked(listing, snapshot, recorded),
+        _was(listing, snapshot, recorded),
         affected,
         excluded,
         exclusion,
@@ -227,16 +227,18 @@ def _outlook(
         problem.outcome is not Outcome.UNKNOWN or not action.sends or entry in guards.proven_only
     ):
         return _still_in_doubt(problem, action, entry, recorded)
-    revoked = snapshot.revoked(entry)
+    value = snapshot.value(entry)
     repeats = action.repeats and entry not in guards.doubtful
-    if revoked is action.wanted and not repeats:
+    if value is action.wanted and not repeats:
         is_ours = recorded is not None and _may_have_sent(recorded, entry, action)
-        return RowResult(action.on_success if is_ours else action.unchanged, revoked)
+        return RowResult(action.on_success if is_ours else action.unchanged, value)
+    if action.if_revoked is not None and entry in snapshot.revoked:
+        return RowResult(action.if_revoked, value)
     if action.sends:
-        return _IN_DOUBT if revoked is None and _in_doubt(action, entry, recorded) else _PLANNED
-    if revoked is None and snapshot.looked:
+        return _IN_DOUBT if value is None and _in_doubt(action, entry, recorded) else _PLANNED
+    if value is None and snapshot.looked:
         return RowResult(Outcome.NOT_ATTEMPTED, error="the look was stopped before that")
-    return RowResult(action.in_dry_run, revoked)
+    return RowResult(action.in_dry_run, value)
 
 
 def _in_doubt(action: Action, entry: int, recorded: Recorded | None) -> bool:
@@ -244,7 +246,7 @@ def _in_doubt(action: Action, entry: int, recorded: Recorded | None) -> bool:
     return (
         recorded is not None
         and recorded.outcome(entry) in {Outcome.PLANNED, Outcome.UNKNOWN}
-        and recorded.was_revoked(entry) is not action.wanted
+        and recorded.was_so(entry) is not action.wanted
     )
 
 
@@ -254,7 +256,7 @@ def _still_in_doubt(
     """Return a result as it is, or as unknown where an earlier session may have sent something."""
     if recorded is None or not (action.sends and _in_doubt(action, entry, recorded)):
         return result
-    if result.outcome is Outcome.NOT_FOUND and recorded.was_revoked(entry) is None:
+    if result.outcome is Outcome.NOT_FOUND and recorded.was_so(entry) is None:
         return result  # nobody has ever seen it
     return replace(result, outcome=Outcome.UNKNOWN, error=f"{_IN_DOUBT.error}; {result.error}")
 
@@ -265,7 +267,7 @@ def _may_have_sent(recorded: Recorded, entry: int, action: Action) -> bool:
     It was not so at the first look of the run, or nobody had looked; and there was a PATCH for
     it, or a session that would have sent one did not live to tell.
     """
-    if recorded.was_revoked(entry) is action.wanted:
+    if recorded.was_so(entry) is action.wanted:
         return False
     return _in_doubt(action, entry, recorded) or recorded.attempts[entry] > 0
 
@@ -280,7 +282,7 @@ def _ids(snapshot: Snapshot, recorded: Recorded | None) -> bytes:
     return bytes(ids)
 
 
-def _was_revoked(listing: Listing, snapshot: Snapshot, recorded: Recorded | None) -> bytearray:
+def _was(listing: Listing, snapshot: Snapshot, recorded: Recorded | None) -> bytearray:
     if recorded is not None:
         return recorded.was
     was = snapshot.states.translate(_WAS)
@@ -304,7 +306,7 @@ def _missing(listing: Listing, snapshot: Snapshot, recorded: Recorded | None) ->
 def _is_known(snapshot: Snapshot, recorded: Recorded | None, missing: int) -> bool:
     """Tell whether the account knows any license that was looked at, or too few were to tell."""
     states = snapshot.states
-    known = states.count(State.ACTIVE) + states.count(State.REVOKED)
+    known = states.count(State.OFF) + states.count(State.ON)
     known += sum(each.error_code == "key_ambiguous" for each in snapshot.problems.values())
     if recorded is not None:
         known += recorded.known
@@ -357,7 +359,7 @@ def _check_products(plan: Plan, products: frozenset[str]) -> None:
     others = [
         entry
         for entry, result in enumerate(plan.row_results)
-        if snapshot.states[entry] in {State.ACTIVE, State.REVOKED, State.UNREAD}
+        if snapshot.states[entry] in {State.OFF, State.ON, State.UNREAD}
         and result is not _EXCLUDED
         and snapshot.product(entry) not in products
     ]

@@ -236,7 +236,7 @@ def _listed(counts: Counter[str]) -> str:
 def _found(plan: Plan, words: _Words, now: float) -> list[str]:
     """Return lines on what the look says of the licenses that are sent."""
     snapshot = plan.snapshot
-    known = array("I", (entry for entry in plan.affected if snapshot.revoked(entry) is not None))
+    known = array("I", (entry for entry in plan.affected if snapshot.value(entry) is not None))
     unseen = len(plan.affected) - len(known)
     lines = []
     if unseen:

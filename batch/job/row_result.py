@@ -51,7 +51,7 @@ def unchanged(attempts: Attempts, found: License, action: Action) -> RowResult:
     assert attempts.error is not None
     return RowResult(
         Outcome.FAILED,
-        revoked=found.revoked,
+        value=found.value(action.changes),
         http_status=attempts.error.status,
         error_code=attempts.error.code,
         error=f"{told(attempts.error).rstrip('.')}; read back: not {action.on_success}",

@@ -209,6 +209,7 @@ class Runner:
             timeout=settings.timeout,
             connections=settings.concurrency,
             ca_file=settings.ca_file,
+            changes=self.action.changes,
         )
         return RetryingClient(
             api,
@@ -226,7 +227,7 @@ class Runner:
         Raises:
             StoppedError: It could not be asked, and without that nothing may be sent or said.
         """
-        snapshot = Snapshot.nothing(targets.listing)
+        snapshot = Snapshot.nothing(targets.listing, changes=self.action.changes)
         if not self.settings.look:
             return snapshot
         entries = to_look_at(
@@ -271,6 +272,7 @@ class Runner:
             step=progress.step,
             protects=targets.exclusion.of_license if targets.exclusion.files else None,
             needs_each=needs_each,
+            changes=self.action.changes,
         )
         with stopped_by_signals(self.client.stop, self.screen.say):
             if self.action.sends and not self.settings.sandbox:
@@ -359,6 +361,7 @@ class Runner:
             plan.row_results,
             earlier,
             manifest,
+            changes=plan.action.changes,
             redact=self.screen.redact,
             claim=self.claim,
         )
@@ -561,5 +564,5 @@ def account_for(action: Action, listing: Listing, recorded: Recorded | None) -> 
     done = {action.on_success, action.unchanged} - {Outcome.VERIFIED}
     for entry, license_ in zip(entries, licenses, strict=True):
         changed = recorded is not None and recorded.outcome(entry) in done
-        license_.revoked = action.wanted if changed else not action.wanted
+        setattr(license_, action.changes, action.wanted if changed else not action.wanted)
     return account

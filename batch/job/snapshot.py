@@ -8,6 +8,8 @@ from enum import IntEnum
 from math import inf
 from typing import TYPE_CHECKING
 
+from batch.model import Property
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,16 +22,16 @@ FEWEST = 5
 
 
 class State(IntEnum):
-    """State of a license, as a look says."""
+    """State of a license, as a look says: whether the property that the run is about is set."""
 
     UNSEEN = 0
-    ACTIVE = 1
-    REVOKED = 2
+    OFF = 1
+    ON = 2
     MISSING = 3
     UNREAD = 4
 
 
-_KNOWN = frozenset({State.ACTIVE, State.REVOKED})
+_KNOWN = frozenset({State.OFF, State.ON})
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +55,8 @@ class Snapshot:
         protects: Tells of a license the indexes of the files that protect it, if any do so.
         protected: Entries whose license they protect, as far as the server has told more of it
             than the listing does, with those indexes.
+        changes: The property that the run is about.
+        revoked: Entries whose license is revoked, where the run is about something else.
         looked: Whether there was a look at all.
         off: Why nothing could be looked at, or None.
     """
@@ -69,12 +73,18 @@ class Snapshot:
     problems: dict[int, RowResult] = field(default_factory=dict)
     protects: Callable[[License], tuple[int, ...]] | None = None
     protected: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    changes: Property = Property.REVOKED
+    revoked: set[int] = field(default_factory=set)
     looked: bool = False
     off: ApiError | None = None
 
     @classmethod
     def nothing(
-        cls, listing: Listing, protects: Callable[[License], tuple[int, ...]] | None = None
+        cls,
+        listing: Listing,
+        protects: Callable[[License], tuple[int, ...]] | None = None,
+        *,
+        changes: Property = Property.REVOKED,
     ) -> Snapshot:
         """Return a snapshot of which nothing was looked at yet."""
         count = len(listing)
@@ -87,11 +97,14 @@ class Snapshot:
             created=array("d", [-inf]) * count,
             ids=bytearray(listing.ids),
             protects=protects,
+            changes=changes,
         )
 
     def note(self, entry: int, license_: License) -> None:
         """Take down what the server said of a license; a later word replaces an earlier one."""
-        self.states[entry] = State.REVOKED if license_.revoked else State.ACTIVE
+        self.states[entry] = State.ON if license_.value(self.changes) else State.OFF
+        if self.changes is not Property.REVOKED:
+            (self.revoked.add if license_.revoked else self.revoked.discard)(entry)
         self.products[entry] = _index(self.product_ids, license_.product)
         self.types[entry] = _index(self.type_names, license_.type)
         self.activations[entry] = license_.activations
@@ -106,10 +119,10 @@ class Snapshot:
         self.states[entry] = state
         self.problems[entry] = result
 
-    def revoked(self, entry: int) -> bool | None:
-        """Tell whether a license is revoked; None if it was not seen."""
+    def value(self, entry: int) -> bool | None:
+        """The value of the property that the run is about; None if a license was not seen."""
         state = self.states[entry]
-        return state == State.REVOKED if state in _KNOWN else None
+        return state == State.ON if state in _KNOWN else None
 
     def product(self, entry: int) -> str:
         """Product ID of a license that was seen; empty if it is not told."""

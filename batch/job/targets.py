@@ -324,7 +324,7 @@ def _choose(
     left_out: dict[str, int] = {}
     known: set[bytes] = set()
     for place in range(len(recorded)):
-        outcome, was = recorded.outcome(place), recorded.was_revoked(place)
+        outcome, was = recorded.outcome(place), recorded.was_so(place)
         is_ours = outcome is Outcome.REVOKED and was is False
         in_doubt = not is_ours and was is not True and outcome in {Outcome.REVOKED, *_IN_DOUBT}
         license_id = recorded.id_bytes(place)

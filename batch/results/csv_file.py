@@ -11,9 +11,9 @@ from hashlib import sha256
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from batch.columns import COLUMNS
+from batch.columns import COLUMNS, HEADERS
 from batch.errors import ResultsError
-from batch.model import DONE, ID_BYTES, NO_ID, Listing, Outcome, parse_id, parse_ids
+from batch.model import DONE, ID_BYTES, NO_ID, Listing, Outcome, Property, parse_id, parse_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -76,7 +76,7 @@ class Recorded:
         ids: `ID_BYTES` bytes for each row; zeros where its cell holds no ID.
         keys: The cells of ``license_key``, if any is filled; else empty.
         outcomes: Code of each row's outcome, as in `CODES`.
-        was: Code of ``was_revoked``, as `Journal` takes it: 0 for empty, 1 true, 2 false.
+        was: Code of what the first look found, as `Journal` takes it: 0 for empty, 1 true, 2 false.
         offsets: Where the line that counts begins, in bytes.
         attempts: PATCHes that each row has cost.
         size: Bytes of whole lines; what follows them is torn.
@@ -114,7 +114,7 @@ class Recorded:
     def _read(cls, path: Path, file: BinaryIO) -> Self:
         first = file.readline(_LONGEST)
         header = _header(first)
-        if header[: len(COLUMNS)] != COLUMNS or not first.endswith(b"\n"):
+        if header[: len(COLUMNS)] not in HEADERS or not first.endswith(b"\n"):
             raise ResultsError(
                 f"{path}: is no results file of bulk-revoke",
                 hint="name the file that a run has written.",
@@ -130,6 +130,11 @@ class Recorded:
         found._settle()
         return found
 
+    @property
+    def changes(self) -> Property:
+        """The property that the run is about."""
+        return HEADERS[self.header[: len(COLUMNS)]]
+
     def __len__(self) -> int:
         """Rows."""
         return len(self.rows)
@@ -138,8 +143,8 @@ class Recorded:
         """Return the outcome of a row."""
         return OUTCOMES[self.outcomes[place]]
 
-    def was_revoked(self, place: int) -> bool | None:
-        """Tell whether the first look of the run found a row's license revoked; None if empty."""
+    def was_so(self, place: int) -> bool | None:
+        """Tell what the first look of the run found of a row's license; None if it saw nothing."""
         return (None, True, False)[self.was[place]]
 
     def id_bytes(self, place: int) -> bytes:
@@ -239,7 +244,7 @@ class Recorded:
         self.offsets += starts
 
     def _settle(self) -> None:
-        """Make one row of the lines of each: its first ``was_revoked``, else its last line."""
+        """Make one row of the lines of each: what it was first, else its last line."""
         import numpy as np  # noqa: PLC0415 - `--help` must not wait for it
 
         numbers = np.frombuffer(self.rows, np.uint32)

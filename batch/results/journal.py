@@ -18,11 +18,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from batch.columns import COLUMNS
+from batch.columns import COLUMNS, columns
 from batch.errors import StoppedError
 from batch.formatting import cell, timestamp, uncell
 from batch.host.files import creating, open_to_append, replacing
-from batch.model import ID_BYTES, Listing, Outcome, RowResult
+from batch.model import ID_BYTES, Listing, Outcome, Property, RowResult
 from batch.results.csv_file import (
     BOOLEANS,
     CODES,
@@ -45,6 +45,8 @@ _WAS = tuple(BOOLEANS)
 _WAITING = frozenset({Outcome.PLANNED, Outcome.NOT_ATTEMPTED})
 """Outcomes of rows that are not settled: they have no ``finished_at``."""
 
+_VALUE = COLUMNS.index(Property.REVOKED)
+
 _REPEATED = COLUMNS.index("duplicate_of")
 """Cells before ``duplicate_of``: but for the row number a row has them in common with those that
 repeat it."""
@@ -61,7 +63,8 @@ class Journal:
     Args:
         path: The results file.
         listing: The input's entries; a license that repeats is settled with its first row.
-        was: For each entry the place of its ``was_revoked`` in (None, True, False).
+        was: For each entry what it was before: the place of that in (None, True, False).
+        changes: The property that the run is about.
         redact: Takes secrets out of a text from outside.
         claim: Shows whether the results are still this run's; None in a rehearsal.
         now: Wall clock, for ``finished_at``.
@@ -76,6 +79,7 @@ class Journal:
         listing: Listing,
         was: bytearray,
         *,
+        changes: Property = Property.REVOKED,
         redact: Callable[[str], str] = str,
         claim: Claim | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -83,6 +87,7 @@ class Journal:
         self.path = path
         self._listing = listing
         self._was = was
+        self._changes = changes
         self._redact = redact
         self._claim = claim
         self._now = now
@@ -339,14 +344,14 @@ class Journal:
         cells = next(csv.reader([line.decode("utf-8", "replace")]), [])
         found = dict.fromkeys(COLUMNS, "") | dict(zip(COLUMNS, cells, strict=False))
         license_id, license_key = self._named(entry)
-        revoked = found["revoked"].lower()
+        value = found[COLUMNS[_VALUE]].lower()
         status, sent = found["http_status"], self._attempts[entry]
         return [
             str(self._listing.rows[entry]),
             license_id,
             license_key,
             OUTCOMES[self._end_of(entry)[0]],
-            revoked if revoked in BOOLEANS.values() else "",
+            value if value in BOOLEANS.values() else "",
             BOOLEANS[_WAS[self._was[entry]]],
             status if status.isdecimal() else "",
             *(cell(uncell(found[name])) for name in ("error_code", "error")),
@@ -382,7 +387,7 @@ class Journal:
         return start
 
     def _header(self) -> bytes:
-        return line_of([*COLUMNS, *map(self._outside, self._listing.carry)])
+        return line_of([*columns(self._changes), *map(self._outside, self._listing.carry)])
 
     def _row(self, entry: int, result: RowResult, finished: str) -> bytes:
         told = result, self._was[entry], finished
@@ -408,7 +413,7 @@ class Journal:
         """The cells from ``outcome`` to ``finished_at``."""
         return [
             result.outcome,
-            BOOLEANS[result.revoked],
+            BOOLEANS[result.value],
             BOOLEANS[_WAS[was]],
             "" if result.http_status is None else str(result.http_status),
             self._outside(result.error_code),

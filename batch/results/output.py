@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch.host.claim import Claim
-    from batch.model import Listing, RowResult
+    from batch.model import Listing, Property, RowResult
     from batch.settings import Settings
 
 
@@ -205,6 +205,7 @@ def begin(
     found: Earlier | None,
     manifest: Manifest,
     *,
+    changes: Property,
     redact: Callable[[str], str],
     claim: Claim | None = None,
 ) -> Journal:
@@ -218,6 +219,7 @@ def begin(
             earlier session has left it.
         found: What earlier sessions have left, if this goes on with them.
         manifest: The run's manifest; it gets a session of its own.
+        changes: The property that the run is about.
         redact: Takes secrets out of a text from outside.
         claim: As `Journal` takes it.
 
@@ -226,7 +228,7 @@ def begin(
     """
     path = settings.output
     before = manifest_path(path).read_bytes() if found else b""
-    journal = Journal(path, listing, was, redact=redact, claim=claim)
+    journal = Journal(path, listing, was, changes=changes, redact=redact, claim=claim)
     manifest.results.pop("sha256", None)
     manifest.sessions.append(SessionRecord(started_at=timestamp(datetime.now(UTC))))
     is_to_go = settings.overwrite or replaces_trial(settings, manifest.command)

@@ -230,7 +230,7 @@ async def patch_error(
     """What comes of one PATCH that does not succeed."""
     async with client(base_url, timeout=timeout, ca_file=ca_file) as api:
         with pytest.raises(ApiError) as caught:
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
     return caught.value
 
 
@@ -263,7 +263,7 @@ def _nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, stranger: Trust) -
 
 async def test_a_change_is_one_patch_that_says_what_is_wanted_and_nothing_else() -> None:
     async with RawServer(OK) as server, client(server.base_url) as api:
-        await api.set_revoked(ID, True)
+        await api.change(ID, True)
 
     (request,) = server.requests
     head, _, body = request.partition(b"\r\n\r\n")
@@ -288,7 +288,7 @@ async def test_the_opposite_change_says_the_opposite() -> None:
         RawServer(http(describing(revoked=False))) as server,
         client(server.base_url) as api,
     ):
-        await api.set_revoked(ID, False)
+        await api.change(ID, False)
 
     assert server.requests[0].endswith(b'\r\n\r\n{"revoked": false}')
 
@@ -332,7 +332,7 @@ async def test_cookies_are_never_sent_back() -> None:
 async def test_requests_one_after_the_other_share_a_connection() -> None:
     async with RawServer(OK) as server, client(server.base_url) as api:
         for _ in range(10):
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
             await api.get(ID)
 
     assert (len(server.requests), server.connections) == (20, 1)
@@ -361,11 +361,11 @@ async def test_no_more_connections_are_open_than_were_set() -> None:
 
 async def test_the_license_is_changed_and_read_at_the_server() -> None:
     async with holding([ID, OTHER]) as sandbox, client(sandbox.base_url) as api:
-        await api.set_revoked(ID, True)
+        await api.change(ID, True)
         assert sandbox.revoked == {ID: True, OTHER: False}
 
         assert state_of(await api.get(ID)) == (ID, True)
-        await api.set_revoked(ID, False)
+        await api.change(ID, False)
         assert sandbox.revoked == {ID: False, OTHER: False}
 
         assert api.patches == 2
@@ -382,7 +382,7 @@ async def test_the_license_is_changed_and_read_at_the_server() -> None:
 async def test_nothing_but_a_license_id_ever_stands_in_a_path(license_id: str) -> None:
     async with RawServer(OK) as server, client(server.base_url) as api:
         with pytest.raises(ValueError, match="not a license ID"):
-            await api.set_revoked(license_id, True)
+            await api.change(license_id, True)
         with pytest.raises(ValueError, match="not a license ID"):
             await api.get(license_id)
 
@@ -395,7 +395,7 @@ async def test_no_redirect_is_followed(status: int) -> None:
     async with RawServer(OK) as elsewhere:
         answer = http(b"", f"Location: {elsewhere.base_url}/licenses/{ID}", status=f"{status} Go")
         async with RawServer(answer) as server, client(server.base_url) as api:
-            for request in (api.set_revoked(ID, True), api.get(ID)):
+            for request in (api.change(ID, True), api.get(ID)):
                 with pytest.raises(ForeignError, match=str(status)):
                     await request
 
@@ -411,13 +411,13 @@ async def test_no_redirect_is_followed(status: int) -> None:
 async def test_a_connection_that_ends_without_an_answer_is_one_request(
     end: Answer, earlier: int
 ) -> None:
-    for name in ("get", "set_revoked"):
+    for name in ("get", "change"):
         answers: list[Answer] = [*[OK] * earlier, end, OK]
         async with RawServer(*answers) as server, client(server.base_url) as api:
             for _ in range(earlier):
                 await api.get(ID)
             with pytest.raises(TransientError) as caught:
-                await (api.get(ID) if name == "get" else api.set_revoked(ID, True))
+                await (api.get(ID) if name == "get" else api.change(ID, True))
 
             assert len(server.requests) == earlier + 1
             assert caught.value.code == "connection"
@@ -438,7 +438,7 @@ async def test_after_a_lost_connection_the_next_request_makes_a_new_one() -> Non
 async def test_a_connection_that_was_closed_while_it_was_idle_costs_nothing() -> None:
     async with RawServer(last(OK)) as server, client(server.base_url) as api:
         for _ in range(3):
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
             await asyncio.sleep(1)
 
     assert (len(server.requests), server.connections) == (3, 3)
@@ -463,7 +463,7 @@ async def test_a_netrc_file_is_never_read(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("NETRC", str(netrc))
 
     async with RawServer(OK) as server, client(server.base_url) as api:
-        await api.set_revoked(ID, True)
+        await api.change(ID, True)
 
     (request,) = server.requests
     assert re.findall(rb"(?i)authorization: *(.*)\r\n", request) == [f"Bearer {TOKEN}".encode()]
@@ -477,7 +477,7 @@ async def test_this_machine_is_never_reached_through_a_proxy(
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(case(name), f"http://127.0.0.1:{proxy.port}")
         async with client(server.base_url) as api:
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
 
     assert proxy.connections == 0
     assert len(server.requests) == 1
@@ -491,7 +491,7 @@ async def test_a_private_authority_is_trusted_where_it_is_named(trust: Trust) ->
         RawServer(OK, tls=trust.server()) as server,
         client(server.base_url, ca_file=trust.file) as api,
     ):
-        await api.set_revoked(ID, True)
+        await api.change(ID, True)
         assert state_of(await api.get(ID)) == REVOKED
 
     assert (len(server.requests), server.connections) == (2, 1)
@@ -503,7 +503,7 @@ async def test_the_authorities_of_the_system_are_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(trust.file))
 
     async with RawServer(OK, tls=trust.server()) as server, client(server.base_url) as api:
-        await api.set_revoked(ID, True)
+        await api.change(ID, True)
 
 
 async def test_a_named_authority_is_trusted_instead_of_the_systems(
@@ -644,7 +644,7 @@ async def test_other_hosts_are_reached_through_the_proxy_which_sees_no_token(
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         async with client(f"https://{HOST}/v3", ca_file=trust.file) as api:
             for _ in range(3):
-                await api.set_revoked(ID, True)
+                await api.change(ID, True)
 
     (asked,) = proxy.asked
     assert asked.startswith(f"CONNECT {HOST}:443 HTTP/1.1\r\n".encode())
@@ -660,7 +660,7 @@ async def test_the_login_of_a_proxy_is_for_the_proxy_alone(
     async with RawServer(OK, tls=trust.server(HOST)) as server, Proxy(server) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"http://user:s%40cret@127.0.0.1:{proxy.port}")
         async with client(f"https://{HOST}/v3", ca_file=trust.file) as api:
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
 
     assert b"Proxy-Authorization: Basic dXNlcjpzQGNyZXQ=\r\n" in proxy.asked[0]
     assert b"Proxy-Authorization" not in server.requests[0]
@@ -685,7 +685,7 @@ async def test_no_proxy_is_honoured(trust: Trust, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("NO_PROXY", "example.test")
         async with client(f"https://{HOST}:{server.port}/v3", ca_file=trust.file) as api:
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
 
     assert proxy.connections == 0
     assert len(server.requests) == 1
@@ -899,9 +899,9 @@ async def test_a_client_tells_for_how_long_it_waits_and_for_whom(
 ) -> None:
     async with RawServer(silence) as server, client(server.base_url, timeout=60) as api:
         assert api.silence[0] == 0
-        waiting = asyncio.create_task(api.set_revoked(ID, True))
+        waiting = asyncio.create_task(api.change(ID, True))
         await asyncio.sleep(3)
-        late = asyncio.create_task(api.set_revoked(OTHER, True))
+        late = asyncio.create_task(api.change(OTHER, True))
         await asyncio.sleep(1)
         seconds, said = api.silence
         for task in (waiting, late):
@@ -916,7 +916,7 @@ async def test_a_client_tells_for_how_long_it_waits_and_for_whom(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", hang)
     async with client("https://192.0.2.1/v3", timeout=60) as api:
-        waiting = asyncio.create_task(api.set_revoked(ID, True))
+        waiting = asyncio.create_task(api.change(ID, True))
         await asyncio.sleep(1)
         seconds, said = api.silence
         waiting.cancel()
@@ -982,7 +982,7 @@ async def test_the_time_for_an_answer_includes_all_of_its_body() -> None:
         sandbox.fail(ID, "slow_drip")
         started = now()
         with pytest.raises(TransientError) as caught:
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
 
     assert now() - started == pytest.approx(5)
     assert (caught.value.status, caught.value.code) == (200, "timeout")
@@ -1009,7 +1009,7 @@ async def test_the_time_for_an_answer_includes_all_of_its_body() -> None:
 )  # fmt: skip
 async def test_a_license_may_come_in_every_way_that_http_knows(answer: Answer) -> None:
     async with RawServer(answer) as server, client(server.base_url) as api:
-        await api.set_revoked(ID, True)
+        await api.change(ID, True)
 
 
 @pytest.mark.parametrize(
@@ -1085,7 +1085,7 @@ async def test_a_header_cannot_smuggle_a_body_in() -> None:
 
     with suppress(ApiError):
         async with RawServer(last(smuggled)) as server, client(server.base_url) as api:
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
             pytest.fail("confirmed")
 
 
@@ -1174,7 +1174,7 @@ async def test_whatever_comes_is_a_license_or_an_error_of_the_api(
     answer = b"\r\n".join([b"HTTP/1.1 " + status + b" OK", *head, b"", body])
     async with RawServer(last(answer)) as server, client(server.base_url) as api:
         with suppress(ApiError):
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
             assert describing() in body
 
     assert len(server.requests) == 1
@@ -1374,7 +1374,7 @@ async def test_a_slot_is_released_whatever_the_answer_is(kind: str | int | None)
         assert isinstance(rate_limiter, CountingRateLimiter)
         if kind is not None:
             sandbox.fail(ID, kind, times=None, on="*")
-        for request in (api.set_revoked(ID, True), api.get(ID)):
+        for request in (api.change(ID, True), api.get(ID)):
             with suppress(ApiError):
                 await request
 
@@ -1386,7 +1386,7 @@ async def test_a_slot_is_released_when_its_request_is_cancelled_in_flight() -> N
     async with RawServer(silence, OK) as server, client(server.base_url) as api:
         rate_limiter = api._rate_limiter
         assert isinstance(rate_limiter, CountingRateLimiter)
-        request = asyncio.create_task(api.set_revoked(ID, True))
+        request = asyncio.create_task(api.change(ID, True))
         await asyncio.sleep(1)
         assert (rate_limiter.requests, rate_limiter.released) == (1, 0)
 
@@ -1395,14 +1395,14 @@ async def test_a_slot_is_released_when_its_request_is_cancelled_in_flight() -> N
 
         assert request.cancelled()
         assert (rate_limiter.requests, rate_limiter.released) == (1, 1)
-        await api.set_revoked(ID, True)
+        await api.change(ID, True)
         assert server.connections == 2
 
 
 async def test_who_is_cancelled_before_a_slot_is_free_sends_nothing() -> None:
     async with RawServer(OK) as server, client(server.base_url) as api:
         api._rate_limiter.pause(60)
-        request = asyncio.create_task(api.set_revoked(ID, True))
+        request = asyncio.create_task(api.change(ID, True))
         await asyncio.sleep(1)
 
         request.cancel()
@@ -1417,7 +1417,7 @@ async def test_the_time_for_an_answer_starts_when_the_rate_limiter_lets_it_go() 
         api._rate_limiter.pause(60)
         started = now()
         with pytest.raises(TransientError) as caught:
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
 
     assert caught.value.sent == pytest.approx(started + 60)
     assert now() - started == pytest.approx(65)
@@ -1433,7 +1433,7 @@ async def test_an_error_knows_when_its_request_left(answer: Answer) -> None:
         await asyncio.sleep(3)
         started = now()
         with pytest.raises(ApiError) as caught:
-            await api.set_revoked(ID, True)
+            await api.change(ID, True)
 
     assert caught.value.sent == started
 

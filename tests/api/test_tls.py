@@ -31,7 +31,7 @@ async def failure(host: str, port: int, trust: Trust, *, change: bool = True) ->
     url = f"https://{host}:{port}/v3"
     (license_id,) = some_ids(1)
     async with CryptlexClient(url, TOKEN, rate_limiter, ca_file=str(trust.file)) as api:
-        request = api.set_revoked(license_id, True) if change else api.get(license_id)
+        request = api.change(license_id, True) if change else api.get(license_id)
         with pytest.raises(ApiError) as caught:
             await request
     assert caught.value.code == "tls"

@@ -101,7 +101,7 @@ async def test_a_success_that_does_not_confirm_is_read_back_and_not_sent_again(
     assert patches == result.attempts == 1
     assert state is revoked
     assert result.outcome is (Outcome.REVOKED if revoked else Outcome.FAILED)
-    assert result.revoked is revoked
+    assert result.value is revoked
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ async def test_a_license_that_stays_unrevoked_says_why(kind: str | int, code: st
     result, _, revoked = await settle_one(kind, times=None)
 
     assert not revoked
-    assert (result.outcome, result.revoked, result.error_code) == (Outcome.FAILED, False, code)
+    assert (result.outcome, result.value, result.error_code) == (Outcome.FAILED, False, code)
     assert "read back: not revoked" in result.error
 
 
@@ -133,7 +133,7 @@ async def test_what_cannot_be_read_back_is_unknown() -> None:
         row_results = await work.run()
 
         assert row_results[ID].outcome is Outcome.UNKNOWN
-        assert row_results[ID].revoked is None
+        assert row_results[ID].value is None
         assert row_results[ID].attempts == 5
         assert Counter(entry.method for entry in sandbox.log) == {"PATCH": 5, "GET": 3}
         assert work.executor.client.stopped is None
@@ -240,7 +240,7 @@ async def test_until_then_it_is_unknown_and_counts_as_a_failure() -> None:
 
         assert now() - started == pytest.approx(60)  # a stop does not wait
         assert row_results[ID].outcome is Outcome.UNKNOWN
-        assert row_results[ID].revoked is False
+        assert row_results[ID].value is False
         assert row_results[ID].error.endswith("read back: not revoked yet")
         assert work.settled == []
         assert work.executor._failures == 1
@@ -255,7 +255,7 @@ async def test_a_late_license_that_cannot_be_read_again_stays_unknown() -> None:
         row_results = await work.run()
 
     assert row_results[ID].outcome is Outcome.UNKNOWN
-    assert row_results[ID].revoked is None
+    assert row_results[ID].value is None
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ async def test_an_answer_that_is_older_than_that_to_the_patch_is_none(
         return next(reads)
 
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
-        work.api.set_revoked = patch  # type: ignore[method-assign]
+        work.api.change = patch  # type: ignore[method-assign]
         work.api.get = get  # type: ignore[assignment,method-assign]
         row_results = await work.run()
 
@@ -706,7 +706,7 @@ async def test_a_stop_reads_back_what_got_no_answer() -> None:
             Outcome.REVOKED,
             Outcome.UNKNOWN,
         ]
-        assert row_results[ids[1]].revoked is False
+        assert row_results[ids[1]].value is False
 
         assert row_results[ids[3]].error_code == "timeout"
         assert row_results[ids[3]].error.endswith("the run was stopped before that")
@@ -772,18 +772,18 @@ async def test_a_stop_during_an_outage_that_ends_then_reads_all_that_was_sent() 
 
     assert set(row_results) == set(ids)
     # None is revoked yet; what was sent may still be applied.
-    assert {(each.outcome, each.revoked) for each in row_results.values()} == {("unknown", False)}
+    assert {(each.outcome, each.value) for each in row_results.values()} == {("unknown", False)}
 
 
 async def test_a_bug_after_a_license_was_sent_is_read_back() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
-        send = work.api.set_revoked
+        send = work.api.change
 
-        async def broken(license_id: str, revoked: bool, **options: Any) -> None:  # noqa: ANN401
-            await send(license_id, revoked, **options)
+        async def broken(license_id: str, value: bool, **options: Any) -> None:  # noqa: ANN401
+            await send(license_id, value, **options)
             raise ZeroDivisionError("unforeseen")
 
-        work.api.set_revoked = broken  # type: ignore[method-assign]
+        work.api.change = broken  # type: ignore[method-assign]
         row_results = await work.run()
 
     assert work.executor.client.stopped is not None
@@ -1019,4 +1019,4 @@ async def test_a_license_in_doubt_that_is_refused_is_read_back(revoked: bool, ou
         row_results = await work.run()
 
     assert row_results[ID].outcome == outcome
-    assert row_results[ID].revoked is revoked
+    assert row_results[ID].value is revoked

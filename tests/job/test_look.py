@@ -65,7 +65,7 @@ def every(licenses: Iterable[SandboxLicense], step: int = 1) -> Listing:
 
 def described(snapshot: Snapshot, entry: int) -> tuple[object, ...]:
     return (
-        snapshot.revoked(entry),
+        snapshot.value(entry),
         snapshot.product(entry),
         snapshot.type_names[snapshot.types[entry]],
         snapshot.activations[entry],
@@ -94,7 +94,7 @@ def assert_right(watch: Watch, *, complete: bool = True) -> None:
     for entry in watch.listing.distinct():
         license_ = watch.sandbox.account.find(watch.listing.license_id(entry))
         state = snapshot.states[entry]
-        if state in {State.ACTIVE, State.REVOKED}:
+        if state in {State.OFF, State.ON}:
             assert license_ is not None
             assert described(snapshot, entry) == held(license_)
             assert entry not in snapshot.problems
@@ -163,7 +163,7 @@ async def test_a_repeated_license_is_looked_at_once_and_seen_at_its_first_entry(
         snapshot = await watch.run()
 
     assert kinds(sandbox) == {"LIST": 1}
-    assert [snapshot.revoked(entry) for entry in range(3, 9)] == [None] * 6
+    assert [snapshot.value(entry) for entry in range(3, 9)] == [None] * 6
     assert_right(watch)
 
 
@@ -348,7 +348,7 @@ async def test_licenses_that_are_deleted_meanwhile_are_missing_and_no_other(
             if snapshot.states[entry] == State.MISSING:
                 assert license_id in gone
             else:
-                assert snapshot.states[entry] in {State.ACTIVE, State.REVOKED}
+                assert snapshot.states[entry] in {State.OFF, State.ON}
     assert len(gone) > 90
     assert "GET" in kinds(sandbox)
     assert sandbox.requests < 2 * len(wanted)
@@ -392,7 +392,7 @@ async def test_what_a_page_said_is_replaced_by_what_a_later_page_says() -> None:
     ):
         await watch.run()
 
-    assert watch.look.snapshot.revoked(0) is True
+    assert watch.look.snapshot.value(0) is True
     assert_right(watch)
 
 

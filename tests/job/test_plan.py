@@ -77,7 +77,7 @@ def test_every_row_has_a_result_before_the_first_request(cells: list[str]) -> No
     assert [result.error for result in found] == [
         "" if cell.count("-") == 4 else "the cell holds no license ID" for cell in cells
     ]
-    assert {(result.revoked, result.attempts) for result in found} <= {(None, 0)}
+    assert {(result.value, result.attempts) for result in found} <= {(None, 0)}
 
 
 @pytest.mark.parametrize("most", [2, 3, None])
@@ -375,7 +375,7 @@ def test_licenses_whose_product_is_not_told_or_that_cannot_be_read_are_of_anothe
 def test_a_single_license_of_another_product_is_refused() -> None:
     listed = listing(A, B)
     snapshot = seeing(listed, OTHER, OWN)
-    snapshot.states[0] = State.REVOKED
+    snapshot.states[0] = State.ON
 
     with pytest.raises(GuardError, match="1 license is not of the product"):
         make_plan(REVOKE, listed, snapshot, guards=Guards(products=frozenset({OWN})))
@@ -570,7 +570,7 @@ def test_one_license_that_the_account_knows_shows_that_it_is_the_right_one(known
         several = RowResult(Outcome.FAILED, error_code="key_ambiguous", error="two licenses")
         snapshot.problem(5, State.UNREAD, several)
     else:
-        snapshot.states[5] = State.REVOKED if known == "revoked" else State.ACTIVE
+        snapshot.states[5] = State.ON if known == "revoked" else State.OFF
 
     assert make_plan(REVOKE, listed, snapshot).known
 
@@ -596,7 +596,7 @@ def test_what_is_looked_at_again_is_no_longer_what_an_earlier_session_has_missed
     snapshot.problem(0, State.UNREAD, UNREAD)
 
     assert not make_plan(VERIFY, listed, snapshot, recorded=recorded).known
-    snapshot.states[1] = State.ACTIVE
+    snapshot.states[1] = State.OFF
     assert make_plan(VERIFY, listed, snapshot, recorded=recorded).known
 
 

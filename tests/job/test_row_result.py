@@ -45,5 +45,5 @@ def test_a_server_that_is_down_is_named_as_the_reason() -> None:
 def test_a_license_that_was_seen_unchanged_says_what_it_was_answered() -> None:
     result = row_result.unchanged(attempts(5), License(id="x", revoked=False), REVOKE)
 
-    assert (result.outcome, result.revoked) == (Outcome.FAILED, False)
+    assert (result.outcome, result.value) == (Outcome.FAILED, False)
     assert result.error == "HTTP 500: Oops; read back: not revoked"

@@ -31,7 +31,7 @@ GONE = RowResult(Outcome.NOT_FOUND, http_status=404)
 def told(snapshot: Snapshot, entry: int) -> tuple[object, ...]:
     return (
         snapshot.states[entry],
-        snapshot.revoked(entry),
+        snapshot.value(entry),
         snapshot.product(entry),
         snapshot.type_names[snapshot.types[entry]],
         snapshot.activations[entry],
@@ -47,7 +47,7 @@ def test_before_a_look_nothing_is_known() -> None:
     snapshot = Snapshot.nothing(listed)
 
     assert list(snapshot.states) == [State.UNSEEN] * 5
-    assert [snapshot.revoked(entry) for entry in range(5)] == [None] * 5
+    assert [snapshot.value(entry) for entry in range(5)] == [None] * 5
     assert [snapshot.product(entry) for entry in range(5)] == [""] * 5
     assert {*snapshot.expires, *snapshot.activations} == {inf, 0}
     assert set(snapshot.created) == {-inf}
@@ -62,7 +62,7 @@ def test_what_was_said_of_a_license_is_kept_at_its_entry_alone() -> None:
     snapshot.note(2, WHOLE)
 
     assert told(snapshot, 2) == (
-        State.REVOKED, True, WHOLE.product, "node-locked", 3, 1.5e9, 1.25e9, None,
+        State.ON, True, WHOLE.product, "node-locked", 3, 1.5e9, 1.25e9, None,
     )  # fmt: skip
     assert [told(snapshot, entry) for entry in (0, 1, 3, 4)] == before
 
@@ -72,7 +72,7 @@ def test_what_is_not_told_is_empty_and_a_license_without_an_expiry_never_expires
 
     snapshot.note(0, License(IDS[0], False))
 
-    assert told(snapshot, 0) == (State.ACTIVE, False, "", "", 0, inf, -inf, None)
+    assert told(snapshot, 0) == (State.OFF, False, "", "", 0, inf, -inf, None)
 
 
 def test_what_is_missing_or_unread_is_neither_revoked_nor_not() -> None:
@@ -81,7 +81,7 @@ def test_what_is_missing_or_unread_is_neither_revoked_nor_not() -> None:
     snapshot.problem(0, State.MISSING, GONE)
     snapshot.problem(1, State.UNREAD, RowResult(Outcome.UNKNOWN))
 
-    assert [snapshot.revoked(0), snapshot.revoked(1)] == [None, None]
+    assert [snapshot.value(0), snapshot.value(1)] == [None, None]
     assert snapshot.problems == {0: GONE, 1: RowResult(Outcome.UNKNOWN)}
 
 
@@ -91,7 +91,7 @@ def test_a_license_that_is_seen_after_all_has_no_problem() -> None:
 
     snapshot.note(0, WHOLE)
 
-    assert snapshot.revoked(0) is True
+    assert snapshot.value(0) is True
     assert snapshot.problems == {}
 
 

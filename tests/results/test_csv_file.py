@@ -53,7 +53,7 @@ def said(recorded: Recorded) -> list[tuple[int, str, str, bool | None, int]]:
             row,
             str(UUID(bytes=recorded.id_bytes(place))) if any(recorded.id_bytes(place)) else "",
             str(recorded.outcome(place)),
-            recorded.was_revoked(place),
+            recorded.was_so(place),
             recorded.attempts[place],
         )
         for place, row in enumerate(recorded.rows)

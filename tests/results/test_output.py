@@ -63,7 +63,14 @@ def begin(
     )
     own = found.manifest if found else by or manifest()
     return output.begin(
-        settings, plan.listing, plan.was, plan.row_results, found, own, redact=redact
+        settings,
+        plan.listing,
+        plan.was,
+        plan.row_results,
+        found,
+        own,
+        changes=plan.action.changes,
+        redact=redact,
     )
 
 

@@ -33,7 +33,7 @@ def some_ids(count: int, seed: int = 0) -> list[str]:
     return [str(UUID(int=random.getrandbits(128), version=4)) for _ in range(count)]
 
 
-def state_of(license_: License) -> tuple[str, bool]:
+def state_of(license_: License) -> tuple[str, bool | None]:
     """What every answer about a license tells."""
     return license_.id, license_.revoked
 

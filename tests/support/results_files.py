@@ -68,7 +68,7 @@ def look(
     snapshot.looked = True
     for entry in listing.distinct():
         if entry not in unseen:
-            snapshot.states[entry] = State.REVOKED if entry in revoked else State.ACTIVE
+            snapshot.states[entry] = State.ON if entry in revoked else State.OFF
     for entry, text in (ids or {}).items():
         snapshot.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)] = UUID(text).bytes
     return snapshot
