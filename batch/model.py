@@ -112,6 +112,20 @@ class Action:
         """Tell whether it only says what is, so that there is nothing to decide on."""
         return self.on_success is self.unchanged
 
+    def about(self, changes: Property) -> Action:
+        """The same of another property, for what takes back or verifies a run."""
+        if changes is self.changes:
+            return self
+        if not self.only_reads:
+            return replace(self, changes=changes)
+        return replace(
+            self,
+            changes=changes,
+            state=str(changes),
+            in_dry_run=NOT_SO[changes],
+            if_revoked=SETS[changes].if_revoked,
+        )
+
     def dry_run(self) -> Action:
         """The same without sending anything."""
         return replace(self, sends=False)
@@ -138,6 +152,17 @@ RESTORE = Action(
     in_dry_run=Outcome.WOULD_RESTORE,
     repeats=True,
 )
+SUSPEND = Action(
+    command="suspend",
+    verb="suspend",
+    state="suspended",
+    changes=Property.SUSPENDED,
+    wanted=True,
+    on_success=Outcome.SUSPENDED,
+    unchanged=Outcome.ALREADY_SUSPENDED,
+    in_dry_run=Outcome.WOULD_SUSPEND,
+    if_revoked=Outcome.ALREADY_REVOKED,
+)
 VERIFY = Action(
     command="verify",
     verb="verify",
@@ -149,6 +174,11 @@ VERIFY = Action(
     in_dry_run=Outcome.NOT_REVOKED,
     sends=False,
 )
+NOT_SO = {Property.REVOKED: Outcome.NOT_REVOKED, Property.SUSPENDED: Outcome.NOT_SUSPENDED}
+"""Property to what a verify says of a license that does not have it."""
+
+SETS = {action.changes: action for action in (REVOKE, SUSPEND)}
+"""Property to the action that gives it to a license."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from batch.reporting.observers import Observers
 
 COMMANDS = {
     "run": "revoke every license that INPUT lists",
-    "verify": "read every license that INPUT lists: is it revoked?",
-    "restore": "approve again what a run revoked, and nothing else",
+    "suspend": "suspend them instead: undone without a new activation",
+    "verify": "read every license: is it revoked, or suspended?",
+    "restore": "take back what a run did, and nothing else",
     "sandbox": "a local license API to rehearse against",
 }
 """Name and one line of every command."""

@@ -21,6 +21,11 @@ _SENT = (
     "3 stopped early, 4 another run is at work, 129/130/143 interrupted."
 )
 
+_OF_LISTS = (
+    *INPUT, *OUTPUT, *TELLING, *SENDING, "missing-ok", "look", "reason", *API, "sandbox", *OTHER,
+)  # fmt: skip
+"""Options of what sends a PATCH for each license of a list."""
+
 
 @click.command(
     name="run",
@@ -30,9 +35,7 @@ _SENT = (
     epilog=_SENT,
 )
 @click.argument("source", metavar="INPUT", type=PATH)
-@with_options(
-    *INPUT, *OUTPUT, *TELLING, *SENDING, "missing-ok", "look", "reason", *API, "sandbox", *OTHER
-)
+@with_options(*_OF_LISTS)
 @click.pass_context
 def run(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     """Revoke every license that INPUT lists.
@@ -48,15 +51,39 @@ def run(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
 
 
 @click.command(
+    name="suspend",
+    cls=Command,
+    suffix=".results.csv",
+    short_help="suspend every license that INPUT lists",
+    epilog=_SENT,
+)
+@click.argument("source", metavar="INPUT", type=PATH)
+@with_options(*_OF_LISTS)
+@click.pass_context
+def suspend(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
+    """Suspend every license that INPUT lists, instead of revoking it.
+
+    INPUT is what `bulk-revoke run` takes. Applications are told that their license is suspended;
+    no activation is lost, so `bulk-revoke restore` undoes it without anybody having to activate
+    again. A license that is revoked already is left alone.
+    """
+    from batch.cli.execute import perform  # noqa: PLC0415 - keeps --help short
+    from batch.model import SUSPEND  # noqa: PLC0415
+
+    return perform(context, SUSPEND)
+
+
+@click.command(
     name="verify",
     cls=Command,
     suffix=".verify.csv",
-    short_help="read every license that INPUT lists: is it revoked?",
-    epilog="Exit codes: 0 all are revoked, 1 some are not, 2 refused, 3 stopped early, "
+    short_help="read every license that INPUT lists: is it revoked, or suspended?",
+    epilog="Exit codes: 0 all are revoked (suspended), 1 some are not, 2 refused, 3 stopped early, "
     "4 another run is at work, 129/130/143 interrupted.",
 )
 @click.argument("source", metavar="INPUT", type=PATH)
 @with_options(
+    "suspended",
     "manifest",
     *INPUT,
     "output",
@@ -70,18 +97,18 @@ def run(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     *OTHER,
 )
 @click.pass_context
-def verify(context: click.Context, /, *, manifest: bool, **_: Any) -> int:  # noqa: ANN401
-    """Read every license that INPUT lists: is it revoked?
+def verify(context: click.Context, /, *, manifest: bool, suspended: bool, **_: object) -> int:
+    """Read every license that INPUT lists: is it revoked, or suspended?
 
     INPUT is what `bulk-revoke run` takes; of a results file all rows are read but those that are
-    excluded or invalid. Nothing is changed.
+    excluded or invalid, and asked for what its run did. Nothing is changed.
     """
     if manifest:
         return _compare(context)
     from batch.cli.execute import perform  # noqa: PLC0415 - keeps --help short
-    from batch.model import VERIFY  # noqa: PLC0415
+    from batch.model import VERIFY, Property  # noqa: PLC0415
 
-    return perform(context, VERIFY)
+    return perform(context, VERIFY.about(Property.SUSPENDED) if suspended else VERIFY)
 
 
 def _compare(context: click.Context) -> int:
@@ -113,7 +140,7 @@ def _compare(context: click.Context) -> int:
     name="restore",
     cls=Command,
     suffix=".restored.csv",
-    short_help="approve again what a run revoked, and nothing else",
+    short_help="take back what a run did, and nothing else",
     epilog=_SENT,
 )
 @click.argument("source", metavar="RESULTS", type=PATH)
@@ -131,10 +158,10 @@ def _compare(context: click.Context) -> int:
 )
 @click.pass_context
 def restore(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
-    """Approve again exactly what a run turned from not revoked to revoked.
+    """Take back exactly what a run did: approve again what it revoked or suspended.
 
-    RESULTS is the results file of that run, with its manifest beside it. Users of a restored
-    license must activate it again; that does not happen by itself.
+    RESULTS is the results file of that run, with its manifest beside it. Users of a license that
+    was revoked must activate it again; that does not happen by itself.
     """
     from batch.cli.execute import perform  # noqa: PLC0415 - keeps --help short
     from batch.model import RESTORE  # noqa: PLC0415

@@ -52,13 +52,14 @@ def perform(context: click.Context, action: Action) -> int:
 
     Args:
         context: The command's.
-        action: What it wants of each license.
+        action: What it wants of each license; of which property, earlier results may say.
 
     Raises:
         BulkRevokeError: It was refused, or stopped before the first PATCH.
     """
     restrain_libraries()
     from batch.job.runner import Runner  # noqa: PLC0415 - only now may libraries be imported
+    from batch.job.targets import told_by  # noqa: PLC0415
     from batch.reporting.progress import Screen  # noqa: PLC0415
 
     options = dict(context.params)
@@ -72,6 +73,8 @@ def perform(context: click.Context, action: Action) -> int:
     make_room_for(settings.concurrency)
     if settings.resume:
         run_id = run_id_of(settings.output) or run_id
+    if action.only_reads or not action.wanted:
+        action = told_by(action, source)
     if settings.dry_run:
         action = action.dry_run()
     found = _token(settings, options["token_file"])

@@ -90,6 +90,11 @@ OPTIONS = {
             help="Take rows too that the run may have turned; they are read first.",
         ),
         _input(
+            "--suspended",
+            **_FLAG,
+            help="Ask whether they are suspended; results of `suspend` need no such word.",
+        ),
+        _input(
             "--manifest",
             **_FLAG,
             only_typed=True,

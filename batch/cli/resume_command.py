@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from click.core import ParameterSource
 
 from batch.cli.options import API, OTHER
+from batch.model import SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,10 +38,10 @@ OF_ITS_RESULTS = frozenset(
 def resume_command(context: click.Context, action: Action, source: str, results: Path) -> str:
     """Spell the command that goes on with what is undone, or that does what a dry run says.
 
-    For a verify it is the command that revokes what has not been revoked, by what it has found.
+    For a verify it is the command that does what has not been done, by what it has found.
     """
     if action.only_reads:
-        words = ["bulk-revoke", "run", _operand(str(results))]
+        words = ["bulk-revoke", SETS[action.changes].command, _operand(str(results))]
         return shlex.join(words + _repeated(context, lambda name: name in OF_ITS_RESULTS))
     once = ONCE - {"limit"} if action.is_dry_run else ONCE
     words = ["bulk-revoke", context.command.name or "", _operand(source)]

@@ -18,7 +18,7 @@ from itertools import compress
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Self
 
-from batch.columns import COLUMNS
+from batch.columns import HEADERS
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, all_folded, counted, folded, uncell
 from batch.input.file import open_tables
@@ -70,7 +70,7 @@ _EXACT = 2**53
 _LARGEST = 300
 """Digits of the largest number that a spreadsheet can hold, nearly."""
 
-_OURS = {simplified(name) for name in COLUMNS} - {"licenseid", "licensekey"}
+_OURS = {simplified(name) for names in HEADERS for name in names} - {"licenseid", "licensekey"}
 """Columns of a results file that name no license: a row number is no key."""
 
 

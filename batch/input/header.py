@@ -7,12 +7,12 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.columns import COLUMNS
+from batch.columns import COLUMNS, HEADERS, columns
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, uncell
 from batch.input.identifiers import KEY, Kind, simplified, unquoted
 from batch.input.table import HEAD_ROWS, Row
-from batch.model import Outcome
+from batch.model import Outcome, Property
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -332,27 +332,37 @@ def _carried_by_number(title: str, first: Row, name: str) -> int:
     )
 
 
-_MARKS = ("license_id", "outcome", "was_revoked")
+_MARKS = {changes: ("license_id", "outcome", f"was_{changes}") for changes in Property}
 """Columns by which results are known, whatever stands beside them and in whatever order."""
 
 _TELLING = {simplified(name) for name in ("outcome", "was_revoked", "was_suspended")}
 _TELLING_CELLS = frozenset({
     Outcome.ALREADY_REVOKED, Outcome.NOT_ATTEMPTED, Outcome.WOULD_REVOKE, Outcome.NOT_REVOKED,
+    Outcome.ALREADY_SUSPENDED, Outcome.WOULD_SUSPEND, Outcome.NOT_SUSPENDED,
 })  # fmt: skip
 """Words that nobody writes but a run."""
 
 _OTHERS = {
     Outcome.WOULD_REVOKE: "a dry run, which has sent nothing",
+    Outcome.WOULD_SUSPEND: "a dry run, which has sent nothing",
     Outcome.WOULD_RESTORE: "a dry run, which has sent nothing",
     Outcome.RESTORED: "bulk-revoke restore",
     Outcome.ALREADY_RESTORED: "bulk-revoke restore",
 }
-"""Outcomes of files that say nothing of what was revoked, and whose they are."""
+"""Outcomes of files that say nothing of what a run has done, and whose they are."""
 
 
 def is_results_header(header: Sequence[str]) -> bool:
     """Tell whether a header is that of a results file, by the names of its columns."""
-    return {simplified(uncell(cell)) for cell in header}.issuperset(map(simplified, _MARKS))
+    return _about({simplified(uncell(cell)) for cell in header}) is not None
+
+
+def _about(names: Collection[str]) -> Property | None:
+    """Return the property that a run with these columns is about; None for anything else."""
+    for changes, marks in _MARKS.items():
+        if all(simplified(mark) in names for mark in marks):
+            return changes
+    return None
 
 
 def results_columns(title: str, header: Sequence[str]) -> dict[str, int] | None:
@@ -361,16 +371,17 @@ def results_columns(title: str, header: Sequence[str]) -> dict[str, int] | None:
     Raises:
         InputError: It looks like one, but which rows are meant cannot be told by it.
     """
-    if tuple(header[: len(COLUMNS)]) == COLUMNS:
-        return {name: index for index, name in enumerate(COLUMNS)}
+    if tuple(header[: len(COLUMNS)]) in HEADERS:
+        return {name: index for index, name in enumerate(header[: len(COLUMNS)])}
     written = [uncell(cell.strip()) for cell in header]
     alike = [simplified(cell) for cell in written]
+    changes = _about(alike)
     found: dict[str, list[int]] = {}
-    for name in COLUMNS:
+    for name in columns(changes or Property.REVOKED):
         exact = [index for index, cell in enumerate(written) if cell == name]
         found[name] = exact or [i for i, cell in enumerate(alike) if cell == simplified(name)]
-    if is_results_header(header):
-        if twice := [name for name in _MARKS if len(found[name]) > 1]:
+    if changes is not None:
+        if twice := [name for name in _MARKS[changes] if len(found[name]) > 1]:
             raise InputError(
                 f"{title}: {len(found[twice[0]])} columns may be the {twice[0]} of these results.",
                 details=[columns_seen(header)],
@@ -381,7 +392,7 @@ def results_columns(title: str, header: Sequence[str]) -> dict[str, int] | None:
         return None
     raise InputError(
         f"{title}: looks like results of bulk-revoke, but does not have all of the columns"
-        f" {', '.join(_MARKS)}.",
+        f" {', '.join(_MARKS[Property.REVOKED])} (or was_{Property.SUSPENDED}).",
         details=[columns_seen(header)],
         hint="name a results file as it was written; or, if these are none, give the column"
         " another header.",
@@ -414,18 +425,37 @@ def refuse_leftovers(title: str, block: Block, column: int) -> None:
 class EarlierResults:
     """Takes from a results file the rows that ended in certain ways.
 
+    Args:
+        title: The input.
+        kind: What its licenses are listed by.
+        columns: Where its columns stand, by name.
+        outcomes: Property that a run was about to the outcomes of the rows that are taken.
+
     Attributes:
         left_out: How many rows were not taken, by their outcome.
+
+    Raises:
+        InputError: Nothing is taken of results about this property.
     """
 
     def __init__(
-        self, title: str, kind: Kind, columns: Mapping[str, int], outcomes: Collection[str]
+        self,
+        title: str,
+        kind: Kind,
+        columns: Mapping[str, int],
+        outcomes: Mapping[Property, Collection[str]],
     ) -> None:
+        changes = next(each for each in Property if f"was_{each}" in columns)
+        if changes not in outcomes:
+            raise InputError(
+                f"{title}: these are results of a run that was about what is {changes}.",
+                hint="take the list that it was about.",
+            )
         self._title = title
         self._kind = kind
         self._column = columns[kind.results_column]
         self._outcome = columns["outcome"]
-        self._outcomes = outcomes
+        self._outcomes = outcomes[changes]
         self.left_out: dict[str, int] = {}
 
     def takes(self, block: Block, index: int) -> bool:

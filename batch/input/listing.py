@@ -33,12 +33,15 @@ from batch.input.identifiers import (
 )
 from batch.input.selection import Selection
 from batch.input.table import NOT_COMPUTED, ZERO, NotText, in_digits
-from batch.model import UNFINISHED, Condition, Listing
+from batch.model import UNFINISHED, Condition, Listing, Property
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from batch.input.table import Block, Row, Table
+
+
+_OUTCOMES = {Property.REVOKED: UNFINISHED}
 
 
 def read_listing(
@@ -52,7 +55,7 @@ def read_listing(
     skip_invalid: bool = False,
     include_hidden: bool = False,
     header_row: int | None = None,
-    outcomes: Collection[str] = UNFINISHED,
+    outcomes: Mapping[Property, Collection[str]] = _OUTCOMES,
     stdin: BinaryIO | None = None,
 ) -> Listing:
     """Read the whole input and check it.
@@ -72,7 +75,8 @@ def read_listing(
             instead of refusing.
         header_row: Number of the header's row; rows above it are left out. 0 if there is no
             header; None to find it.
-        outcomes: Which rows to take if the input is the results file of an earlier run.
+        outcomes: Which rows to take if the input is the results file of an earlier run, by the
+            property that this run was about.
         stdin: Where standard input is read from, if not from the process's own.
 
     Raises:

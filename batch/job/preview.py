@@ -18,7 +18,7 @@ from batch.formatting import counted, duration, plain
 from batch.input.header import shown
 from batch.input.selection import values_seen
 from batch.job.plan import LEFT, Plan
-from batch.model import ID_BYTES, Listing, Outcome, RowResult
+from batch.model import ID_BYTES, Listing, Outcome, Property, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,8 +42,10 @@ WIDTH, INDENT = 80, 10
 _EARLIER = "done in an earlier session of this run"
 _REASONS = {
     Outcome.ALREADY_REVOKED: "already revoked",
+    Outcome.ALREADY_SUSPENDED: "already suspended",
     Outcome.ALREADY_RESTORED: "already restored",
     Outcome.REVOKED: _EARLIER,
+    Outcome.SUSPENDED: _EARLIER,
     Outcome.RESTORED: _EARLIER,
     Outcome.NOT_FOUND: "not found",
     Outcome.EXCLUDED: "excluded",
@@ -71,7 +73,7 @@ class _Words:
 
 
 _WORDS = {
-    "run": _Words(
+    ("run", Property.REVOKED): _Words(
         columns=("licenses", "current", "expired", "activations"),
         effect=("stops working", "stop working"),
         unseen="it is not known which are revoked already, nor what will stop working",
@@ -80,7 +82,22 @@ _WORDS = {
             "its users activate again.",
         ),
     ),
-    "restore": _Words(
+    ("suspend", Property.SUSPENDED): _Words(
+        columns=("licenses", "current", "expired", "activations"),
+        effect=("is told that it is suspended", "are told that they are suspended"),
+        unseen="it is not known which are suspended already, nor who will be told",
+        consequences=(
+            "Applications are told at their next server sync, and keep their activation:",
+            "nobody has to activate again once it is taken back.",
+        ),
+    ),
+    ("restore", Property.SUSPENDED): _Words(
+        columns=("licenses", "current", "expired"),
+        effect=(),
+        unseen="it is not known which are suspended now",
+        consequences=("Applications go on at their next server sync, without a new activation.",),
+    ),
+    ("restore", Property.REVOKED): _Words(
         columns=("licenses", "current", "expired"),
         effect=(),
         unseen="it is not known which are revoked now",
@@ -89,7 +106,7 @@ _WORDS = {
         ),
     ),
 }
-"""By the command of an action."""
+"""By the command of an action, and what it changes."""
 
 
 def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: float) -> str:
@@ -103,7 +120,7 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: 
         now: Seconds since 1970.
     """
     action, affected = plan.action, plan.affected
-    words = _WORDS[action.command]
+    words = _WORDS[action.command, action.changes]
     verb = f"{action.verb}:" if action.sends else f"would {action.verb}:"
     others = _others(plan)
     results = _line("results:", str(settings.output))

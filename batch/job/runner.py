@@ -304,8 +304,8 @@ class Runner:
             raise error
         why = f" ({told(snapshot.off)})" if snapshot.off else ""
         self.screen.say(
-            f"warning: the token may not read licenses{why}: it is not known which are revoked"
-            " already, and a restore will leave all of them out"
+            f"warning: the token may not read licenses{why}: it is not known which are"
+            f" {self.action.changes} already, and a restore will leave all of them out"
         )
 
     def _plan(self, targets: Targets, snapshot: Snapshot, earlier: Earlier | None) -> Plan:

@@ -16,7 +16,17 @@ from batch.formatting import counted
 from batch.input.exclusion import Exclusion
 from batch.input.listing import read_listing
 from batch.input.selection import Selection
-from batch.model import UNFINISHED, Action, Listing, Outcome, id_text
+from batch.model import (
+    NOT_SO,
+    SETS,
+    SUSPEND,
+    UNFINISHED,
+    Action,
+    Listing,
+    Outcome,
+    Property,
+    id_text,
+)
 from batch.results.csv_file import Recorded
 from batch.results.manifest import Manifest, file_sha256, manifest_path, read_manifest
 
@@ -27,18 +37,14 @@ if TYPE_CHECKING:
     from batch.settings import Settings
 
 
-_OF_RESULTS = {
-    "run": UNFINISHED | {Outcome.NOT_REVOKED},
-    "verify": UNFINISHED
-    | {
-        Outcome.REVOKED,
-        Outcome.ALREADY_REVOKED,
-        Outcome.NOT_FOUND,
-        Outcome.NOT_REVOKED,
-        Outcome.VERIFIED,
-    },
-}
-"""Command to the outcomes of the rows that it takes from the results file of an earlier run."""
+def _of_results(action: Action) -> dict[Property, frozenset[Outcome]]:
+    """The outcomes of the rows that are taken from results, by the property that they are about."""
+    not_so = NOT_SO[action.changes]
+    if not action.only_reads:
+        return {action.changes: UNFINISHED | {not_so}}
+    done = SETS[action.changes]
+    settled = {done.on_success, done.unchanged, Outcome.ALREADY_REVOKED, Outcome.VERIFIED}
+    return {action.changes: UNFINISHED | settled | {Outcome.NOT_FOUND, not_so}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """The licenses that a run has turned from not revoked to revoked.
+    """The licenses that a run has turned: from not revoked to revoked, or the like.
 
     Attributes:
         listing: They, with their row numbers in that run's input.
@@ -125,7 +131,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
             skip_invalid=settings.skip_invalid,
             include_hidden=settings.include_hidden,
             header_row=settings.header_row,
-            outcomes=_OF_RESULTS[action.command],
+            outcomes=_of_results(action),
         )
     exclusion = Exclusion.read(settings.exclude, listing)
     if exclusion.needs_keys and not (settings.look or listing.keys):
@@ -145,7 +151,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
 def is_stale(targets: Targets, settings: Settings) -> bool:
     """Tell whether the input may have changed since it was read, while the lock was waited for.
 
-    Above all a restore: the run that was waited for may have revoked more.
+    Above all a restore: the run that was waited for may have turned more.
     """
     if settings.input == "-":
         return False
@@ -163,7 +169,7 @@ def _check_api(settings: Settings, action: Action, manifest: Manifest, api: str)
         return
     hint = f"name that installation: --base-url {manifest.api}"
     if manifest.rehearsal:
-        hint = "it was a rehearsal: nothing was revoked, and only --sandbox can restore it."
+        hint = "it was a rehearsal: nothing was changed, and only --sandbox can restore it."
     raise ConfigError(
         f"{settings.input}: that run was about {manifest.api}, this {action.command} is about"
         f" {api}",
@@ -172,7 +178,7 @@ def _check_api(settings: Settings, action: Action, manifest: Manifest, api: str)
 
 
 def _check_manifest(settings: Settings, action: Action, api: str) -> None:
-    """Refuse results that are of elsewhere, or of what did not revoke anything."""
+    """Refuse results that are of elsewhere, or of what changed nothing, or something else."""
     try:
         manifest = read_manifest(Path(settings.input)) if settings.input != "-" else None
     except ResultsError:
@@ -181,18 +187,19 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
         return
     if manifest.rehearsal and not settings.sandbox:
         raise InputError(
-            f"{settings.input}: these are the results of a rehearsal; nothing was revoked",
+            f"{settings.input}: these are the results of a rehearsal; nothing was changed",
             hint="take the list that was rehearsed.",
         )
     if manifest.options.get("dry_run"):
         raise InputError(
-            f"{settings.input}: these are the results of a dry run; nothing was revoked",
+            f"{settings.input}: these are the results of a dry run; nothing was changed",
             hint="take the list that it was about.",
         )
-    if manifest.command not in {"run", "verify"}:
+    own = SETS[action.changes].command
+    if manifest.command not in {own, "verify"}:
         raise InputError(
             f"{settings.input}: these are the results of bulk-revoke {manifest.command}",
-            hint="take the list that it was about, or the results of bulk-revoke run.",
+            hint=f"take the list that it was about, or the results of bulk-revoke {own}.",
         )
     _check_api(settings, action, manifest, api)
 
@@ -201,10 +208,10 @@ _IN_DOUBT = frozenset({Outcome.UNKNOWN, Outcome.PLANNED})
 
 
 def read_turned(path: Path, *, include_unknown: bool, where: Sequence[Condition] = ()) -> Turned:
-    """Read which licenses a run has turned from not revoked to revoked.
+    """Read which licenses a run has turned: from not revoked to revoked, or the like.
 
     Args:
-        path: The results file of ``bulk-revoke run``.
+        path: The results file of ``bulk-revoke run`` or ``suspend``.
         include_unknown: Take those too that it may have turned: what they were before is not
             known, or whether the PATCH was applied.
         where: Conditions that all hold in the rows that are meant.
@@ -215,6 +222,11 @@ def read_turned(path: Path, *, include_unknown: bool, where: Sequence[Condition]
     """
     manifest = _manifest_of_run(path)
     recorded = Recorded.read(path)
+    if SETS[recorded.changes].command != manifest.command:
+        raise InputError(
+            f"{path}: its columns are not those of the results of bulk-revoke {manifest.command}",
+            hint="put the file back as the run has written it.",
+        )
     sha256 = file_sha256(path)
     if recorded.damaged and not len(recorded):
         raise InputError(
@@ -225,11 +237,12 @@ def read_turned(path: Path, *, include_unknown: bool, where: Sequence[Condition]
         raise InputError(
             f"{path}: run {manifest.run_id} has not come to its end: "
             f"{counted(recorded.count(Outcome.PLANNED), 'row')} may or may not have been sent",
-            hint="--include-unknown reads them, and restores those that are revoked now.",
+            hint=f"--include-unknown reads them, and restores those that are {recorded.changes}"
+            " now.",
         )
     entries, doubtful, left_out = _choose(recorded, include_unknown=include_unknown)
     if not entries:
-        raise _nothing(path, manifest.run_id, {} if include_unknown else left_out)
+        raise _nothing(path, manifest.run_id, recorded.changes, {} if include_unknown else left_out)
     changed = manifest.results.get("sha256", sha256) != sha256
     listing = Listing(
         title=f"{path}, run {manifest.run_id}",
@@ -272,13 +285,31 @@ def _manifest_of_run(path: Path) -> Manifest:
             "this is",
             hint="put it back beside the results; or name the results file of a run.",
         )
-    if manifest.command != "run":
+    commands = [action.command for action in SETS.values()]
+    if manifest.command not in commands:
         raise InputError(
-            f"{path}: these are the results of bulk-revoke {manifest.command}, which has revoked"
-            " nothing",
-            hint="name the results file of bulk-revoke run.",
+            f"{path}: these are the results of bulk-revoke {manifest.command}, which has nothing to"
+            " take back",
+            hint=f"name the results file of bulk-revoke {' or '.join(commands)}.",
         )
     return manifest
+
+
+def told_by(action: Action, source: str) -> Action:
+    """Return the action as the manifest of an earlier run says what that was about, if it does.
+
+    Args:
+        action: Takes back a run, or verifies it.
+        source: The input, which may be the results of that run.
+    """
+    try:
+        manifest = read_manifest(Path(source)) if source != "-" else None
+    except ResultsError:
+        manifest = None  # whoever needs it will say so
+    if manifest is None:
+        return action
+    is_suspension = manifest.command == SUSPEND.command or manifest.options.get("suspended")
+    return action.about(Property.SUSPENDED if is_suspension else action.changes)
 
 
 def _select(recorded: Recorded, entries: Sequence[int], where: Sequence[Condition]) -> Selection:
@@ -323,10 +354,11 @@ def _choose(
     doubtful: set[int] = set()
     left_out: dict[str, int] = {}
     known: set[bytes] = set()
+    done = SETS[recorded.changes].on_success
     for place in range(len(recorded)):
         outcome, was = recorded.outcome(place), recorded.was_so(place)
-        is_ours = outcome is Outcome.REVOKED and was is False
-        in_doubt = not is_ours and was is not True and outcome in {Outcome.REVOKED, *_IN_DOUBT}
+        is_ours = outcome is done and was is False
+        in_doubt = not is_ours and was is not True and outcome in {done, *_IN_DOUBT}
         license_id = recorded.id_bytes(place)
         if license_id in known:
             continue  # a row that repeats one that is restored
@@ -336,7 +368,7 @@ def _choose(
                 doubtful.add(len(chosen))
             chosen.append(place)
         else:
-            name = "unknown before" if in_doubt and outcome is Outcome.REVOKED else str(outcome)
+            name = "unknown before" if in_doubt and outcome is done else str(outcome)
             left_out[name] = left_out.get(name, 0) + 1
     return chosen, doubtful, left_out
 
@@ -361,7 +393,7 @@ def _warnings(
     return tuple(warnings)
 
 
-def _nothing(path: Path, run_id: str, left_out: dict[str, int]) -> InputError:
+def _nothing(path: Path, run_id: str, changes: Property, left_out: dict[str, int]) -> InputError:
     """Return an error that says why there is nothing to restore.
 
     Where it is only not known, its hint says how to restore all the same.
@@ -369,10 +401,10 @@ def _nothing(path: Path, run_id: str, left_out: dict[str, int]) -> InputError:
     if left_out.keys() & {Outcome.UNKNOWN, "unknown before"}:
         return InputError(
             f"{path}: it is not known of any license that run {run_id} has turned it from not"
-            " revoked to revoked",
+            f" {changes} to {changes}",
             hint="--include-unknown takes those of which it is not known; they are read first.",
         )
     return InputError(
-        f"{path}: run {run_id} has turned no license from not revoked to revoked",
+        f"{path}: run {run_id} has turned no license from not {changes} to {changes}",
         hint="there is nothing to restore.",
     )

@@ -243,7 +243,7 @@ class Journal:
             return StoppedError(
                 f"somebody else has written into the results: {self.path}",
                 hint="what this run has settled stands there too, among lines of another program; "
-                "keep the file, and read with verify what is revoked.",
+                "keep the file, and read with verify how they stand.",
             )
         try:
             self.check()

@@ -138,14 +138,14 @@ def earlier(settings: Settings) -> Earlier | None:
         raise ResultsError(
             f"{path}: its manifest {manifest_path(path).name} is missing:"
             " it is not known which run this is",
-            hint="put it back, or start again with --overwrite: what is revoked is not sent again.",
+            hint="put it back, or start again with --overwrite: what is done is not sent again.",
         )
     recorded = Recorded.read(path)
     if "sha256" in manifest.results and file_sha256(path) != manifest.results["sha256"]:
         raise ResultsError(
             f"{path}: was changed since run {manifest.run_id} ended: it is not known any more what "
             "was done",
-            hint="put the file back as it was, or start again with --overwrite: what is revoked "
+            hint="put the file back as it was, or start again with --overwrite: what is done "
             "is not sent again.",
         )
     return Earlier(recorded, manifest)
@@ -188,7 +188,7 @@ def check_same_run(
             f"{settings.output}: cannot be gone on with: {differs}",
             details=details,
             hint="repeat it as it was then, with --resume; or go on under another --output: what "
-            "is revoked is seen and not sent again. Keep this file, a restore needs it.",
+            "is done is seen and not sent again. Keep this file, a restore needs it.",
         )
 
 

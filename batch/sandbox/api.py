@@ -4,7 +4,7 @@ Where the Cryptlex Web API documentation is silent, this is assumed:
 
 - A license ID in the path matches in any case; an ID that is no UUID is simply unknown.
 - A body that is not ``application/json`` is refused with 415, a body that names no property or
-  one other than ``revoked`` with 400.
+  one other than ``revoked`` and ``suspended`` with 400.
 - A PATCH that changes nothing moves ``updatedAt`` all the same.
 - The token is checked before path parameters, query and body.
 
@@ -106,12 +106,12 @@ class Api:
         if not isinstance(properties, dict) or not properties:
             return error(400, "VALIDATION_FAILED", "The body must be an object with properties.")
         for name, value in properties.items():
-            if name != "revoked":
+            if name not in CHANGEABLE:
                 return error(400, "VALIDATION_FAILED", f"Unknown property {name}.", field=name)
             if not isinstance(value, bool):
-                return error(400, "VALIDATION_FAILED", "revoked must be a boolean.", field=name)
+                return error(400, "VALIDATION_FAILED", f"{name} must be a boolean.", field=name)
         updated = max(self._ticks(), license_.updated + 1)
-        change = Change(license_, revoked=properties["revoked"], updated=updated)
+        change = Change(license_, properties=properties, updated=updated)
         return replace(success(change.as_json()), change=change)
 
     def _ticks(self) -> int:
@@ -166,6 +166,9 @@ def with_codes(handler: Handler, codes: str) -> Handler:
 
     return handle
 
+
+CHANGEABLE = frozenset({"revoked", "suspended"})
+"""Properties that a PATCH may hold."""
 
 DEFAULT_LIMIT = 25
 LARGEST_LIMIT = 100

@@ -48,19 +48,20 @@ class Change:
     """The change that a PATCH makes to a license, once it is applied."""
 
     license: SandboxLicense
-    revoked: bool
+    properties: Mapping[str, bool]
     updated: int
 
     def as_json(self) -> dict[str, Any]:
         """The license object as it is after the change."""
         return self.license.as_json() | {
-            "revoked": self.revoked,
+            **self.properties,
             "updatedAt": timestamp(self.updated),
         }
 
     def apply(self) -> None:
         """Change the license."""
-        self.license.revoked = self.revoked
+        for name, value in self.properties.items():
+            setattr(self.license, name, value)
         self.license.updated = max(self.license.updated, self.updated)
 
 

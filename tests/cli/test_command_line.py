@@ -201,7 +201,8 @@ def test_results_that_cannot_be_written_are_refused(refusal: Refuse, output: str
 
 
 @pytest.mark.parametrize(
-    ("command", "named"), [("run", "INPUT"), ("verify", "INPUT"), ("restore", "RESULTS")]
+    ("command", "named"),
+    [("run", "INPUT"), ("suspend", "INPUT"), ("verify", "INPUT"), ("restore", "RESULTS")],
 )
 def test_a_command_without_its_file_says_that_it_is_missing(
     command: str, named: str, capsys: pytest.CaptureFixture[str]
@@ -237,7 +238,9 @@ def test_a_mistyped_command_is_refused_with_the_nearest_right_one(
     said = capsys.readouterr().err
     assert code == 2
     assert f"Error: No such command '{typed}'." in said
-    meant = f"did you mean {near}?" if near else "commands are run, verify, restore, sandbox."
+    meant = (
+        f"did you mean {near}?" if near else "commands are run, suspend, verify, restore, sandbox."
+    )
     assert said.endswith(f"\nhint: {meant}\n")
 
 

@@ -22,7 +22,7 @@ from tests.support.job_harness import some_ids
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMMANDS = ("run", "verify", "restore")
+COMMANDS = ("run", "suspend", "verify", "restore")
 LICENSE = "23d9646c-34f5-4d37-adeb-f7f77b927bdb"
 
 
@@ -210,7 +210,7 @@ WRONG = {
     "the token": (["[run]", 'token = "x"'], "[run] token", "token_file"),
     "unknown table": (["[runs]", "limit = 5"], "runs: no such table", "did you mean run?"),
     "table of a command without": (["[sandbox]", "port = 1"], "sandbox: no such", "tables are run"),
-    "no table": (["limit = 5"], "limit: in no table", "tables are run, verify, restore"),
+    "no table": (["limit = 5"], "limit: in no table", "tables are run, suspend, verify, restore"),
     "a command that is no table": (["run = 5"], "run: is no table", "[run]"),
     "two tables deep": (["[run.limit]", "x = 5"], "[run] limit: must be a whole number", "= 500"),
     "text for a number": (["[run]", 'limit = "5"'], "[run] limit: must be a whole", "limit = 500"),

@@ -32,7 +32,10 @@ TOKEN = "sandbox-token"
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Nothing of the developer's own: no proxies, no settings, no home, no locks."""
-    locks = {f"BULK_REVOKE_{name}_LOCK_DIR": str(home) for name in ("RUN", "VERIFY", "RESTORE")}
+    locks = {
+        f"BULK_REVOKE_{name}_LOCK_DIR": str(home)
+        for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE")
+    }
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch.model import DONE, SETS, Property
 from batch.sandbox import TOKEN, Account
 from tests.support.commands import Served, served, table
-from tests.support.faulty_sandbox import Revoked
 from tests.support.forkserver import Ended, ForkServer, Trouble, forkserver
 from tests.support.job_harness import some_ids
 from tests.support.results_files import long_ago
@@ -38,6 +38,7 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     with forkserver(
         CRYPTLEX_ACCESS_TOKEN=TOKEN,
         BULK_REVOKE_RUN_LOCK_DIR=locks,
+        BULK_REVOKE_SUSPEND_LOCK_DIR=locks,
         BULK_REVOKE_RESTORE_LOCK_DIR=locks,
     ) as server:
         yield server
@@ -91,7 +92,7 @@ def settled(results: Path) -> set[str]:
             whole = [line for line in file if line.endswith("\n")]
         for cells in csv.DictReader(whole):
             last[cells["row"]] = (cells["license_id"], cells["outcome"])
-    done = {"revoked", "already_revoked", "restored", "already_restored"}
+    done = {*map(str, DONE)}
     return {license_id for license_id, outcome in last.values() if outcome in done}
 
 
@@ -113,32 +114,47 @@ def test_whatever_kills_a_run_it_ends_as_if_nothing_had_and_can_be_undone(
     known = random.sample(list(account.licenses), random.randrange(20, len(account)))
     strangers = some_ids(random.randrange(3), seed=seed + 1_000_000)
     listed = write_list(tmp_path / "list.csv", random, [*known, *strangers])
-    before = dict(Revoked(account))
+    changes = random.choice(list(Property))
+    before, untouched = states(account)[changes], states(account)
+    del untouched[changes]
     faults = random.choice((0.0, 0.02, 0.1))
     with served(account, latency=(0.0, 0.02), faults=faults, seed=seed) as api:
         scenario = Scenario(tmp_path, forks, api, random)
 
-        scenario.until_done("run", tmp_path / "list.csv", tmp_path / "list.results.csv")
+        scenario.until_done(
+            SETS[changes].command, tmp_path / "list.csv", tmp_path / "list.results.csv"
+        )
 
         rows = table(tmp_path / "list.results.csv")
-        revoked = {license_id for license_id, is_so in Revoked(account).items() if is_so}
+        turned = {license_id for license_id, is_so in states(account)[changes].items() if is_so}
+        left_alone = {key for key in known if untouched.get(Property.REVOKED, {}).get(key)}
         assert [row["license_id"] for row in rows] == listed
         assert [int(row["row"]) for row in rows] == list(range(2, len(listed) + 2))
-        assert revoked == {key for key, was in before.items() if was} | set(known)
-        assert set(api.patches()) <= {key for key in known if not before[key]}
+        assert turned == {key for key, was in before.items() if was} | (set(known) - left_alone)
+        assert set(api.patches()) <= {key for key in known if not before[key]} - left_alone
         for row in rows:
-            assert row["outcome"] == expected(row["license_id"], before)
+            assert row["outcome"] == expected(row["license_id"], changes, before, left_alone)
             if row["license_id"] in before:
-                assert row["was_revoked"] == str(before[row["license_id"]]).lower()
+                assert row[f"was_{changes}"] == str(before[row["license_id"]]).lower()
 
-        if any(row["outcome"] == "revoked" for row in rows):
+        if any(row["outcome"] == changes for row in rows):
             long_ago(tmp_path / "list.results.csv")
             scenario.until_done("restore", tmp_path / "list.results.csv", tmp_path / "restored.csv")
 
-        assert dict(Revoked(account)) == before
+        assert states(account) == {changes: before, **untouched}
 
 
-def expected(license_id: str, before: dict[str, bool]) -> str:
+def states(account: Account) -> dict[Property, dict[str, bool]]:
+    return {
+        each: {license_.id: getattr(license_, each) for license_ in account} for each in Property
+    }
+
+
+def expected(
+    license_id: str, changes: Property, before: dict[str, bool], left_alone: set[str]
+) -> str:
     if license_id not in before:
         return "not_found"
-    return "already_revoked" if before[license_id] else "revoked"
+    if before[license_id]:
+        return f"already_{changes}"
+    return "already_revoked" if license_id in left_alone else changes

@@ -21,10 +21,10 @@ from batch.errors import InputError
 from batch.input.header import shown
 from batch.input.identifiers import first_ids
 from batch.input.listing import read_listing
-from batch.model import NO_ID, UNFINISHED, Listing, Outcome, parse_id, parse_ids
+from batch.model import NO_ID, UNFINISHED, Listing, Outcome, Property, parse_id, parse_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 A, B, C = (f"aaaaaaaa-0000-4000-8000-00000000000{digit}" for digit in "123")
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
     column: str
     carry: Sequence[str]
     skip_invalid: bool
-    outcomes: Collection[str]
+    outcomes: Mapping[Property, Collection[str]]
     by: str
     header_row: int
 
@@ -737,7 +737,7 @@ def test_of_an_earlier_run_only_unfinished_rows_are_taken() -> None:
 
 
 def test_the_outcomes_to_take_can_be_chosen() -> None:
-    found = listing(results("revoked", "failed"), outcomes={Outcome.REVOKED})
+    found = listing(results("revoked", "failed"), outcomes={Property.REVOKED: {Outcome.REVOKED}})
 
     assert ids(found) == [str(uuid.UUID(int=10))]
     assert found.left_out == {"failed": 1}

@@ -21,7 +21,7 @@ from batch.model import NO_ID
 from tests.support.builders import calm
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from batch.model import Listing
 
@@ -41,7 +41,6 @@ class Options(TypedDict, total=False):
     column: str
     carry: Sequence[str]
     skip_invalid: bool
-    outcomes: Collection[str]
     header_row: int
 
 

@@ -377,7 +377,7 @@ def test_results_of_another_command_are_refused(path: Path, command: str) -> Non
 
     error = refused(path)
 
-    assert f"these are the results of bulk-revoke {command}, which has revoked" in str(error)
+    assert f"these are the results of bulk-revoke {command}, which has nothing to" in str(error)
     assert error.hint
 
 

@@ -92,7 +92,8 @@ def test_the_reference_gives_the_defaults_that_apply(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "argument"), [("run", "INPUT"), ("verify", "INPUT"), ("restore", "RESULTS")]
+    ("name", "argument"),
+    [("run", "INPUT"), ("suspend", "INPUT"), ("verify", "INPUT"), ("restore", "RESULTS")],
 )
 def test_help_names_the_results_file_as_the_reference_does(
     name: str, argument: str, capsys: pytest.CaptureFixture[str]

@@ -184,7 +184,7 @@ class Desk:
     def _revoke(self, arguments: list[str], answer: str) -> str:
         locks = self.locks or self.home / "locks" / str(next(self._places))
         locks.mkdir(parents=True, exist_ok=True)
-        for name in ("RUN", "VERIFY", "RESTORE"):
+        for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE"):
             self.monkeypatch.setenv(f"BULK_REVOKE_{name}_LOCK_DIR", str(locks))
         self.monkeypatch.setattr(
             "batch.job.runner.open_terminal", lambda: io.StringIO(f"{answer}\n")
@@ -226,7 +226,7 @@ def desk(
     # The sandbox of a rehearsal goes by another clock: its limit would be met, its answers late.
     monkeypatch.setattr("batch.job.runner.Sandbox", lambda account, **_: Sandbox(account))
     with served(account()) as api:
-        for name in ("RUN", "VERIFY", "RESTORE"):
+        for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE"):
             monkeypatch.setenv(f"BULK_REVOKE_{name}_BASE_URL", api.base_url)
             # Only so is it the same from run to run how far a run has come.
             monkeypatch.setenv(f"BULK_REVOKE_{name}_CONCURRENCY", "1")

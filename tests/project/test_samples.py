@@ -201,7 +201,7 @@ def nothing_of_the_developers_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settle_in(tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("locks"), monkeypatch)
-    for name in ("RUN", "VERIFY", "RESTORE"):
+    for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE"):
         monkeypatch.delenv(f"BULK_REVOKE_{name}_LOCK_DIR")
 
 
@@ -1036,7 +1036,10 @@ def test_the_venv_of_the_image_is_copied_to_where_it_was_made() -> None:
 def test_a_container_locks_where_it_is_told_to_and_says_so_for_every_command() -> None:
     environment = image_environment()
 
-    locks = {environment[f"BULK_REVOKE_{name}_LOCK_DIR"] for name in ("RUN", "VERIFY", "RESTORE")}
+    locks = {
+        environment[f"BULK_REVOKE_{name}_LOCK_DIR"]
+        for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE")
+    }
 
     assert locks == {"/run/lock"}
     shown = docker_run()

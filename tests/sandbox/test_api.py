@@ -148,7 +148,8 @@ async def test_an_id_in_the_path_matches_in_any_case(
     [
         *("{", "", "\xff", "[]", "{}", "null", "[" * 100_000),
         *('{"revoked": "true"}', '{"revoked": 1}', '{"revoked": null}'),
-        '{"revoked": true, "suspended": true}',
+        '{"revoked": true, "suspended": "true"}',
+        '{"revoked": true, "expired": true}',
     ],
 )
 async def test_a_body_that_is_not_exactly_revoked_as_a_boolean_is_refused(
@@ -163,6 +164,22 @@ async def test_a_body_that_is_not_exactly_revoked_as_a_boolean_is_refused(
     assert set(answer.json) >= {"message", "code"}
     assert sandbox.revoked[first.id] is False
     assert sandbox.log[0].applied is False
+
+
+async def test_each_property_is_changed_by_itself(
+    sandbox: FaultySandbox, first: SandboxLicense
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    first.revoked, first.suspended = False, False
+
+    for body in (b'{"suspended": true}', b'{"revoked": true}', b'{"suspended": false}'):
+        answer = await ask(sandbox, "PATCH", f"/licenses/{first.id}", data=body, headers=headers)
+        assert (answer.json["revoked"], answer.json["suspended"]) == (
+            first.revoked,
+            first.suspended,
+        )
+
+    assert (first.revoked, first.suspended) == (True, False)
 
 
 async def test_a_property_that_fails_validation_is_named_in_errors(

@@ -158,7 +158,13 @@ FAULTS: dict[str, Fault] = {
     "wrong_id": unapplied(edited(lambda license_: license_ | {"id": STRANGER})),
     # It was changed last when it was created, since nothing is applied.
     "not_revoked": unapplied(
-        edited(lambda it: it | {"revoked": not it["revoked"], "updatedAt": it["createdAt"]})
+        edited(
+            lambda it: (
+                it
+                | {name: not it[name] for name in ("revoked", "suspended")}
+                | {"updatedAt": it["createdAt"]}
+            )
+        )
     ),
     "no_code": error_edited(lambda it: {"message": it["message"]}),
     "null_code": error_edited(lambda it: it | {"code": None}),
