@@ -25,6 +25,11 @@ class Property(StrEnum):
     REVOKED = "revoked"
     SUSPENDED = "suspended"
 
+    @property
+    def other(self) -> Property:
+        """The one that a run about this property leaves as it is."""
+        return Property.REVOKED if self is Property.SUSPENDED else Property.SUSPENDED
+
 
 class Outcome(StrEnum):
     """Outcome of a row, as the results file spells it (see docs/reference.md)."""
@@ -295,6 +300,9 @@ class Listing:
         where: For each condition of ``--where`` the rows by what they hold in its column.
         unselected: A byte for each entry, 1 where these conditions do not hold, so that its license
             is not meant; empty where all are. No license is meant by one row and not by another.
+        suspended_at: When the first and the last of them was suspended, in seconds since 1970, if
+            they are results of that (infinite, if they do not tell); else None. Only those that
+            still are suspended are meant then.
     """
 
     title: str
@@ -312,6 +320,7 @@ class Listing:
     keys: list[str] = field(default_factory=list)
     where: dict[Condition, Counter[str]] = field(default_factory=dict)
     unselected: bytes = b""
+    suspended_at: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         """Entries, invalid ones and repeats included."""

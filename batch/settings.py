@@ -127,6 +127,8 @@ class Settings:
         overwrite: Whether to start again where something stands at ``output``.
         include_unknown: Restore: whether to take rows too of which it is not known that this run
             has turned them.
+        older_than: Seconds that must have passed since a license of a suspension was suspended, or
+            None.
         wait: Seconds to wait for another run on this host, or None to refuse at once.
         lock_dir: Where the locks are, or None for where they are by default.
         sandbox: Whether the API is the sandbox, in this process.
@@ -164,6 +166,7 @@ class Settings:
     resume: bool = False
     overwrite: bool = False
     include_unknown: bool = False
+    older_than: float | None = None
     wait: float | None = None
     lock_dir: str | None = None
 
@@ -183,6 +186,20 @@ def parse_duration(text: str) -> float:
         )
     hours, minutes, seconds = (int(group or 0) for group in found.groups())
     return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def parse_age(text: str) -> float:
+    """Read ``--older-than``, as in ``30d``, ``2w`` or ``12h``; in seconds.
+
+    Raises:
+        ConfigError: It is no such time span.
+    """
+    found = re.fullmatch(r"(\d{1,4})([hdw])", text.strip().lower())
+    if found is None:
+        raise ConfigError(
+            f"{text}: is no time span", option="--older-than", hint="write 30d, 2w or 12h."
+        )
+    return float(found[1]) * {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}[found[2]]
 
 
 def parse_where(text: str) -> Condition:

@@ -35,13 +35,14 @@ _OF_LISTS = (
     epilog=_SENT,
 )
 @click.argument("source", metavar="INPUT", type=PATH)
-@with_options(*_OF_LISTS)
+@with_options(*_OF_LISTS, "older-than")
 @click.pass_context
 def run(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     """Revoke every license that INPUT lists.
 
     INPUT is a CSV file (.csv .tsv .txt, each also .gz), a workbook (.xlsx .xlsm .xls .xlsb .ods),
-    the results file of an earlier run, or - for CSV on standard input. It is read and checked as
+    the results file of an earlier run, or - for CSV on standard input. Of the results of `suspend`
+    those are revoked that are suspended still. It is read and checked as
     a whole, and the server is asked what it holds, before anything is sent.
     """
     from batch.cli.execute import perform  # noqa: PLC0415 - keeps --help short
@@ -83,9 +84,9 @@ def suspend(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
 )
 @click.argument("source", metavar="INPUT", type=PATH)
 @with_options(
-    "suspended",
     "manifest",
     *INPUT,
+    "suspended",
     "output",
     "overwrite",
     *TELLING,

@@ -30,6 +30,7 @@ from batch.settings import (
     Rate,
     Settings,
     output_path,
+    parse_age,
     parse_duration,
     parse_failures,
     parse_product,
@@ -174,7 +175,7 @@ def _settings(source: str, suffix: str, options: Mapping[str, Any], run_id: str)
         suffix = ".dry-run.csv"
     elif sandbox:
         suffix = ".rehearsal.csv"
-    wait = options.get("wait")
+    wait, older = options.get("wait"), options.get("older_than")
     known = {each.name for each in fields(Settings)}
     as_given = {name: value for name, value in options.items() if name in known}
     checked = {
@@ -187,6 +188,7 @@ def _settings(source: str, suffix: str, options: Mapping[str, Any], run_id: str)
         "where": tuple(map(parse_where, options.get("where", ()))),
         "failures": parse_failures(options.get("max_failures", "20%")),
         "products": frozenset(map(parse_product, options.get("expect_product", ()))),
+        "older_than": None if older is None else parse_age(older),
         "wait": None if wait is None else parse_duration(wait),
     }
     made = Settings(**as_given | checked)

@@ -90,6 +90,11 @@ OPTIONS = {
             help="Take rows too that the run may have turned; they are read first.",
         ),
         _input(
+            "--older-than",
+            metavar="AGE",
+            help="Of the results of `suspend` only rows of at least this age: 30d, 2w, 12h.",
+        ),
+        _input(
             "--suspended",
             **_FLAG,
             help="Ask whether they are suspended; results of `suspend` need no such word.",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch.columns import COLUMNS, HEADERS, columns
@@ -430,6 +432,7 @@ class EarlierResults:
         kind: What its licenses are listed by.
         columns: Where its columns stand, by name.
         outcomes: Property that a run was about to the outcomes of the rows that are taken.
+        suspended_before: As `read_listing` takes it.
 
     Attributes:
         left_out: How many rows were not taken, by their outcome.
@@ -444,6 +447,7 @@ class EarlierResults:
         kind: Kind,
         columns: Mapping[str, int],
         outcomes: Mapping[Property, Collection[str]],
+        suspended_before: float | None = None,
     ) -> None:
         changes = next(each for each in Property if f"was_{each}" in columns)
         if changes not in outcomes:
@@ -456,6 +460,10 @@ class EarlierResults:
         self._column = columns[kind.results_column]
         self._outcome = columns["outcome"]
         self._outcomes = outcomes[changes]
+        self._is_suspension = Outcome.SUSPENDED in self._outcomes and len(self._outcomes) == 1
+        self._finished = columns.get("finished_at")
+        self._before = suspended_before
+        self._first, self._last = math.inf, -math.inf
         self.left_out: dict[str, int] = {}
 
     def takes(self, block: Block, index: int) -> bool:
@@ -470,7 +478,7 @@ class EarlierResults:
         place = f"{self._title}, row {block.row + index}"
         if outcome in self._outcomes:
             self._refuse_cut(place, block.columns[self._column][index])
-            return True
+            return not self._is_suspension or self._is_old(place, block, index)
         if outcome == Outcome.PLANNED:
             raise InputError(
                 f"{place}: this is the journal of a run that was not brought to its end.",
@@ -489,6 +497,32 @@ class EarlierResults:
             )
         self.left_out[outcome] = self.left_out.get(outcome, 0) + 1
         return False
+
+    @property
+    def suspended_at(self) -> tuple[float, float] | None:
+        """As in `Listing`."""
+        return (self._first, self._last) if self._is_suspension else None
+
+    def _is_old(self, place: str, block: Block, index: int) -> bool:
+        """Tell whether a license was suspended long enough ago; if not, count its row."""
+        cell = block.columns[self._finished][index] if self._finished is not None else ""
+        try:
+            moment = datetime.fromisoformat(uncell(cell.strip()))
+        except ValueError:
+            if self._before is None:
+                return True
+            raise InputError(
+                f"{place}: it is not told when the license was suspended",
+                shown=f'"{shown(cell)}"',
+                hint="take the results as they were written; or leave out --older-than.",
+            ) from None
+        at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        if self._before is not None and at > self._before:
+            name = f"{Outcome.SUSPENDED} later"
+            self.left_out[name] = self.left_out.get(name, 0) + 1
+            return False
+        self._first, self._last = min(self._first, at), max(self._last, at)
+        return True
 
     def _refuse_cut(self, place: str, cell: str) -> None:
         # A part of a key may be the key of another license.

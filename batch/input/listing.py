@@ -56,6 +56,7 @@ def read_listing(
     include_hidden: bool = False,
     header_row: int | None = None,
     outcomes: Mapping[Property, Collection[str]] = _OUTCOMES,
+    suspended_before: float | None = None,
     stdin: BinaryIO | None = None,
 ) -> Listing:
     """Read the whole input and check it.
@@ -77,6 +78,8 @@ def read_listing(
             header; None to find it.
         outcomes: Which rows to take if the input is the results file of an earlier run, by the
             property that this run was about.
+        suspended_before: Take only rows of a suspension that were settled before this moment, in
+            seconds since 1970; None for any.
         stdin: Where standard input is read from, if not from the process's own.
 
     Raises:
@@ -94,7 +97,12 @@ def read_listing(
         layout = find_layout(table.title, table.head, kind, column, carry, header_row)
         earlier = None
         if layout.results is not None:
-            earlier = EarlierResults(table.title, kind, layout.results, outcomes)
+            earlier = EarlierResults(table.title, kind, layout.results, outcomes, suspended_before)
+        if suspended_before is not None and (earlier is None or earlier.suspended_at is None):
+            raise InputError(
+                f"{table.title}: these are no results of bulk-revoke suspend.",
+                hint="--older-than has a meaning for them alone: leave it out.",
+            )
         selection = _selection(table.title, layout, where)
         collector = Collector(table.title, layout, kind.names(), earlier, selection)
         covered = _collect(table, kind, layout, collector)
@@ -102,10 +110,12 @@ def read_listing(
             raise _covered(table.title, covered, kind)
         if sheet is None:
             refuse_other_sheets(tables, chosen, kind, layout)
-    left_out = earlier.left_out if earlier else {}
+    left_out, suspended_at = (earlier.left_out, earlier.suspended_at) if earlier else ({}, None)
     _refuse_invalid(table, collector, kind, layout, skip_invalid=skip_invalid)
     _refuse_nothing(table.title, collector, kind, left_out)
-    return _listing(table, layout, collector, tuple(carry), left_out)
+    listing = _listing(table, layout, collector, tuple(carry), left_out)
+    listing.suspended_at = suspended_at
+    return listing
 
 
 def _collect(table: Table, kind: Kind, layout: Layout, collector: Collector) -> list[int]:

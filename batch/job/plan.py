@@ -24,6 +24,7 @@ NAMED = 10
 _PLANNED = RowResult(Outcome.PLANNED)
 _IN_DOUBT = RowResult(Outcome.PLANNED, error="a session that was killed may have sent it")
 LEFT = RowResult(Outcome.NOT_ATTEMPTED, error="left for later by --limit")
+LIFTED = RowResult(Outcome.EXCLUDED, error="not suspended any more")
 _EXCLUDED = RowResult(Outcome.EXCLUDED, error="listed in --exclude")
 _UNSELECTED = RowResult(Outcome.EXCLUDED, error="not selected by --where")
 _INVALID_ID = RowResult(Outcome.INVALID, error="the cell holds no license ID")
@@ -43,6 +44,7 @@ class Guards:
         limit: Most PATCHes that are sent now, the rest being left for later; or None.
         proven_only: Entries that are sent only if the look has read them.
         doubtful: Entries that the run that is taken back may not have turned.
+        suspended_only: Whether only licenses that are suspended are sent.
     """
 
     max_licenses: int | None = None
@@ -51,6 +53,7 @@ class Guards:
     limit: int | None = None
     proven_only: Collection[int] = ()
     doubtful: Collection[int] = ()
+    suspended_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,13 +235,25 @@ def _outlook(
     if value is action.wanted and not repeats:
         is_ours = recorded is not None and _may_have_sent(recorded, entry, action)
         return RowResult(action.on_success if is_ours else action.unchanged, value)
-    if action.if_revoked is not None and entry in snapshot.revoked:
-        return RowResult(action.if_revoked, value)
+    other_counts = action.if_revoked is not None or guards.suspended_only
+    if other_counts and (left_alone := _left_alone(action, entry, snapshot)) is not None:
+        return _still_in_doubt(left_alone, action, entry, recorded)
     if action.sends:
         return _IN_DOUBT if value is None and _in_doubt(action, entry, recorded) else _PLANNED
     if value is None and snapshot.looked:
         return RowResult(Outcome.NOT_ATTEMPTED, error="the look was stopped before that")
     return RowResult(action.in_dry_run, value)
+
+
+def _left_alone(action: Action, entry: int, snapshot: Snapshot) -> RowResult | None:
+    """Return the result of a license that the other property keeps from being sent, if it does.
+
+    It does where it is revoked, or, in a run that goes on from a suspension, not suspended.
+    """
+    value, has_other = snapshot.value(entry), bool(snapshot.others[entry])
+    if action.if_revoked is not None:
+        return RowResult(action.if_revoked, value) if has_other else None
+    return LIFTED if value is not None and not has_other else None
 
 
 def _in_doubt(action: Action, entry: int, recorded: Recorded | None) -> bool:
@@ -360,7 +375,7 @@ def _check_products(plan: Plan, products: frozenset[str]) -> None:
         entry
         for entry, result in enumerate(plan.row_results)
         if snapshot.states[entry] in {State.OFF, State.ON, State.UNREAD}
-        and result is not _EXCLUDED
+        and result not in {_EXCLUDED, LIFTED}
         and snapshot.product(entry) not in products
     ]
     if others:

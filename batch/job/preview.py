@@ -17,7 +17,7 @@ from batch.errors import told
 from batch.formatting import counted, duration, plain
 from batch.input.header import shown
 from batch.input.selection import values_seen
-from batch.job.plan import LEFT, Plan
+from batch.job.plan import LEFT, LIFTED, Plan
 from batch.model import ID_BYTES, Listing, Outcome, Property, RowResult
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: 
     verb = f"{action.verb}:" if action.sends else f"would {action.verb}:"
     others = _others(plan)
     results = _line("results:", str(settings.output))
-    lines = _input(plan.listing) + _protected(plan)
+    lines = _input(plan.listing, now) + _protected(plan)
     if not affected:
         lines += [_line(verb, f"nothing at {place}{_why_nothing(others)}"), results]
         return "\n".join(lines)
@@ -148,15 +148,32 @@ def taken(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _input(listing: Listing) -> list[str]:
+def _input(listing: Listing, now: float) -> list[str]:
     """Return lines on what was read: licenses, and rows only where their number is another."""
     licenses = len(listing.distinct())
     return [
         _line("input:", listing.title),
         _line("", f"{counted(licenses, 'license')}{_aside(listing, licenses)}"),
+        *_suspended(listing, now),
         *_left_out(listing),
         *_where(listing),
     ]
+
+
+def _suspended(listing: Listing, now: float) -> list[str]:
+    """Return a line on how long ago the licenses of a suspension were suspended."""
+    if listing.suspended_at is None:
+        return []
+    first, last = (now - moment for moment in listing.suspended_at)
+    if first < last:  # no row tells
+        return [_line("", "suspended; when, the results do not tell")]
+    spans = dict.fromkeys((_span(last), _span(first)))
+    return [_line("", f"suspended {' to '.join(spans)} ago")]
+
+
+def _span(seconds: float) -> str:
+    days = int(seconds // 86_400)
+    return counted(days, "day") if days else duration(max(0.0, seconds))
 
 
 def _left_out(listing: Listing) -> list[str]:
@@ -236,7 +253,7 @@ def _reason(result: RowResult | None) -> str:
         return _EARLIER
     if result.outcome is Outcome.NOT_ATTEMPTED:
         return LEFT.error if result is LEFT else f"not attempted ({result.error})"
-    return _REASONS.get(result.outcome, "")
+    return LIFTED.error if result is LIFTED else _REASONS.get(result.outcome, "")
 
 
 def _why_nothing(others: Counter[str]) -> str:

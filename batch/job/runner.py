@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
     from batch.host.claim import Claim
     from batch.host.lock import Lock, Owner
-    from batch.input.exclusion import Exclusion
     from batch.reporting.summary import Report
     from batch.results.csv_file import Recorded
     from batch.results.journal import Journal
@@ -250,7 +249,7 @@ class Runner:
             stopped.consequence = f"{self.settings.output} is still the older one"
             raise stopped
         if snapshot.off:
-            self._do_without(snapshot, targets.exclusion)
+            self._do_without(snapshot, targets)
         return snapshot
 
     async def _see(self, targets: Targets, entries: Sequence[int], *, needs_each: bool) -> Snapshot:
@@ -291,10 +290,15 @@ class Runner:
         )
         await self.client.wait_or_stop(seconds)
 
-    def _do_without(self, snapshot: Snapshot, exclusion: Exclusion) -> None:
+    def _do_without(self, snapshot: Snapshot, targets: Targets) -> None:
         """The token may not read licenses: go on without a look, where that makes sense."""
-        needed = not self.action.sends or not self.action.wanted or exclusion.needs_keys
-        if needed or self.settings.products or self.settings.by == "key":
+        needed = not self.action.sends or not self.action.wanted or targets.exclusion.needs_keys
+        if (
+            needed
+            or targets.listing.suspended_at is not None
+            or self.settings.products
+            or self.settings.by == "key"
+        ):
             error = StoppedError(
                 "the token may not read licenses",
                 about=snapshot.off,
@@ -310,8 +314,10 @@ class Runner:
 
     def _plan(self, targets: Targets, snapshot: Snapshot, earlier: Earlier | None) -> Plan:
         settings = self.settings
-        # Of a license that could not be read it is not known whether its key is excluded.
-        unproven = range(len(targets.listing)) if targets.exclusion.needs_keys else targets.doubtful
+        # Of a license that could not be read it is not known whether its key is excluded, or it is
+        # still suspended.
+        needs_all = targets.exclusion.needs_keys or targets.listing.suspended_at is not None
+        unproven = range(len(targets.listing)) if needs_all else targets.doubtful
         return make_plan(
             self.action,
             targets.listing,
@@ -327,6 +333,7 @@ class Runner:
                 limit=settings.limit,
                 proven_only=unproven,
                 doubtful=targets.doubtful,
+                suspended_only=targets.listing.suspended_at is not None,
             ),
         )
 
@@ -564,5 +571,7 @@ def account_for(action: Action, listing: Listing, recorded: Recorded | None) -> 
     done = {action.on_success, action.unchanged} - {Outcome.VERIFIED}
     for entry, license_ in zip(entries, licenses, strict=True):
         changed = recorded is not None and recorded.outcome(entry) in done
+        if listing.suspended_at is not None:
+            license_.suspended = True
         setattr(license_, action.changes, action.wanted if changed else not action.wanted)
     return account

@@ -39,7 +39,7 @@ class Snapshot:
     """Licenses that the server held for the entries of a listing when it was looked at.
 
     Columns are parallel to those of the listing; a license that repeats is seen at its first
-    entry. 33 bytes for each entry, its ID not counted.
+    entry. 34 bytes for each entry, its ID not counted.
 
     Attributes:
         states: `State` of each entry.
@@ -56,7 +56,7 @@ class Snapshot:
         protected: Entries whose license they protect, as far as the server has told more of it
             than the listing does, with those indexes.
         changes: The property that the run is about.
-        revoked: Entries whose license is revoked, where the run is about something else.
+        others: 1 for each entry whose license has the other property, else 0.
         looked: Whether there was a look at all.
         off: Why nothing could be looked at, or None.
     """
@@ -68,13 +68,13 @@ class Snapshot:
     expires: array[float]
     created: array[float]
     ids: bytearray
+    others: bytearray
     product_ids: list[str] = field(default_factory=lambda: [""])
     type_names: list[str] = field(default_factory=lambda: [""])
     problems: dict[int, RowResult] = field(default_factory=dict)
     protects: Callable[[License], tuple[int, ...]] | None = None
     protected: dict[int, tuple[int, ...]] = field(default_factory=dict)
     changes: Property = Property.REVOKED
-    revoked: set[int] = field(default_factory=set)
     looked: bool = False
     off: ApiError | None = None
 
@@ -96,6 +96,7 @@ class Snapshot:
             expires=array("d", [inf]) * count,
             created=array("d", [-inf]) * count,
             ids=bytearray(listing.ids),
+            others=bytearray(count),
             protects=protects,
             changes=changes,
         )
@@ -103,8 +104,7 @@ class Snapshot:
     def note(self, entry: int, license_: License) -> None:
         """Take down what the server said of a license; a later word replaces an earlier one."""
         self.states[entry] = State.ON if license_.value(self.changes) else State.OFF
-        if self.changes is not Property.REVOKED:
-            (self.revoked.add if license_.revoked else self.revoked.discard)(entry)
+        self.others[entry] = license_.value(self.changes.other) is True
         self.products[entry] = _index(self.product_ids, license_.product)
         self.types[entry] = _index(self.type_names, license_.type)
         self.activations[entry] = license_.activations

@@ -6,7 +6,7 @@ import math
 from array import array
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from batch.input.listing import read_listing
 from batch.input.selection import Selection
 from batch.model import (
     NOT_SO,
+    REVOKE,
     SETS,
     SUSPEND,
     UNFINISHED,
@@ -31,15 +32,17 @@ from batch.results.csv_file import Recorded
 from batch.results.manifest import Manifest, file_sha256, manifest_path, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from batch.model import Condition
     from batch.settings import Settings
 
 
-def _of_results(action: Action) -> dict[Property, frozenset[Outcome]]:
+def _of_results(action: Action) -> dict[Property, Collection[Outcome]]:
     """The outcomes of the rows that are taken from results, by the property that they are about."""
     not_so = NOT_SO[action.changes]
+    if action.command == REVOKE.command:
+        return {action.changes: UNFINISHED | {not_so}, SUSPEND.changes: {SUSPEND.on_success}}
     if not action.only_reads:
         return {action.changes: UNFINISHED | {not_so}}
     done = SETS[action.changes]
@@ -132,7 +135,15 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
             include_hidden=settings.include_hidden,
             header_row=settings.header_row,
             outcomes=_of_results(action),
+            suspended_before=_suspended_before(settings),
         )
+        if listing.suspended_at is not None and not settings.look:
+            raise ConfigError(
+                "needs to look at the licenses: whether they are still suspended, only the server"
+                " knows",
+                option="--no-look",
+                hint="leave it out.",
+            )
     exclusion = Exclusion.read(settings.exclude, listing)
     if exclusion.needs_keys and not (settings.look or listing.keys):
         raise ConfigError(
@@ -146,6 +157,21 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
     if turned is None:
         return Targets(listing, exclusion, excluded)
     return Targets(listing, exclusion, excluded, turned.doubtful, turned.late)
+
+
+def _suspended_before(settings: Settings) -> float | None:
+    """The moment of ``--older-than``, in seconds since 1970; None where there is none.
+
+    It is counted from the start of the run: one that is gone on with is about the same rows.
+    """
+    if settings.older_than is None:
+        return None
+    begun = datetime.now(UTC)
+    manifest = read_manifest(settings.output) if settings.resume else None
+    if manifest is not None and manifest.sessions:
+        with suppress(ValueError):
+            begun = datetime.fromisoformat(manifest.sessions[0].started_at)
+    return begun.timestamp() - settings.older_than
 
 
 def is_stale(targets: Targets, settings: Settings) -> bool:
@@ -196,7 +222,8 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
             hint="take the list that it was about.",
         )
     own = SETS[action.changes].command
-    if manifest.command not in {own, "verify"}:
+    then = {SUSPEND.command} if action.command == REVOKE.command else set()
+    if manifest.command not in {own, "verify", *then}:
         raise InputError(
             f"{settings.input}: these are the results of bulk-revoke {manifest.command}",
             hint=f"take the list that it was about, or the results of bulk-revoke {own}.",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import shlex
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from batch.columns import columns
+from batch.job import targets
 from batch.model import Property
 from batch.sandbox import Account
 from tests.support.commands import Served, manifest, served, write
@@ -17,6 +21,7 @@ from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import tzinfo
 
 IDS = some_ids(10)
 REVOKED, SUSPENDED, BOTH = IDS[0], IDS[1], IDS[2]
@@ -135,35 +140,162 @@ def test_a_plain_list_is_asked_for_suspensions_if_that_is_said(api: Served) -> N
     assert "was_suspended" in suspended.rows[0]
 
 
-def test_results_of_one_are_no_input_of_the_other(api: Served) -> None:
-    api.run(*SUSPEND)
+def test_results_of_a_run_are_no_input_of_a_suspension(api: Served) -> None:
     api.run("run", "list.csv", "-o", "run.csv")
     before = len(api.patches())
 
     crossed = [
-        api.run("run", RESULTS, "-o", "1.csv"),
-        api.run("suspend", "run.csv", "-o", "2.csv"),
-        api.run("verify", "run.csv", "--suspended", "-o", "3.csv"),
+        api.run("suspend", "run.csv", "-o", "1.csv"),
+        api.run("verify", "run.csv", "--suspended", "-o", "2.csv"),
     ]
+    Path("run.csv.run.json").unlink()
+    by_columns = api.run("suspend", "run.csv", "-o", "3.csv")
 
-    assert [each.code for each in crossed] == [2, 2, 2]
-    assert "these are the results of bulk-revoke suspend" in crossed[0].err
-    assert "these are the results of bulk-revoke run" in crossed[1].err
+    assert [each.code for each in (*crossed, by_columns)] == [2, 2, 2]
+    assert "these are the results of bulk-revoke run" in crossed[0].err
+    assert "these are results of a run that was about what is revoked" in by_columns.err
     assert len(api.patches()) == before
 
 
-@pytest.mark.parametrize(("command", "source"), [("run", RESULTS), ("suspend", "run.csv")])
-def test_they_are_told_apart_by_their_columns_where_the_manifest_is_missing(
-    api: Served, command: str, source: str
+# From the one to the other
+
+
+def aged(*days: float) -> None:
+    """Make the licenses that were suspended, in the order of the rows, be so for so many days."""
+    ages = iter(days)
+    with Path(RESULTS).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if row["outcome"] == "suspended":
+            moment = datetime.now(UTC) - timedelta(days=next(ages, 0))
+            row["finished_at"] = moment.isoformat()
+    with Path(RESULTS).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_what_is_suspended_still_is_revoked_and_what_was_lifted_is_left_out(
+    api: Served, has_manifest: bool
 ) -> None:
     api.run(*SUSPEND)
-    api.run("run", "list.csv", "-o", "run.csv")
-    Path(f"{source}.run.json").unlink()
+    api.turn(IDS[4], IDS[5], suspended=False)
+    api.turn(IDS[6], revoked=True)
+    if not has_manifest:
+        Path(f"{RESULTS}.run.json").unlink()
 
-    refused = api.run(command, source, "-o", "other.csv")
+    ended = api.run("run", RESULTS)
+
+    assert ended.code == 0
+    assert ended.counts == {"revoked": 5, "already_revoked": 1, "excluded": 2}
+    assert api.revoked() == {REVOKED, BOTH, IDS[3], *IDS[6:]}
+    lifted = [row for row in ended.rows if row["outcome"] == "excluded"]
+    assert [row["license_id"] for row in lifted] == IDS[4:6]
+    assert {row["error"] for row in lifted} == {"not suspended any more"}
+    assert "1 already_revoked, 2 already_suspended" in ended.err
+    assert "2 not suspended any more" in ended.err
+    assert "suspended 0 s ago" in ended.err or "suspended 1 s ago" in ended.err
+
+
+def test_only_what_has_been_suspended_for_long_enough_is_revoked(api: Served) -> None:
+    api.run(*SUSPEND)
+    aged(40, 31, 30.01, 29.9)
+
+    ended = api.run("run", RESULTS, "--older-than", "30d")
+
+    assert ended.code == 0
+    assert ended.counts == {"revoked": 3}
+    assert api.revoked() == {REVOKED, BOTH, *IDS[3:6]}
+    assert "suspended 30 days to 40 days ago" in ended.err
+    assert "5 suspended later" in ended.err
+
+
+def test_the_age_is_counted_from_the_start_of_the_run(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.run(*SUSPEND)
+    aged(40, 31, 29.99)
+    pilot = api.run("run", RESULTS, "--older-than", "30d", "--limit", "1")
+    later = datetime.now(UTC) + timedelta(days=1)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Later:
+            assert tz is UTC
+            return cls.fromtimestamp(later.timestamp(), UTC)
+
+    monkeypatch.setattr(targets, "datetime", Later)
+    ended = api.execute(shlex.split(pilot.summary["hint"])[1:])
+
+    assert ended.code == 0
+    assert ended.counts == {"revoked": 2}
+
+
+@pytest.mark.parametrize("spelled", ["", "30.11.2026", "45991"])
+def test_an_age_that_cannot_be_read_is_a_refusal_only_where_it_matters(
+    api: Served, spelled: str
+) -> None:
+    api.run(*SUSPEND)
+    text = Path(RESULTS).read_text()
+    Path(RESULTS).write_text(re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]*Z", spelled, text))
+
+    refused = api.run("run", RESULTS, "--older-than", "30d")
+    ended = api.run("run", RESULTS)
 
     assert refused.code == 2
-    assert "these are results of a run that was about what is" in refused.err
+    assert "row 5: it is not told when the license was suspended" in refused.err
+    assert ended.counts == {"revoked": 8}
+    assert "suspended; when, the results do not tell" in ended.err
+
+
+def test_an_age_means_nothing_elsewhere(api: Served) -> None:
+    api.run("run", "list.csv", "--limit", "2")
+
+    refused = [
+        api.run("run", source, "--older-than", age, "-o", "other.csv")
+        for source, age in (("list.csv", "30d"), (RESULTS, "30d"), ("list.csv", "a month"))
+    ]
+
+    assert [each.code for each in refused] == [2, 2, 2]
+    assert "are no results of bulk-revoke suspend" in refused[0].err
+    assert "are no results of bulk-revoke suspend" in refused[1].err
+    assert "a month: is no time span" in refused[2].err
+
+
+def test_what_is_suspended_still_only_a_look_can_tell(api: Served) -> None:
+    api.run(*SUSPEND)
+    unseen = api.run("run", RESULTS, "--no-look")
+    api.fail_all(403, on="LIST")
+    api.fail_all(403, on="GET")
+    refused = api.run("run", RESULTS)
+
+    assert (unseen.code, refused.code) == (2, 3)
+    assert "whether they are still suspended, only the server knows" in unseen.err
+    assert "the token may not read licenses" in refused.err
+    assert not refused.summary
+    assert api.revoked() == {REVOKED, BOTH}
+
+
+def test_a_license_that_cannot_be_read_is_not_revoked(api: Served) -> None:
+    api.run(*SUSPEND)
+    api.fail_all(400, on="LIST")
+    api.fail(IDS[7], 400, on="GET", times=None)
+
+    ended = api.run("run", RESULTS)
+
+    assert ended.code == 1
+    assert ended.counts == {"revoked": 7, "unknown": 1}
+    assert IDS[7] not in api.revoked()
+
+
+def test_what_was_revoked_after_its_suspension_is_taken_back_to_it(api: Served) -> None:
+    api.run(*SUSPEND)
+    ended = api.run("run", RESULTS)
+
+    assert api.run("restore", ended.summary["results"]).counts == {"restored": 7}
+    assert api.revoked() == {REVOKED, BOTH}
+    assert api.suspended() == {*IDS} - {REVOKED}
 
 
 def test_columns_that_contradict_the_manifest_are_refused(api: Served) -> None:
@@ -203,7 +335,9 @@ def test_what_got_no_answer_is_read_back_by_its_own_property(api: Served) -> Non
 def test_a_rehearsal_of_it_and_of_its_restore(api: Served) -> None:
     rehearsed = api.run(*SUSPEND, "--sandbox")
     restored = api.run("restore", rehearsed.summary["results"], "--sandbox")
+    revoked = api.run("run", rehearsed.summary["results"], "--sandbox", "-o", "revoked.csv")
 
     assert rehearsed.counts == {"suspended": 11}
     assert restored.counts == {"restored": 10}
+    assert revoked.counts == {"revoked": 11}
     assert (api.patches(), api.reads()) == ([], [])

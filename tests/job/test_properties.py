@@ -28,7 +28,8 @@ class Step:
     """One thing that is done to the account.
 
     Attributes:
-        kind: ``run``, ``suspend``, ``restore`` of an earlier one of them, or ``others``.
+        kind: ``run``, ``suspend``, ``restore`` of an earlier one of them, ``go on`` from an earlier
+            suspension, or ``others``.
         ids: The licenses that are listed, or that others change.
         which: Which earlier one is taken back, or the value that others give.
         changes: What others change.
@@ -44,7 +45,7 @@ class Step:
 
 steps = st.builds(
     Step,
-    kind=st.sampled_from(("run", "suspend", "restore", "restore", "others")),
+    kind=st.sampled_from(("run", "suspend", "suspend", "go on", "restore", "restore", "others")),
     ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=8),
     which=st.integers(0, 5),
     changes=st.sampled_from(Property),
@@ -108,12 +109,35 @@ def test_each_restore_brings_back_what_its_run_did_and_nothing_else(
                     setattr(it.account.licenses[license_id], step.changes, step.which % 2 == 0)
             elif step.kind == "restore":
                 restore(it, model, step, number)
+            elif step.kind == "go on":
+                go_on(it, model, step)
             else:
                 done = f"{len(model.turned)}.results.csv"
                 (it.home / f"{number}.csv").write_text("\n".join(["license_id", *step.ids]) + "\n")
                 to_its_end(it, SETS[step.kind], f"{number}.csv", done, step)
                 model.set(SETS[step.kind].changes, step.ids)
             assert state_of(it.account) == model.state
+
+
+def go_on(it: World, model: Model, step: Step) -> None:
+    """Revoke what one of the suspensions has suspended, as far as it still is."""
+    candidates = [
+        at
+        for at, (changes, turned) in enumerate(model.turned)
+        if changes is Property.SUSPENDED and turned
+    ]
+    if not candidates:
+        return
+    which = candidates[step.which % len(candidates)]
+    done = f"{len(model.turned)}.results.csv"
+    to_its_end(it, REVOKE, f"{which}.results.csv", done, step)
+    suspended = model.turned[which][1]
+    lifted = {each for each in suspended if not model.state[Property.SUSPENDED][each]}
+    left_alone = {each for each in lifted if not model.state[Property.REVOKED][each]}
+    model.set(Property.REVOKED, sorted(suspended - lifted))
+
+    excluded = {r["license_id"] for r in table(it.home / done) if r["outcome"] == "excluded"}
+    assert excluded == left_alone
 
 
 def restore(it: World, model: Model, step: Step, number: int) -> None:

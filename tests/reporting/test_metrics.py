@@ -56,6 +56,8 @@ NaN where it did not count them.
 # TYPE bulk_revoke_last_run_rows gauge
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="revoked"}} 18.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="already_revoked"}} 10000.0
+bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="suspended"}} 0.0
+bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="already_suspended"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="not_found"}} 1.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="failed"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="unknown"}} 1.0
@@ -64,9 +66,11 @@ bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="invalid"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="not_attempted"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="planned"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="would_revoke"}} 0.0
+bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="would_suspend"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="would_restore"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="verified"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="not_revoked"}} 0.0
+bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="not_suspended"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="restored"}} 0.0
 bulk_revoke_last_run_rows{{command="run",name="nightly",outcome="already_restored"}} 0.0
 # HELP bulk_revoke_last_run_requests Requests that the last run sent, \
