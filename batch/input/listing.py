@@ -95,14 +95,7 @@ def read_listing(
         if not table.head:
             raise InputError(f"{table.title} is empty.", hint="is this the right file?")
         layout = find_layout(table.title, table.head, kind, column, carry, header_row)
-        earlier = None
-        if layout.results is not None:
-            earlier = EarlierResults(table.title, kind, layout.results, outcomes, suspended_before)
-        if suspended_before is not None and (earlier is None or earlier.suspended_at is None):
-            raise InputError(
-                f"{table.title}: these are no results of bulk-revoke suspend.",
-                hint="--older-than has a meaning for them alone: leave it out.",
-            )
+        earlier = _earlier(table.title, kind, layout, outcomes, suspended_before)
         selection = _selection(table.title, layout, where)
         collector = Collector(table.title, layout, kind.names(), earlier, selection)
         covered = _collect(table, kind, layout, collector)
@@ -116,6 +109,30 @@ def read_listing(
     listing = _listing(table, layout, collector, tuple(carry), left_out)
     listing.suspended_at = suspended_at
     return listing
+
+
+def _earlier(
+    title: str,
+    kind: Kind,
+    layout: Layout,
+    outcomes: Mapping[Property, Collection[str]],
+    suspended_before: float | None,
+) -> EarlierResults | None:
+    """What says which rows are taken, if the input is the results of an earlier run.
+
+    Raises:
+        InputError: Nothing is taken of them; or the age of a suspension was asked for where there
+            is none.
+    """
+    earlier = None
+    if layout.results is not None:
+        earlier = EarlierResults(title, kind, layout.results, outcomes, suspended_before)
+    if suspended_before is not None and (earlier is None or earlier.suspended_at is None):
+        raise InputError(
+            f"{title}: these are no results of bulk-revoke suspend.",
+            hint="--older-than has a meaning for them alone: leave it out.",
+        )
+    return earlier
 
 
 def _collect(table: Table, kind: Kind, layout: Layout, collector: Collector) -> list[int]:

@@ -124,26 +124,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
         listing = turned.listing
     else:
         _check_manifest(settings, action, api)
-        listing = read_listing(
-            settings.input,
-            by=settings.by,
-            column=settings.column,
-            sheet=settings.sheet,
-            carry=settings.carry,
-            where=settings.where,
-            skip_invalid=settings.skip_invalid,
-            include_hidden=settings.include_hidden,
-            header_row=settings.header_row,
-            outcomes=_of_results(action),
-            suspended_before=_suspended_before(settings),
-        )
-        if listing.suspended_at is not None and not settings.look:
-            raise ConfigError(
-                "needs to look at the licenses: whether they are still suspended, only the server"
-                " knows",
-                option="--no-look",
-                hint="leave it out.",
-            )
+        listing = _listed(action, settings)
     exclusion = Exclusion.read(settings.exclude, listing)
     if exclusion.needs_keys and not (settings.look or listing.keys):
         raise ConfigError(
@@ -157,6 +138,36 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
     if turned is None:
         return Targets(listing, exclusion, excluded)
     return Targets(listing, exclusion, excluded, turned.doubtful, turned.late)
+
+
+def _listed(action: Action, settings: Settings) -> Listing:
+    """Read an input that is a list, or the results of a run that it goes on from.
+
+    Raises:
+        InputError: It cannot be used.
+        ConfigError: It needs a look.
+    """
+    listing = read_listing(
+        settings.input,
+        by=settings.by,
+        column=settings.column,
+        sheet=settings.sheet,
+        carry=settings.carry,
+        where=settings.where,
+        skip_invalid=settings.skip_invalid,
+        include_hidden=settings.include_hidden,
+        header_row=settings.header_row,
+        outcomes=_of_results(action),
+        suspended_before=_suspended_before(settings),
+    )
+    if listing.suspended_at is not None and not settings.look:
+        raise ConfigError(
+            "needs to look at the licenses: whether they are still suspended, only the server"
+            " knows",
+            option="--no-look",
+            hint="leave it out.",
+        )
+    return listing
 
 
 def _suspended_before(settings: Settings) -> float | None:
