@@ -424,6 +424,10 @@ def refuse_leftovers(title: str, block: Block, column: int) -> None:
         )
 
 
+LATER = f"{Outcome.SUSPENDED} later"
+"""What `EarlierResults` calls rows of a suspension that are not old enough."""
+
+
 class EarlierResults:
     """Takes from a results file the rows that ended in certain ways.
 
@@ -518,8 +522,7 @@ class EarlierResults:
             ) from None
         at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         if self._before is not None and at > self._before:
-            name = f"{Outcome.SUSPENDED} later"
-            self.left_out[name] = self.left_out.get(name, 0) + 1
+            self.left_out[LATER] = self.left_out.get(LATER, 0) + 1
             return False
         self._first, self._last = min(self._first, at), max(self._last, at)
         return True

@@ -9,6 +9,7 @@ from batch.errors import Detail, InputError
 from batch.formatting import counted, uncell
 from batch.input.file import Tab, Tables, open_tables
 from batch.input.header import (
+    LATER,
     SHOWN_ROWS,
     EarlierResults,
     Layout,
@@ -312,11 +313,16 @@ def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict
     if collector.rows:
         return
     if left_out:
+        hint = (
+            "these are done as far as that run knows; what became of them since, bulk-revoke"
+            " verify tells. To do it again, for instance after a restore, take the list itself."
+        )
+        if LATER in left_out:
+            hint = "nothing has been suspended for that long yet: wait, or lower --older-than."
         counts = " · ".join(f"{outcome} {number:,}" for outcome, number in left_out.items())
         raise InputError(
             f"{title}: no row of this results file is to be taken: {counts}.",
-            hint="these are done as far as that run knows; what became of them since, bulk-revoke"
-            " verify tells. To do it again, for instance after a restore, take the list itself.",
+            hint=hint,
         )
     raise InputError(f"{title}: not a single {kind.noun}.", hint="is this the right file?")
 

@@ -87,15 +87,15 @@ _WORDS = {
         effect=("is told that it is suspended", "are told that they are suspended"),
         unseen="it is not known which are suspended already, nor who will be told",
         consequences=(
-            "Applications are told at their next server sync, and keep their activation:",
-            "nobody has to activate again once it is taken back.",
+            "Applications are told at their next server sync, and stay activated.",
+            "Once it is taken back, nobody has to activate again.",
         ),
     ),
     ("restore", Property.SUSPENDED): _Words(
         columns=("licenses", "current", "expired"),
         effect=(),
         unseen="it is not known which are suspended now",
-        consequences=("Applications go on at their next server sync, without a new activation.",),
+        consequences=("Applications go on at their next server sync; nobody activates again.",),
     ),
     ("restore", Property.REVOKED): _Words(
         columns=("licenses", "current", "expired"),

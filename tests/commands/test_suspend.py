@@ -209,6 +209,9 @@ def test_only_what_has_been_suspended_for_long_enough_is_revoked(api: Served) ->
     assert api.revoked() == {REVOKED, BOTH, *IDS[3:6]}
     assert "suspended 30 days to 40 days ago" in ended.err
     assert "5 suspended later" in ended.err
+    refused = api.run("run", RESULTS, "--older-than", "41d", "-o", "other.csv")
+    assert refused.code == 2
+    assert "nothing has been suspended for that long yet" in refused.err
 
 
 def test_the_age_is_counted_from_the_start_of_the_run(

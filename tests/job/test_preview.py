@@ -14,9 +14,9 @@ from batch.api.rate_limiter import least_seconds
 from batch.errors import ApiError
 from batch.formatting import duration
 from batch.job.plan import Guards, make_plan
-from batch.job.preview import MOST, preview, taken
+from batch.job.preview import _WORDS, INDENT, MOST, WIDTH, preview, taken
 from batch.job.snapshot import Snapshot, State
-from batch.model import RESTORE, REVOKE, Condition, License, Outcome, RowResult
+from batch.model import RESTORE, REVOKE, Condition, License, Outcome, Property, RowResult
 from batch.results.csv_file import CODES, Recorded
 from batch.settings import Rate, Settings
 from tests.support.builders import calm, listing
@@ -664,3 +664,9 @@ def test_many_values_stay_within_the_width_of_a_terminal() -> None:
     assert all(len(line) <= 80 for line in told)
     assert all(line.startswith("          ") for line in told[1:])
     assert " ".join(" ".join(told).split()).endswith(", 30 more values in 488 rows")
+
+
+def test_what_follows_of_a_suspension_fits_a_terminal() -> None:
+    for command in ("suspend", "restore"):
+        words = _WORDS[command, Property.SUSPENDED]
+        assert all(len(line) <= WIDTH - INDENT for line in words.consequences)
