@@ -464,7 +464,7 @@ class EarlierResults:
         self._column = columns[kind.results_column]
         self._outcome = columns["outcome"]
         self._outcomes = outcomes[changes]
-        self._is_suspension = Outcome.SUSPENDED in self._outcomes and len(self._outcomes) == 1
+        self._is_suspension = set(self._outcomes) == {Outcome.SUSPENDED}
         self._finished = columns.get("finished_at")
         self._before = suspended_before
         self._first, self._last = math.inf, -math.inf

@@ -566,21 +566,31 @@ def in_a_hurry() -> dict[str, str]:
     return {name: told[name] for name in ("LD_PRELOAD", "FAKETIME")}
 
 
+@contextmanager
+def giving_up(home: Path, times: int) -> Iterator[tuple[FaultySandbox, tuple[str, ...]]]:
+    """Give up on four licenses, so many times each; and the options of who is in front of that."""
+    slow = partial(nginx, location=f"proxy_read_timeout {1000 // SPEED}ms;")
+    with behind(slow, home, FEW, lateness=LATE / SPEED) as (sandbox, gateway):
+        for each in FEW[:4]:
+            sandbox.fail(each, "late", times=times)
+        yield sandbox, ("--base-url", gateway.base_url, "--rate", "none", *unasked())
+
+
+def wait_for_what_is_late(sandbox: FaultySandbox) -> None:
+    wait_until(lambda: all(entry.applied for entry in sandbox.log if entry.fault == "late"))
+
+
 def test_what_the_server_does_after_its_gateway_has_given_up_is_seen_and_can_be_taken_back(
     bulk_revoke: Command, tmp_path: Path
 ) -> None:
     listed = write(tmp_path / "licenses.csv", FEW)
-    slow = partial(nginx, location=f"proxy_read_timeout {1000 // SPEED}ms;")
-    with behind(slow, tmp_path, FEW, lateness=LATE / SPEED) as (sandbox, gateway):
-        at = ("--base-url", gateway.base_url, "--rate", "none", *unasked())
-        for each in FEW[:4]:
-            sandbox.fail(each, "late", times=2)
+    with giving_up(tmp_path, times=2) as (sandbox, at):
         run = bulk_revoke.start(
             "run", listed, *at, "--max-attempts", "2", "--json", variables=in_a_hurry()
         )
         out, err = run.communicate(timeout=40)
         # Whatever the run has made of it: what is late must not come after the restore.
-        wait_until(lambda: all(entry.applied for entry in sandbox.log if entry.fault == "late"))
+        wait_for_what_is_late(sandbox)
         verified = bulk_revoke("verify", "licenses.results.csv", *at[:4])
         long_ago(tmp_path / "licenses.results.csv")
         restored = bulk_revoke("restore", "licenses.results.csv", "--include-unknown", *at)
@@ -597,17 +607,13 @@ def test_what_is_carried_out_after_its_repetition_does_not_outlast_a_restore(
     bulk_revoke: Command, tmp_path: Path
 ) -> None:
     listed = write(tmp_path / "licenses.csv", FEW)
-    slow = partial(nginx, location=f"proxy_read_timeout {1000 // SPEED}ms;")
-    with behind(slow, tmp_path, FEW, lateness=LATE / SPEED) as (sandbox, gateway):
-        at = ("--base-url", gateway.base_url, "--rate", "none", *unasked())
-        for each in FEW[:4]:
-            sandbox.fail(each, "late", times=1)
+    with giving_up(tmp_path, times=1) as (sandbox, at):
         run = bulk_revoke.start("run", listed, *at, variables=in_a_hurry())
         run.communicate(timeout=40)
         early = [entry.applied for entry in sandbox.log if entry.fault == "late"]
         restore = bulk_revoke.start("restore", "licenses.results.csv", *at, variables=in_a_hurry())
         _, said = restore.communicate(timeout=40)
-        wait_until(lambda: all(entry.applied for entry in sandbox.log if entry.fault == "late"))
+        wait_for_what_is_late(sandbox)
         left = revoked(sandbox)
 
     assert early == [False] * 4

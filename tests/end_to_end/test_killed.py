@@ -17,6 +17,7 @@ import pytest
 from batch.model import DONE, SETS, Property
 from batch.sandbox import TOKEN, Account
 from tests.support.commands import Served, served, table
+from tests.support.faulty_sandbox import states_of
 from tests.support.forkserver import Ended, ForkServer, Trouble, forkserver
 from tests.support.job_harness import some_ids
 from tests.support.results_files import long_ago
@@ -115,7 +116,7 @@ def test_whatever_kills_a_run_it_ends_as_if_nothing_had_and_can_be_undone(
     strangers = some_ids(random.randrange(3), seed=seed + 1_000_000)
     listed = write_list(tmp_path / "list.csv", random, [*known, *strangers])
     changes = random.choice(list(Property))
-    before, untouched = states(account)[changes], states(account)
+    before, untouched = states_of(account)[changes], states_of(account)
     del untouched[changes]
     faults = random.choice((0.0, 0.02, 0.1))
     with served(account, latency=(0.0, 0.02), faults=faults, seed=seed) as api:
@@ -126,7 +127,7 @@ def test_whatever_kills_a_run_it_ends_as_if_nothing_had_and_can_be_undone(
         )
 
         rows = table(tmp_path / "list.results.csv")
-        turned = {license_id for license_id, is_so in states(account)[changes].items() if is_so}
+        turned = {license_id for license_id, is_so in states_of(account)[changes].items() if is_so}
         left_alone = {key for key in known if untouched.get(Property.REVOKED, {}).get(key)}
         assert [row["license_id"] for row in rows] == listed
         assert [int(row["row"]) for row in rows] == list(range(2, len(listed) + 2))
@@ -141,13 +142,7 @@ def test_whatever_kills_a_run_it_ends_as_if_nothing_had_and_can_be_undone(
             long_ago(tmp_path / "list.results.csv")
             scenario.until_done("restore", tmp_path / "list.results.csv", tmp_path / "restored.csv")
 
-        assert states(account) == {changes: before, **untouched}
-
-
-def states(account: Account) -> dict[Property, dict[str, bool]]:
-    return {
-        each: {license_.id: getattr(license_, each) for license_ in account} for each in Property
-    }
+        assert states_of(account) == {changes: before, **untouched}
 
 
 def expected(

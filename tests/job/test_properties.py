@@ -6,19 +6,15 @@ The model knows two properties of each license and what each run has turned, and
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch.model import RESTORE, REVOKE, SUSPEND, VERIFY, Action, Property
 from tests.job.test_runner import IDS, End, World, ends, faults, table, world
-
-if TYPE_CHECKING:
-    from batch.sandbox import Account
+from tests.support.faulty_sandbox import states_of
 
 Faults = dict[str, list[str | int]]
-State = dict[Property, dict[str, bool]]
 
 SETS = {"run": REVOKE, "suspend": SUSPEND}
 
@@ -53,17 +49,11 @@ steps = st.builds(
 )
 
 
-def state_of(account: Account) -> State:
-    return {
-        each: {license_.id: getattr(license_, each) for license_ in account} for each in Property
-    }
-
-
 @dataclass
 class Model:
     """What the account is to be, and what each run has turned."""
 
-    state: State
+    state: dict[Property, dict[str, bool]]
     turned: list[tuple[Property, set[str]]] = field(default_factory=list)
 
     def set(self, changes: Property, ids: list[str]) -> None:
@@ -100,7 +90,7 @@ def test_each_restore_brings_back_what_its_run_did_and_nothing_else(
     with world(revoked) as it:
         for each in it.account:
             each.suspended = each.id in suspended
-        model = Model(state_of(it.account))
+        model = Model(states_of(it.account))
 
         for number, step in enumerate(sequence):
             if step.kind == "others":
@@ -116,7 +106,7 @@ def test_each_restore_brings_back_what_its_run_did_and_nothing_else(
                 (it.home / f"{number}.csv").write_text("\n".join(["license_id", *step.ids]) + "\n")
                 to_its_end(it, SETS[step.kind], f"{number}.csv", done, step)
                 model.set(SETS[step.kind].changes, step.ids)
-            assert state_of(it.account) == model.state
+            assert states_of(it.account) == model.state
 
 
 def go_on(it: World, model: Model, step: Step) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
+from batch.model import Property
 from batch.sandbox import Account, Sandbox
 from batch.sandbox.api import TOKENS, Api
 from batch.sandbox.faults import SURVIVABLE, Fault, RandomFaults, drop
@@ -338,6 +339,13 @@ class Revoked(Mapping[str, bool]):
 
     def __len__(self) -> int:
         return len(self._licenses)
+
+
+def states_of(account: Account) -> dict[Property, dict[str, bool]]:
+    """Property to license ID to its value, as a copy."""
+    return {
+        each: {license_.id: getattr(license_, each) for license_ in account} for each in Property
+    }
 
 
 class Log:
