@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shlex
@@ -18,6 +17,7 @@ from batch.model import Property
 from batch.sandbox import Account
 from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
+from tests.support.results_files import aged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,21 +160,6 @@ def test_results_of_a_run_are_no_input_of_a_suspension(api: Served) -> None:
 # From the one to the other
 
 
-def aged(*days: float) -> None:
-    """Make the licenses that were suspended, in the order of the rows, be so for so many days."""
-    ages = iter(days)
-    with Path(RESULTS).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        if row["outcome"] == "suspended":
-            moment = datetime.now(UTC) - timedelta(days=next(ages, 0))
-            row["finished_at"] = moment.isoformat()
-    with Path(RESULTS).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 @pytest.mark.parametrize("has_manifest", [True, False])
 def test_what_is_suspended_still_is_revoked_and_what_was_lifted_is_left_out(
     api: Served, has_manifest: bool
@@ -200,7 +185,7 @@ def test_what_is_suspended_still_is_revoked_and_what_was_lifted_is_left_out(
 
 def test_only_what_has_been_suspended_for_long_enough_is_revoked(api: Served) -> None:
     api.run(*SUSPEND)
-    aged(40, 31, 30.01, 29.9)
+    aged(Path(RESULTS), 40, 31, 30.01, 29.9)
 
     ended = api.run("run", RESULTS, "--older-than", "30d")
 
@@ -218,7 +203,7 @@ def test_the_age_is_counted_from_the_start_of_the_run(
     api: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.run(*SUSPEND)
-    aged(40, 31, 29.99)
+    aged(Path(RESULTS), 40, 31, 29.99)
     pilot = api.run("run", RESULTS, "--older-than", "30d", "--limit", "1")
     later = datetime.now(UTC) + timedelta(days=1)
 

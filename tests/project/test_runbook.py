@@ -1,8 +1,8 @@
 """docs/runbook.md shows what the commands really print: it is replayed, block by block.
 
-Each section of its second part is a night of its own: what has gone wrong is arranged in
-`NIGHTS`. Time passes `SPEED` times as fast, and a fixed account is served on loopback in the place
-of the Cryptlex API.
+Its second part takes a month, which passes in `month`. Each section of its third part is a night
+of its own: what has gone wrong is arranged in `NIGHTS`. Time passes `SPEED` times as fast, and a
+fixed account is served on loopback in the place of the Cryptlex API.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from batch.sandbox import PRODUCTS, TOKEN, Account, Sandbox
 from tests.support.commands import Served, served, settle_in, write
 from tests.support.job_harness import some_ids
 from tests.support.programs import program
+from tests.support.results_files import aged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 
 PAGE = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text(encoding="utf-8")
 
-GOOD_DAY, BAD_NIGHTS = "A good day", "When something went wrong"
+GOOD_DAY, MONTH = "A good day", "A month in between"
+BAD_NIGHTS = "When something went wrong"
 
 EXIT_CODE = "echo $?"
 
@@ -57,6 +59,10 @@ IDS = some_ids(124, seed=4711)
 
 KEPT, BEFORE = [IDS[30], IDS[95]], IDS[10:14]
 """Licenses of another product, and licenses that are revoked from the start."""
+
+LIFTED_BY_HAND = IDS[58]
+LIFTED = [IDS[40], LIFTED_BY_HAND]
+"""Licenses whose suspension is lifted within the month: row 42 with a restore, and row 60."""
 
 CUSTOMERS = some_ids(60, seed=815)
 """A list that nobody wants to revoke."""
@@ -240,6 +246,26 @@ def account() -> Account:
     for license_ in found:
         license_.product = PRODUCTS[2 if license_.id in KEPT else 0]
     return found
+
+
+def month(desk: Desk) -> Iterator[None]:
+    """A month passes between day 1 and day 31; one license is lifted by hand meanwhile."""
+    write("keep.csv", (f"{each},R-{1002 + IDS.index(each)}" for each in KEPT), "License ID,Order")
+    yield
+    yield
+    desk.api.turn(LIFTED_BY_HAND, suspended=False)
+    yield
+    suspended = desk.api.suspended()
+    aged(Path("reseller.results.csv"), *[30.01] * len(IDS))
+    yield
+    assert desk.api.suspended() == suspended
+    yield
+    assert desk.api.revoked().isdisjoint({*LIFTED, *KEPT})
+    yield
+    yield
+    assert desk.api.revoked() == set(BEFORE)
+    assert desk.api.suspended() == suspended
+    yield
 
 
 # The nights. Each says what is so before the blocks of its section: every ``yield`` is one block.
@@ -482,6 +508,16 @@ def test_a_good_day_goes_as_the_page_shows_it(desk: Desk) -> None:
     assert {*KEPT, *CUSTOMERS, *BEFORE}.isdisjoint(desk.api.patches())
 
 
+def test_a_month_goes_as_the_page_shows_it(desk: Desk) -> None:
+    suspended_before = desk.api.suspended()
+
+    replay(desk, [block for found in sections(MONTH).values() for block in found], month(desk))
+
+    assert desk.api.suspended() == suspended_before
+    assert desk.api.revoked() == set(BEFORE)
+    assert {*KEPT, *CUSTOMERS, *BEFORE}.isdisjoint(desk.api.patches())
+
+
 @pytest.mark.parametrize("title", NIGHTS)
 def test_a_night_goes_as_the_page_shows_it(desk: Desk, title: str) -> None:
     replay(desk, sections(BAD_NIGHTS)[title], NIGHTS[title](desk))
@@ -491,7 +527,9 @@ def test_a_night_goes_as_the_page_shows_it(desk: Desk, title: str) -> None:
 
 def test_what_is_not_replayed_is_little_and_says_why() -> None:
     found = {
-        title: each for part in (GOOD_DAY, BAD_NIGHTS) for title, each in sections(part).items()
+        title: each
+        for part in (GOOD_DAY, MONTH, BAD_NIGHTS)
+        for title, each in sections(part).items()
     }
     left_out = [block for each in found.values() for block in each if block.not_replayed]
 
