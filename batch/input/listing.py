@@ -310,19 +310,14 @@ def _refuse_not_computed(
 def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict[str, int]) -> None:
     if collector.selection is not None and collector.rows:
         collector.selection.refuse_none()
-    if collector.rows:
+    if collector.rows or LATER in left_out:  # a night too early is no fault
         return
     if left_out:
-        hint = (
-            "these are done as far as that run knows; what became of them since, bulk-revoke"
-            " verify tells. To do it again, for instance after a restore, take the list itself."
-        )
-        if LATER in left_out:
-            hint = "nothing has been suspended for that long yet: wait, or lower --older-than."
         counts = " · ".join(f"{outcome} {number:,}" for outcome, number in left_out.items())
         raise InputError(
             f"{title}: no row of this results file is to be taken: {counts}.",
-            hint=hint,
+            hint="these are done as far as that run knows; what became of them since, bulk-revoke"
+            " verify tells. To do it again, for instance after a restore, take the list itself.",
         )
     raise InputError(f"{title}: not a single {kind.noun}.", hint="is this the right file?")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from batch.api.retrying_client import RetryingClient
     from batch.job.plan import Plan
+    from batch.model import Listing
     from batch.reporting.progress import Screen
     from batch.results.csv_file import Tally
     from batch.results.journal import Journal
@@ -34,6 +35,44 @@ if TYPE_CHECKING:
 _IN_NO_ORDER = (
     "\nThe results are still the journal of the run, in which the last line of a row counts."
 )
+
+
+def nothing_due(listing: Listing, manifest: Manifest, screen: Screen, place: str) -> Report:
+    """End a run of which all rows are for a later day: no results, nobody is asked or locked out.
+
+    Args:
+        listing: The input, without an entry.
+        manifest: What the run's manifest would be.
+        screen: Where a person is told.
+        place: Name of the installation, for a person.
+    """
+    now = datetime.now(UTC)
+    left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
+    text = (
+        f"bulk-revoke: nothing is old enough for --older-than yet (exit 0)   {place},"
+        f" run {manifest.run_id}, {now:%H:%M} UTC\n  left out: {left_out}\ninput:   {listing.title}"
+    )
+    screen.say(text)
+    summary = Summary(
+        run_id=manifest.run_id,
+        command=manifest.command,
+        exit_code=0,
+        api=manifest.api,
+        started_at=timestamp(now),
+        finished_at=timestamp(now),
+        rows=0,
+        licenses=0,
+        counts={},
+        requests=0,
+        patches=0,
+        throttled=0,
+        seconds=0.0,
+        rate=0.0,
+        results="",
+        manifest="",
+        hint="",
+    )
+    return Report(summary, screen.redact(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from batch.host.clock import Clock
 from batch.host.signals import stopped_by_signals
 from batch.host.terminal import confirm, open_terminal, tell
 from batch.job.executor import Executor
-from batch.job.finish import Finish
+from batch.job.finish import Finish, nothing_due
 from batch.job.look import Look
 from batch.job.plan import Guards, Plan, make_plan, to_look_at
 from batch.job.preview import preview, taken
@@ -127,6 +127,9 @@ class Runner:
         with ExitStack() as stack:
             terminal = stack.enter_context(open_terminal()) if self._asks else None
             targets = read_targets(self.action, settings, api=self._api_name)
+            if not len(targets.listing):
+                manifest = self.manifest(targets.listing)
+                return nothing_due(targets.listing, manifest, self.screen, self._place)
             self.claim, self.lock = stack.enter_context(self._locked())
             if is_stale(targets, settings):
                 targets = read_targets(self.action, settings, api=self._api_name)

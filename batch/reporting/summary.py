@@ -44,8 +44,8 @@ class Summary:
         seconds: How long requests were sent, of the look and of what came after the question. Not
             the whole command: reading, the question, and waiting for another run are left out.
         rate: Requests per second of these.
-        results: Path of the results file.
-        manifest: Path of the manifest.
+        results: Path of the results file; empty where no row of an input is due yet.
+        manifest: Path of the manifest; likewise.
         hint: The next command, or empty.
     """
 

@@ -194,9 +194,27 @@ def test_only_what_has_been_suspended_for_long_enough_is_revoked(api: Served) ->
     assert api.revoked() == {REVOKED, BOTH, *IDS[3:6]}
     assert "suspended 30 days to 40 days ago" in ended.err
     assert "5 suspended later" in ended.err
-    refused = api.run("run", RESULTS, "--older-than", "41d", "-o", "other.csv")
-    assert refused.code == 2
-    assert "nothing has been suspended for that long yet" in refused.err
+
+
+def test_a_night_too_early_is_no_fault_and_leaves_nothing_behind(
+    api: Served, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    api.run(*SUSPEND)
+    aged(Path(RESULTS), 29.9, 10)
+    before, command = sorted(Path().iterdir()), ("run", RESULTS, "--older-than", "30d", "--resume")
+    metrics = tmp_path_factory.mktemp("metrics") / "early.prom"
+
+    early = api.run(*command, "--metrics-file", metrics)
+    silent = api.run(*command, "--quiet")
+
+    assert (early.code, silent.code) == (0, 0)
+    assert re.search(r"^bulk_revoke_last_run_exit_code\{.*\} 0", metrics.read_text(), re.MULTILINE)
+    assert (early.summary["results"], silent.err) == ("", "")
+    assert "nothing is old enough for --older-than yet (exit 0)" in early.err
+    assert "8 suspended later" in early.err
+    assert sorted(Path().iterdir()) == before
+    aged(Path(RESULTS), 30.1, 29)
+    assert api.run(*command).counts == {"revoked": 1}
 
 
 def test_the_age_is_counted_from_the_start_of_the_run(
