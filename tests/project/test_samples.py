@@ -41,11 +41,13 @@ from batch.errors import ConfigError
 from batch.job.runner import DRAIN
 from batch.reporting.alerts import Alerts
 from batch.reporting.observers import Observers
+from batch.results.manifest import manifest_path
 from batch.sandbox import TOKEN, Account
 from tests.support.commands import Served, served, settle_in, table, write
 from tests.support.job_harness import some_ids
 from tests.support.programs import missing, program
 from tests.support.receivers import webhook
+from tests.support.results_files import aged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,12 +59,20 @@ CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 CRON = ROOT / "samples" / "cron" / "bulk-revoke"
 SERVICE = ROOT / "samples" / "systemd" / "bulk-revoke.service"
 TIMER = ROOT / "samples" / "systemd" / "bulk-revoke.timer"
+QUARANTINE = SERVICE.with_name("bulk-revoke-quarantine@.service")
+QUARANTINE_TIMER = SERVICE.with_name("bulk-revoke-quarantine@.timer")
+UNITS = [(SERVICE, TIMER), (QUARANTINE, QUARANTINE_TIMER)]
 DOCKERFILE = ROOT / "samples" / "container" / "Dockerfile"
 KUBERNETES = ROOT / "samples" / "kubernetes" / "bulk-revoke.yaml"
 PAGE = ROOT / "docs" / "unattended.md"
 
 PROFILE = "/etc/bulk-revoke/cron.toml"
 """Where the samples have the profile: configs/cron.toml, but for the one in Kubernetes."""
+
+QUARANTINE_PROFILE = "/etc/bulk-revoke/quarantine.toml"
+
+INSTANCE = "4711"
+"""The instance of the template units."""
 
 PROGRAM = "/usr/local/bin/bulk-revoke"
 
@@ -79,6 +89,9 @@ SPARE = 30
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="this is about Linux")
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="this is about a shell")
+
+
+each_unit = pytest.mark.parametrize(("service", "timer"), UNITS, ids=["list", "quarantine"])
 
 
 def text_of(path: Path) -> str:
@@ -148,6 +161,11 @@ def shown_in(text: str) -> list[list[str]]:
     ]
 
 
+def instance(text: str) -> str:
+    """A template unit as systemd reads it for its instance."""
+    return text.replace("%i", INSTANCE)
+
+
 def all_commands() -> dict[str, list[list[str]]]:
     """Every command that samples, profiles and the page show, by the file it stands in."""
     scripts = "\n".join(re.findall(r"^```sh\n(.*?)^```", text_of(PAGE), re.DOTALL | re.MULTILINE))
@@ -155,6 +173,7 @@ def all_commands() -> dict[str, list[list[str]]]:
         str(path.relative_to(ROOT)): shown_in(text)
         for path, text in {
             **{path: text_of(path) for path in (*CONFIGS, CRON, SERVICE, TIMER, DOCKERFILE)},
+            **{path: instance(text_of(path)) for path in (QUARANTINE, QUARANTINE_TIMER)},
             PAGE: scripts,
             KUBERNETES: text_of(KUBERNETES),
         }.items()
@@ -172,18 +191,18 @@ class Understood(NamedTuple):
 
 
 def understood(words: Sequence[str], profile: Path) -> Understood:
-    """Parse a command, and make settings of it; PROFILE is another file here."""
+    """Parse a command, and make settings of it; both profiles are other files here."""
     name, *arguments = words[1:]
+    there = {PROFILE: profile, QUARANTINE_PROFILE: ROOT / "configs" / "quarantine.toml"}
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
-    arguments = [str(profile) if word == PROFILE else word for word in arguments]
+    arguments = [str(there.get(word, word)) for word in arguments]
     above = click.Context(
         cli, info_name="bulk-revoke", auto_envvar_prefix="BULK_REVOKE", obj=Observers()
     )
     context = command.make_context(name, arguments, parent=above)
     options = dict(context.params)
-    if PROFILE in words:
-        options["config"] = PROFILE
+    options["config"] = next((word for word in words if word in there), options["config"])
     settings = _settings(options.pop("source"), ".results.csv", options, "7f3a0c1d")
     sources = {each: context.get_parameter_source(each) for each in options}
     return Understood(settings, options, sources)
@@ -209,7 +228,7 @@ def test_every_place_shows_commands() -> None:
     shown = all_commands()
 
     assert {place for place, commands in shown.items() if not commands} == {
-        str(path.relative_to(ROOT)) for path in (TIMER, DOCKERFILE)
+        str(path.relative_to(ROOT)) for path in (TIMER, QUARANTINE_TIMER, DOCKERFILE)
     }
     assert len(shown["docs/unattended.md"]) >= 4
 
@@ -260,7 +279,7 @@ def test_what_root_tries_by_hand_leaves_nothing_where_the_job_writes() -> None:
     executor = understood(scheduled()["container"], ROOT / "configs" / "cron.toml").options
     jobs_own = {str(Path(executor[name]).parent) for name in ("output", "log_file")}
     by_hand = [words for words in all_commands()["docs/unattended.md"] if "-o" in words]
-    assert len(by_hand) == 4
+    assert len(by_hand) == 5
 
     for words in by_hand:
         options = understood(words, ROOT / "configs" / "cron.toml").options
@@ -281,6 +300,7 @@ def scheduled() -> dict[str, list[str]]:
     return {
         "cron": shown_in(executor.command)[0],
         "systemd": shown_in(read_unit(text_of(SERVICE))["ExecStart"][0])[0],
+        "quarantine": shown_in(instance(read_unit(text_of(QUARANTINE))["ExecStart"][0]))[0],
         "container": next(
             each for each in all_commands()["docs/unattended.md"] if "-o" not in each
         ),
@@ -288,7 +308,7 @@ def scheduled() -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("how", ["cron", "systemd", "container", "kubernetes"])
+@pytest.mark.parametrize("how", ["cron", "systemd", "quarantine", "container", "kubernetes"])
 def test_what_is_scheduled_asks_nobody_and_has_a_limit(
     how: str, profile_in_kubernetes: Path
 ) -> None:
@@ -303,7 +323,9 @@ def test_what_is_scheduled_asks_nobody_and_has_a_limit(
     assert settings.look
     assert options["quiet"]
     assert "{date}" in options["output"]
-    assert settings.input == "/srv/licenses/revoke.csv"
+    is_quarantine = how == "quarantine"
+    assert settings.older_than == (30 * 86_400 if is_quarantine else None)
+    assert settings.input == f"/srv/licenses/{INSTANCE if is_quarantine else 'revoke'}.csv"
     assert settings.base_url == "https://api.cryptlex.com/v3"
 
 
@@ -389,7 +411,7 @@ class Host:
         """A text with the host's directories in the place of the real ones."""
         return re.sub(rf"(?<![\w/.-])(?={'|'.join(PLACES)})", str(self.root), text)
 
-    def install(self, profile: str, **more: object) -> None:
+    def install(self, profile: str, name: str = "cron.toml", **more: object) -> None:
         """Put program, list, token and profile in their places."""
         for place in PLACES:
             self.there(place).mkdir(parents=True, exist_ok=True)
@@ -405,9 +427,9 @@ class Host:
         )
         program.chmod(0o755)
         write(str(self.there("/srv/licenses/revoke.csv")), IDS)
-        for name, content in {
+        for file, content in {
             "token": TOKEN,
-            "cron.toml": "\n".join(
+            name: "\n".join(
                 [
                     self.placed(profile),
                     f"base_url = {json.dumps(self.api.base_url)}",
@@ -416,7 +438,7 @@ class Host:
                 ]
             ),
         }.items():
-            path = self.there(f"/etc/bulk-revoke/{name}")
+            path = self.there(f"/etc/bulk-revoke/{file}")
             path.write_text(f"{content}\n", encoding="utf-8")
             path.chmod(0o600)
 
@@ -587,59 +609,63 @@ def seconds(span: str) -> float:
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """Both units, with a program that exists here in the place of the one that they name."""
-    for path in (SERVICE, TIMER):
+    """All units, with a program that exists here in the place of the one that they name."""
+    for path in (path for unit in UNITS for path in unit):
         text = text_of(path).replace(PROGRAM, sys.executable)
         (tmp_path / path.name).write_text(text, encoding="utf-8")
     return tmp_path
 
 
 @needs_linux
-def test_systemd_takes_the_units_without_a_word(units: Path) -> None:
+@each_unit
+def test_systemd_takes_the_units_without_a_word(units: Path, service: Path, timer: Path) -> None:
     options = ("--man=no", "--recursive-errors=no")
 
-    ended = systemd_analyze("verify", *options, units / SERVICE.name, units / TIMER.name)
-    misspelled = (units / SERVICE.name).read_text().replace("\nUMask=", "\nUmask=")
-    (units / SERVICE.name).write_text(misspelled)
-    noticed = systemd_analyze("verify", *options, units / SERVICE.name)
+    ended = systemd_analyze("verify", *options, units / service.name, units / timer.name)
+    misspelled = (units / service.name).read_text().replace("\nUMask=", "\nUmask=")
+    (units / service.name).write_text(misspelled)
+    noticed = systemd_analyze("verify", *options, units / service.name)
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert "Umask" in noticed.stderr
 
 
 @needs_linux
-def test_the_service_is_confined_as_far_as_it_can_work(units: Path) -> None:
+@pytest.mark.parametrize("service", [SERVICE, QUARANTINE], ids=lambda it: it.stem)
+def test_the_service_is_confined_as_far_as_it_can_work(units: Path, service: Path) -> None:
     # What is left of ten: it talks to the network (0.5 + 0.3 + 0.2), by any address (0.2) …
     ended = systemd_analyze(
-        "security", "--offline=true", "--no-pager", "--threshold=12", units / SERVICE.name
+        "security", "--offline=true", "--no-pager", "--threshold=12", units / service.name
     )
 
     assert ended.returncode == 0, ended.stdout
 
 
 @needs_linux
-def test_the_timer_starts_the_service_every_night() -> None:
-    timer, unit = read_unit(text_of(TIMER)), read_unit(text_of(SERVICE))
-    [when] = timer["OnCalendar"]
+@each_unit
+def test_the_timer_starts_the_service_every_night(service: Path, timer: Path) -> None:
+    clock, unit = read_unit(text_of(timer)), read_unit(text_of(service))
+    [when] = clock["OnCalendar"]
 
     # A host in another time zone tells both times.
     ended = systemd_analyze("calendar", "--iterations=8", when)
 
-    found = re.findall(r"\(in UTC\): \w+ ([\d-]+ 02:15:00) UTC", ended.stdout)
+    found = re.findall(r"\(in UTC\): \w+ ([\d-]+ 0[23]:15:00) UTC", ended.stdout)
     nights = [datetime.fromisoformat(each) for each in found]
     assert len(nights) == 8
     assert {later - night for night, later in pairwise(nights)} == {timedelta(days=1)}
-    assert timer["Persistent"] == ["yes"]
-    assert timer["WantedBy"] == ["timers.target"]
-    assert "Unit" not in timer
-    assert TIMER.stem == SERVICE.stem
+    assert clock["Persistent"] == ["yes"]
+    assert clock["WantedBy"] == ["timers.target"]
+    assert "Unit" not in clock
+    assert timer.stem == service.stem
     # At the start of the host, a night that was missed is made up for once there is a network.
     assert unit["After"] == unit["Wants"] == ["network-online.target"]
 
 
-def test_no_start_is_left_over_from_the_night_before() -> None:
-    unit, timer = read_unit(text_of(SERVICE)), read_unit(text_of(TIMER))
-    between = 24 * 3600 - seconds(timer["RandomizedDelaySec"][0])
+@each_unit
+def test_no_start_is_left_over_from_the_night_before(service: Path, timer: Path) -> None:
+    unit, clock = read_unit(text_of(service)), read_unit(text_of(timer))
+    between = 24 * 3600 - seconds(clock["RandomizedDelaySec"][0])
 
     assert seconds(unit["StartLimitIntervalSec"][0]) < between
     # Each start may wait for an hour (exit 4), and then rests; all fit in the interval.
@@ -676,6 +702,31 @@ def test_what_systemd_makes_of_an_exit_code(code: int, fails: bool, starts_again
     assert (failed and not excepted) is starts_again
 
 
+def unlike(one: Path, other: Path) -> set[str]:
+    """The settings that differ between two units."""
+    units = [read_unit(text_of(path)) for path in (one, other)]
+    names = set[str]().union(*units)
+    return {name for name in names if units[0].get(name) != units[1].get(name)}
+
+
+def test_the_quarantine_is_confined_and_started_again_as_the_other_service_is() -> None:
+    assert unlike(SERVICE, QUARANTINE) == {"Description", "ExecStart", "User"}
+    assert unlike(TIMER, QUARANTINE_TIMER) == {"Description", "OnCalendar"}
+    # systemd.exec(5): a dynamic user is called like its unit. Both services write into what is his.
+    assert read_unit(text_of(QUARANTINE))["User"] == [SERVICE.stem]
+
+
+def test_the_profile_of_the_quarantine_is_as_careful_as_the_one_of_cron() -> None:
+    there, here = (
+        tomllib.loads(text_of(ROOT / "configs" / f"{name}.toml"))["run"]
+        for name in ("quarantine", "cron")
+    )
+
+    assert there.pop("older_than") == "30d"
+    del here["output"]  # it stands in the unit
+    assert there == here
+
+
 def longest_stop(settings: Settings) -> float:
     """Seconds from SIGTERM to the end, results in order excluded."""
     alert = inspect.signature(Alerts.send).parameters["seconds"].default
@@ -688,6 +739,7 @@ def test_a_stop_is_given_the_time_that_it_takes(profile_in_kubernetes: Path) -> 
     host_profile = ROOT / "configs" / "cron.toml"
     given = {
         "systemd": (seconds(read_unit(text_of(SERVICE))["TimeoutStopSec"][0]), host_profile),
+        "quarantine": (seconds(read_unit(text_of(QUARANTINE))["TimeoutStopSec"][0]), host_profile),
         "container": (int(stop), host_profile),
         "kubernetes": (pod()["terminationGracePeriodSeconds"], profile_in_kubernetes),
     }
@@ -706,9 +758,10 @@ def test_a_start_may_take_as_long_as_the_list() -> None:
     assert read_unit(text_of(SERVICE))["TimeoutStartSec"] == ["infinity"]
 
 
-def test_what_the_service_writes_is_what_it_may_write() -> None:
-    unit = read_unit(text_of(SERVICE))
-    words = scheduled()["systemd"]
+@pytest.mark.parametrize(("how", "service"), [("systemd", SERVICE), ("quarantine", QUARANTINE)])
+def test_what_the_service_writes_is_what_it_may_write(how: str, service: Path) -> None:
+    unit = read_unit(text_of(service))
+    words = scheduled()[how]
     options = understood(words, ROOT / "configs" / "cron.toml").options
     [lock] = re.findall(r"BULK_REVOKE_RUN_LOCK_DIR=(\S+)", "\n".join(unit["Environment"]))
 
@@ -866,6 +919,93 @@ def test_who_is_to_be_told_is_told_by_the_service_and_no_path_that_is_gone(
     [told] = hook.received
     assert told["title"].startswith(f"bulk-revoke: 1 of {len(IDS)} licenses is NOT revoked")
     assert "credentials" not in told["message"] + ended.stderr
+
+
+def suspended(host: Host) -> Path:
+    """Suspend the list, and put the results with their manifest where the quarantine finds them."""
+    host.install(text_of(ROOT / "configs" / "quarantine.toml"), "quarantine.toml")
+    host.api.turn(*IDS, suspended=False)
+    ended = host.api.run("suspend", write("list.csv", IDS), "--lock-dir", host.there("/run/lock"))
+    assert ended.counts == {"suspended": len(IDS)}
+    results = host.there(f"/srv/licenses/{INSTANCE}.csv")
+    for made, place in (
+        (Path(ended.summary["results"]), results),
+        (Path(ended.summary["manifest"]), manifest_path(results)),
+    ):
+        shutil.copy(made, place)
+    return results
+
+
+LONG_AGO = "1999-12-31"
+
+
+def next_night(host: Host) -> None:
+    """A day passes: what was written in this night is no file of today."""
+    for name, path in host.files("/var/lib/bulk-revoke").items():
+        path.rename(path.with_name(re.sub(r"\d{4}-\d\d-\d\d", LONG_AGO, name)))
+
+
+@needs_linux
+def test_the_quarantine_revokes_on_the_thirtieth_night_what_was_not_lifted(host: Host) -> None:
+    unit, results = read_unit(instance(text_of(QUARANTINE))), suspended(host)
+    (lifted,), patches = IDS[:1], len(host.api.patches())
+    host.api.turn(lifted, suspended=False)
+    with webhook() as hook:
+        host.there("/etc/bulk-revoke/notify").write_text(f"{hook.url}\n")
+
+        aged(results, *[29.9] * len(IDS))
+        early = run_as_service(host, unit)
+        left_behind, revoked_early = host.files("/var/lib/bulk-revoke"), host.api.revoked()
+        aged(results, *[30.1] * len(IDS))
+        due = run_as_service(host, unit)
+        once_more = run_as_service(host, unit)
+        next_night(host)
+        later = run_as_service(host, unit)
+
+    for ended in (early, due, once_more, later):
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert (left_behind, revoked_early, hook.received) == ({}, set(), [])
+    assert host.api.revoked() == {*IDS} - {lifted}
+    assert len(host.api.patches()) == patches + len(IDS) - 1
+    names = [name for name in host.files("/var/lib/bulk-revoke") if name.endswith(".csv")]
+    assert len(names) >= 2
+    assert all(re.fullmatch(rf"{INSTANCE}-\d{{4}}-\d\d-\d\d\.csv", name) for name in names)
+    assert len(host.files("/var/log/bulk-revoke")) == 1
+
+
+@needs_linux
+def test_the_night_after_one_that_failed_revokes_what_is_left(host: Host) -> None:
+    unit, results = read_unit(instance(text_of(QUARANTINE))), suspended(host)
+    aged(results, *[30.1] * len(IDS))
+    host.api.fail(IDS[3], 409, on="PATCH")
+    host.there("/etc/bulk-revoke/notify").write_text("json://127.0.0.1:9/\n")
+
+    failed = run_as_service(host, unit)
+    left = {*IDS} - host.api.revoked()
+    next_night(host)
+    later = run_as_service(host, unit)
+
+    assert (failed.returncode, left) == (1, {IDS[3]})
+    assert (later.returncode, later.stderr) == (0, "")
+    assert host.api.revoked() == {*IDS}
+
+
+@needs_linux
+def test_what_is_taken_back_is_lifted_as_well_or_the_next_night_revokes_it_again(
+    host: Host,
+) -> None:
+    unit, results = read_unit(instance(text_of(QUARANTINE))), suspended(host)
+    aged(results, *[30.1] * len(IDS))
+    host.there("/etc/bulk-revoke/notify").write_text("json://127.0.0.1:9/\n")
+    run_as_service(host, unit)
+    host.api.turn(IDS[0], IDS[1], revoked=False)
+    host.api.turn(IDS[1], suspended=False)
+    next_night(host)
+
+    ended = run_as_service(host, unit)
+
+    assert ended.returncode == 0
+    assert host.api.revoked() == {*IDS} - {IDS[1]}
 
 
 @needs_linux
