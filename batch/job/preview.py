@@ -131,6 +131,7 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: 
     lines.append(_line(verb, f"{counted(len(affected), 'license')} at {place}"))
     if settings.sandbox:
         lines.append(_line("", "A rehearsal: what follows is invented, your account is not asked."))
+    lines += _what_stays(plan)
     lines += [_line("others:", _listed(others))] if others else []
     lines += _found(plan, words, now)
     lines += [_line("rate:", f"{_pace(settings)}, at least {duration(seconds)}"), results]
@@ -265,6 +266,16 @@ def _why_nothing(others: Counter[str]) -> str:
 
 def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+
+
+def _what_stays(plan: Plan) -> list[str]:
+    """Return a line on licenses of a restore that have the other property, which it leaves."""
+    count = sum(map(plan.snapshot.others.__getitem__, plan.affected))
+    if plan.action.wanted or not count:
+        return []
+    verbs = ("is", "stays") if count == 1 else ("are", "stay")
+    other = plan.action.changes.other
+    return [_line("", f"{count:,} of them {verbs[0]} {other} as well, and {verbs[1]} so")]
 
 
 def _found(plan: Plan, words: _Words, now: float) -> list[str]:

@@ -323,6 +323,26 @@ def test_a_look_that_was_refused_half_way_keeps_what_it_has_found() -> None:
     assert "by type:  node-locked 1" in lines
 
 
+@pytest.mark.parametrize(
+    ("suspended", "line"),
+    [
+        (0, ""),
+        (1, "1 of them is suspended as well, and stays so"),
+        (2, "2 of them are suspended as well, and stay so"),
+    ],
+)
+def test_before_a_restore_stands_what_it_leaves_of_the_other_property(
+    suspended: int, line: str
+) -> None:
+    both = replace(REVOKED, suspended=True)
+
+    restored = shown(planned(*[both] * suspended, *[REVOKED] * (3 - suspended), action=RESTORE))
+    revoked = text_of(planned(*[replace(NORMAL, suspended=True)] * 3))
+
+    assert [each.strip() for each in restored if "as well" in each] == [line] * bool(line)
+    assert "as well" not in revoked
+
+
 def test_of_what_is_restored_unseen_nothing_is_known_but_that() -> None:
     listed = listing(A, B)
 
