@@ -18,7 +18,7 @@ LEFT_OUT = frozenset({Outcome.NOT_ATTEMPTED, Outcome.PLANNED, Outcome.UNKNOWN, O
 """Outcomes that a run which ended early leaves behind; without any of them it did not."""
 
 _UNREAD = frozenset({Outcome.UNKNOWN, Outcome.FAILED, Outcome.NOT_ATTEMPTED})
-"""Outcomes of a dry run that say nothing of what a run would do."""
+"""Outcomes that say nothing of what a run would do, or of what is."""
 
 MOST_SHOWN = 10
 """Rows that are not done and are shown in the summary."""
@@ -261,9 +261,7 @@ def _what_became(tally: _Tally, action: Action, left: int) -> str:
         text = tally.of_all(licenses.get(done, 0), summary.counts.get(done, 0))
         return f"{text} are {action.state}, {left:,} left for later"
     if missing:
-        verb = "is" if missing == 1 else "are"
-        text = tally.of_all(missing, tally.undone_rows - tally.invalid)
-        return f"{text} {verb} NOT {action.state}"
+        return _not_done(tally, action)
     if lost := tally.undone_rows - tally.invalid:  # the ledger does not balance
         verb = "is" if lost == 1 else "are"
         return f"{lost:,} of {summary.rows:,} rows {verb} NOT {action.state}"
@@ -275,6 +273,20 @@ def _what_became(tally: _Tally, action: Action, left: int) -> str:
         so.add(Outcome.EXCLUDED)
     state = action.state if so.issuperset(summary.counts) else "done"
     return f"{tally.all()} {'is' if total == 1 else 'are'} {state}"
+
+
+def _not_done(tally: _Tally, action: Action) -> str:
+    """Say how many licenses are not as they are to be, and how many a verify could not read."""
+    counts, missing, rows = tally.summary.counts, tally.missing, tally.undone_rows - tally.invalid
+    unread = unread_rows = 0
+    if action.only_reads:
+        unread = sum(tally.licenses.get(name, 0) for name in _UNREAD)
+        unread_rows = sum(counts.get(name, 0) for name in _UNREAD)
+    if 0 < missing == unread:
+        return f"{tally.of_all(unread, unread_rows)} could not be read"
+    text = tally.of_all(missing - unread, rows - unread_rows)
+    more = f", {unread:,} could not be read" if unread else ""
+    return f"{text} {'is' if missing - unread == 1 else 'are'} NOT {action.state}{more}"
 
 
 def _table(rows: Iterable[Sequence[str]], undone: int, *, to_all: bool) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.model import RESTORE, REVOKE, VERIFY, Action, Outcome
+from batch.model import RESTORE, REVOKE, VERIFY, Action, Outcome, Property
 from batch.reporting.summary import Summary, block, done_outcomes, exit_code
 
 if TYPE_CHECKING:
@@ -321,11 +321,22 @@ def test_a_dry_run_fails_only_for_what_could_not_be_read(outcome: Outcome, code:
     assert exit_code({outcome: 3}, 3, done, stopped=None) == code
 
 
+SUSPENDED = VERIFY.about(Property.SUSPENDED)
+
+
 @pytest.mark.parametrize(
     ("action", "summary", "left", "headline"),
     [
         (VERIFY, ended(verified=3), 0, "all 3 licenses are revoked"),
         (VERIFY, ended(code=1, verified=1, not_revoked=2), 0, "2 of 3 licenses are NOT revoked"),
+        (VERIFY, ended(code=1, verified=1, not_revoked=1, unknown=1), 0,
+         "1 of 3 licenses is NOT revoked, 1 could not be read"),
+        (VERIFY, ended(code=3, verified=1, not_attempted=2), 0,
+         "2 of 3 licenses could not be read"),
+        (SUSPENDED, ended(code=3, unknown=1, not_attempted=2), 0,
+         "3 of 3 licenses could not be read"),
+        (SUSPENDED, ended(code=1, verified=1, not_suspended=1, not_found=1), 0,
+         "2 of 3 licenses are NOT suspended"),
         (RESTORE, ended(restored=3), 0, "all 3 licenses are restored"),
         (RESTORE, ended(restored=1, already_restored=2), 0, "all 3 licenses are restored"),
         (RESTORE, ended(code=1, restored=2, failed=1), 0, "1 of 3 licenses is NOT restored"),
