@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +20,7 @@ import pytest
 from batch.columns import columns
 from batch.job import targets
 from batch.model import Property
+from batch.reporting.alerts import Alerts
 from batch.sandbox import Account
 from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
@@ -22,6 +29,8 @@ from tests.support.results_files import aged
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import tzinfo
+
+    from batch.reporting.summary import Ending
 
 IDS = some_ids(10)
 REVOKED, SUSPENDED, BOTH = IDS[0], IDS[1], IDS[2]
@@ -155,6 +164,132 @@ def test_results_of_a_run_are_no_input_of_a_suspension(api: Served) -> None:
     assert "these are the results of bulk-revoke run" in crossed[0].err
     assert "these are results of a run that was about what is revoked" in by_columns.err
     assert len(api.patches()) == before
+
+
+# What is told of it
+
+
+@dataclass
+class Told:
+    """What those hear of a command who are not there.
+
+    Attributes:
+        place: Where log and metrics are.
+        alerts: Title and text of each alert.
+    """
+
+    place: Path
+    alerts: list[str] = field(default_factory=list)
+
+    @property
+    def options(self) -> list[str]:
+        return [
+            "--quiet",
+            *("--notify-file", str(self.place / "addresses")),
+            *("--log-file", str(self.place / "log.jsonl")),
+            *("--metrics-file", str(self.place / "nightly.prom")),
+        ]
+
+    def log(self) -> str:
+        return (self.place / "log.jsonl").read_text(encoding="utf-8")
+
+    def rows(self) -> dict[str, int]:
+        """Rows by outcome, as the metrics have them, but for those that are 0 or NaN."""
+        text = (self.place / "nightly.prom").read_text(encoding="utf-8")
+        found = re.findall(r'_last_run_rows\{.*outcome="(\w+)"\} (\d+)', text)
+        return {outcome: int(count) for outcome, count in found if int(count)}
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    told = Told(tmp_path_factory.mktemp("told"))
+    (told.place / "addresses").write_text("json://127.0.0.1:9/\n", encoding="utf-8")
+    (told.place / "addresses").chmod(0o600)
+
+    def send(_: Alerts, ending: Ending, *, seconds: float = 30) -> str:
+        assert seconds > 0
+        told.alerts.append(f"{ending.title}\n{ending.text}")
+        return ""
+
+    monkeypatch.setattr(Alerts, "send", send)
+    return told
+
+
+@contextmanager
+def going_wrong(api: Served, code: int) -> Iterator[list[str]]:
+    """What makes a command that is about ten licenses end with an exit code, and options for it."""
+    hand, more = threading.Thread(target=lambda: None), ["--concurrency", "1"]
+    before = len(api.patches())
+    if code == 1:
+        api.fail(IDS[5], 409, on="PATCH")
+    elif code == 2:
+        more += ["--max-licenses", "2"]
+    elif code == 3:
+        api.fail(IDS[5], 401, on="PATCH")
+    elif code == 130:
+        api.fail(IDS[5], "hang_after", on="PATCH")
+        more += ["--timeout", "1"]
+
+        def press() -> None:
+            deadline = time.monotonic() + 30
+            while IDS[5] not in api.patches()[before:] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        hand = threading.Thread(target=press)
+    hand.start()
+    yield more
+    hand.join(30)
+    api.heal()
+
+
+REVOKING = re.compile(r"(?<!bulk-)(?<!bulk_)revok", re.IGNORECASE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this is about a signal")
+@pytest.mark.parametrize("command", [SUSPEND, RESTORE])
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 130])
+def test_whatever_becomes_of_a_suspension_nobody_hears_that_it_revokes(
+    api: Served, told: Told, command: tuple[str, str], code: int
+) -> None:
+    api.turn(*IDS, revoked=False, suspended=False)
+    if command == RESTORE:
+        api.run(*SUSPEND)
+    before = api.suspended()
+
+    with going_wrong(api, code) as more:
+        ended = api.run(*command, *told.options, *more)
+
+    assert ended.code == code
+    assert not REVOKING.search("\n".join([ended.err, *told.alerts, told.log()]))
+    assert len(told.alerts) == (code != 0)
+    assert bool(ended.err) is (code != 0)
+    # Nothing was counted where it was refused.
+    assert told.rows() == (ended.counts if ended.summary else {})
+    if ended.summary.get("hint"):
+        words = shlex.split(ended.summary["hint"])
+        assert words[:3] == ["bulk-revoke", *command]
+        assert api.execute(words[1:]).code == 0
+    assert api.suspended() == (before if code == 2 else {*IDS} - before)
+    assert api.revoked() == set()
+
+
+def test_a_verify_of_a_suspension_says_what_it_could_not_read(api: Served, told: Told) -> None:
+    api.turn(*IDS, revoked=False)
+    api.run(*SUSPEND)
+    api.turn(IDS[4], suspended=False)
+    api.fail_all(400, on="LIST")
+    api.fail(IDS[7], 400, on="GET", times=None)
+
+    some = api.run("verify", RESULTS, *told.options)
+    api.fail_all(401, on="LIST")
+    api.fail_all(401, on="GET")
+    none = api.run("verify", RESULTS, *told.options, "-o", "none.csv")
+
+    assert (some.code, none.code) == (1, 3)
+    assert some.err.startswith("bulk-revoke: 1 of 10 licenses (1 of 11 rows) is NOT suspended, 1 ")
+    assert none.err.startswith("bulk-revoke: 10 of 10 licenses (11 of 11 rows) could not be read")
+    assert not REVOKING.search("\n".join([some.err, none.err, *told.alerts, told.log()]))
 
 
 # From the one to the other
@@ -293,6 +428,50 @@ def test_a_license_that_cannot_be_read_is_not_revoked(api: Served) -> None:
     assert ended.code == 1
     assert ended.counts == {"revoked": 7, "unknown": 1}
     assert IDS[7] not in api.revoked()
+
+
+def test_who_is_lifted_after_the_pilot_is_left_out_as_well(api: Served) -> None:
+    api.run(*SUSPEND)
+    pilot = api.run("run", RESULTS, "--limit", "3")
+    api.turn(IDS[7], suspended=False)
+
+    ended = api.execute(shlex.split(pilot.summary["hint"])[1:])
+
+    assert pilot.counts == {"revoked": 3, "not_attempted": 5}
+    assert ended.counts == {"revoked": 7, "excluded": 1}
+    assert IDS[7] not in api.revoked()
+
+
+@pytest.mark.parametrize("by", ["id", "key"])
+def test_a_part_of_a_suspension_by_key_is_lifted_and_another_revoked(api: Served, by: str) -> None:
+    api.turn(*IDS, revoked=False, suspended=False)
+    keys = [api.sandbox.account.licenses[license_id].key for license_id in IDS]
+    answers = [f"{key},R-{n},{'paid' if n % 2 else 'gone'}" for n, key in enumerate(keys)]
+    write("list.csv", answers, "License Key,Order,Answer")
+    pilot = api.run(
+        *SUSPEND, "--by", "key", "--carry", "Order", "--carry", "Answer", "--limit", "3"
+    )
+    suspended = api.execute(shlex.split(pilot.summary["hint"])[1:])
+    aged(Path(RESULTS), *[31] * 10)
+
+    lifted = api.run("restore", RESULTS, "--where", "Order=R-2", "-o", "lifted.csv")
+    verified = api.run("verify", RESULTS, "--by", by, "--carry", "Order")
+    gone = ("run", RESULTS, "--by", by, "--where", "Answer=gone", "--older-than", "30d")
+    ended = api.run(*gone, "--carry", "Order")
+
+    assert suspended.counts == {"suspended": 10}
+    assert lifted.counts == {"restored": 1, "excluded": 9}
+    assert [row["Order"] for row in verified.rows if row["outcome"] != "verified"] == ["R-2"]
+    assert ended.counts == {"revoked": 4, "excluded": 6}
+    assert {row["Order"] for row in ended.rows if row["outcome"] == "revoked"} == {
+        "R-0", "R-4", "R-6", "R-8",
+    }  # fmt: skip
+    assert api.revoked() == {IDS[0], IDS[4], IDS[6], IDS[8]}
+    taken_back = api.run("restore", ended.summary["results"], "--where", "Order=R-4")
+    assert "1 of them is suspended as well, and stays so" in taken_back.err
+    lift_too = api.run("restore", RESULTS, "--where", "Order=R-6", "-o", "6.csv")
+    assert "1 of them is revoked as well, and stays so" in lift_too.err
+    assert api.revoked() == {IDS[0], IDS[6], IDS[8]}
 
 
 def test_what_was_revoked_after_its_suspension_is_taken_back_to_it(api: Served) -> None:
