@@ -39,6 +39,12 @@ def test_no_ratio_has_got_worse_by_more_than_a_third(tmp_path: Path, name: str) 
     program("nginx")
     (recorded,) = (run for run in saved("ratios")["runs"] if run.pop("case") == name)
 
-    now = ratios.RATIOS[name](tmp_path)
-
-    assert ratios.ratio(now) <= ratios.WORSE * ratios.ratio(recorded), now
+    now: ratios.Costs = {}
+    for attempt in range(3):  # others are at work on the machine as well: more rounds tell
+        place = tmp_path / str(attempt)
+        place.mkdir()
+        for each, costs in ratios.RATIOS[name](place).items():
+            now.setdefault(each, []).extend(costs)
+        if ratios.ratio(now) <= ratios.WORSE * ratios.ratio(recorded):
+            return
+    pytest.fail(f"{name}: {ratios.ratio(now):.2f}, {ratios.ratio(recorded):.2f} recorded: {now}")
