@@ -135,7 +135,7 @@ async def _serve(sandbox: Sandbox) -> None:
             loop.add_signal_handler(number, ended.set)
     async with sandbox:
         click.echo(
-            f"sandbox with {len(sandbox.account.licenses):,} licenses at {sandbox.base_url}\n"
+            f"sandbox with {len(sandbox.account):,} licenses at {sandbox.base_url}\n"
             "try it in another terminal:\n"
             f"  CRYPTLEX_ACCESS_TOKEN={TOKEN} bulk-revoke run INPUT --base-url {sandbox.base_url}"
         )

@@ -1,66 +1,107 @@
-"""The licenses of one account: those that a seed invents, or those that an input names."""
+"""The licenses of one account: those that a seed invents, and those that an input names."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from batch.sandbox.invented import LICENSES_PER_CUSTOMER, MOMENTS, RESELLERS, Invented, Inventor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-DAY = 24 * 3600
-SOLD_FOR = 3 * 365 * DAY
-"""Seconds before today's beginning (UTC) in which all licenses were sold."""
+    from numpy.typing import NDArray
 
-TERMS = (1, 1, 1, 3, 5, None)
-"""Years that a license is sold for, None for ever; one of these is drawn for each."""
+    from batch.sandbox.license import Reseller, SandboxLicense
 
-FIRST_NAMES = ("Ada", "Bela", "Chidi", "Dana", "Emre", "Freya", "Goran", "Hana", "Ines", "Juho")
-LAST_NAMES = ("Achterberg", "Brandt", "Castellanos", "Dubois", "Eze", "Fontaine", "Greve", "Hirvi")
-PLACES = ("Alder", "Birch", "Copper", "Dune", "Ember", "Fjord", "Granite", "Harbor", "Iron")
-TRADES = ("Analytics", "Bridges", "Castings", "Dynamics", "Engineering", "Foundry", "Surveys")
-FORMS = ("Ltd", "Inc.", "GmbH", "AB", "SARL")
-DOMAINS = ("example.com", "example.net", "example.org")
-"""Reserved for examples (RFC 2606): mail to them reaches nobody."""
+MOST_LISTS = 16
+"""Lists of an account that are kept, those that were asked for last."""
 
-LICENSES_PER_CUSTOMER = 5
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What has to hold of a license, to be in a list.
+
+    Attributes:
+        name: Tells it from others of the same account.
+        attribute: Of the license.
+        law: Takes the value of the attribute; numbers, with 0 for None, as an array as well.
+    """
+
+    name: str
+    attribute: str
+    law: Callable[[Any], Any] = field(compare=False)
+
+    def holds(self, license_: SandboxLicense) -> bool:
+        """Whether it holds of a license."""
+        value = getattr(license_, self.attribute)
+        return bool(self.law(0 if value is None and self.attribute in MOMENTS else value))
 
 
 class Account:
-    """Licenses by ID, in the order of their creation.
+    """Licenses in the order of their creation: invented ones, and then those that were given.
 
-    Attributes:
-        licenses: License ID in lower case to license.
+    An invented license is made whenever it is asked for, and kept only once it is changed. Whoever
+    holds one holds the same object as the next one who asks.
+
+    Args:
+        licenses: Those that are given, in this order, whatever their dates.
+        invented: Those that are invented; none by default.
     """
 
-    def __init__(self, licenses: Iterable[SandboxLicense] = ()) -> None:
-        self.licenses: dict[str, SandboxLicense] = {}
-        self._order: list[SandboxLicense] = []
-        self._by_key: dict[str, list[SandboxLicense]] = {}
+    def __init__(
+        self, licenses: Iterable[SandboxLicense] = (), *, invented: Invented | None = None
+    ) -> None:
+        self._invented = Invented(0) if invented is None else invented
+        self._alive: WeakValueDictionary[int, SandboxLicense] = WeakValueDictionary()
+        self._changed: dict[int, SandboxLicense] = {}
+        self._removed: set[int] = set()
+        self._given: list[SandboxLicense] = []
+        self._given_by_id: dict[str, SandboxLicense] = {}
+        self._by_key: dict[str, list[tuple[int, SandboxLicense]]] | None = None
+        self._lists: dict[tuple[Condition, ...], Matches] = {}
         for license_ in licenses:
             self.add(license_)
 
     @classmethod
     def generate(
-        cls, count: int, *, seed: int = 0, revoked: float = 0.05, now: float | None = None
+        cls,
+        count: int,
+        *,
+        seed: int = 0,
+        revoked: float = 0.05,
+        now: float | None = None,
+        resellers: Mapping[str, int] | None = None,
+        batch: int = 0,
     ) -> Account:
-        """An account with ``count`` invented licenses, the same for the same seed.
+        """An account with ``count`` invented licenses, the same for the same seed and day.
+
+        On another day they are as old as on this one; the IDs of version 7 say when they were
+        made, and are therefore others.
 
         Args:
             count: Number of licenses.
             seed: Of all that is invented.
-            revoked: Share that is revoked from the start, 0 to 1.
-            now: A moment of the day, in seconds since 1970, that all dates are counted from: on
-                any other day the same licenses have expired. The present one by default.
+            revoked: How many are revoked from the start: a share from 0.0 to 1.0, or an ``int``.
+            now: A moment of the day, in seconds since 1970, that all dates are counted from. The
+                present one by default.
+            resellers: Name of a reseller to how many licenses it has sold, exactly. By default
+                a few resellers of very different sizes have sold about a sixth of them.
+            batch: How many were made within one hour, a good year ago: `batch`.
         """
-        invent = _Inventor(seed, customers=count // LICENSES_PER_CUSTOMER, now=now)
-        licenses = [invent.license(revoked=revoked) for _ in range(count)]
-        licenses.sort(key=lambda license_: license_.created)
-        return cls(licenses)
+        invented = Invented(
+            count,
+            seed=seed,
+            now=now,
+            revoked=revoked if isinstance(revoked, int) else round(revoked * count),
+            resellers=_sold(count) if resellers is None else resellers,
+            batch=batch,
+        )
+        return cls(invented=invented)
 
     @classmethod
     def holding(
@@ -80,7 +121,7 @@ class Account:
             now: As for `generate`.
         """
         unique = list(dict.fromkeys(license_id.lower() for license_id in ids))
-        invent = _Inventor(seed, customers=len(unique) // LICENSES_PER_CUSTOMER, now=now)
+        invent = Inventor(seed, customers=len(unique) // LICENSES_PER_CUSTOMER, now=now)
         account = cls(invent.license(license_id) for license_id in unique)
         for license_id in revoked:
             account.licenses[license_id.lower()].revoked = True
@@ -90,216 +131,247 @@ class Account:
     def holding_keys(cls, keys: Iterable[str], *, seed: int = 0) -> Account:
         """An account that knows these license keys, as written; a repeated key counts once."""
         unique = list(dict.fromkeys(keys))
-        invent = _Inventor(seed, customers=len(unique) // LICENSES_PER_CUSTOMER)
+        invent = Inventor(seed, customers=len(unique) // LICENSES_PER_CUSTOMER)
         return cls(invent.license(key=key) for key in unique)
 
+    @property
+    def licenses(self) -> Mapping[str, SandboxLicense]:
+        """License ID in lower case to license: a view."""
+        return _ById(self)
+
+    @property
+    def resellers(self) -> Mapping[str, Reseller]:
+        """The resellers of invented licenses, by name."""
+        return self._invented.resellers
+
+    @property
+    def batch(self) -> tuple[int, int]:
+        """When the first and the last license of the batch was made, in ticks since 1970."""
+        positions = self._invented.batch
+        return self._one(positions[0]).created, self._one(positions[-1]).created
+
     def __len__(self) -> int:
-        return len(self._order)
+        return self._invented.count - len(self._removed) + len(self._given)
 
     def __iter__(self) -> Iterator[SandboxLicense]:
-        return iter(self._order)
+        everything = self.matching(())
+        for start in range(0, len(everything), 1000):
+            yield from self.page_of(everything, start, start + 1000)
 
-    def add(self, license_: SandboxLicense) -> None:
-        """Add a license as the newest one; its key may be that of another.
+    def ids(self, matches: Matches) -> Iterator[str]:
+        """The IDs of licenses, in the order of creation; none is made for it."""
+        yield from self._invented.ids(matches.positions)
+        yield from [license_.id for license_ in matches.given or ()]
+
+    def add(self, license_: SandboxLicense, *, first: bool = False) -> None:
+        """Give a license to the account, as its newest one; its key may be that of another.
+
+        Args:
+            license_: The license.
+            first: Put it before all others that were given.
 
         Raises:
             ValueError: The account has a license with this ID.
         """
-        if license_.id in self.licenses:
+        if self.find(license_.id) is not None:
             raise ValueError(f"license {license_.id} is already in the account")
-        self.licenses[license_.id] = license_
-        self._order.append(license_)
-        if self._by_key:
-            self._by_key.setdefault(license_.key, []).append(license_)
+        license_.on_change = self._note
+        self._given_by_id[license_.id] = license_
+        self._given.insert(0 if first else len(self._given), license_)
+        self._forget_given()
+
+    def remove(self, license_id: str) -> SandboxLicense:
+        """Delete a license, and return it.
+
+        Raises:
+            KeyError: There is none with this ID.
+        """
+        license_ = self.licenses[license_id]
+        license_.on_change = None
+        if self._given_by_id.pop(license_.id, None) is not None:
+            at = next(at for at, each in enumerate(self._given) if each is license_)
+            del self._given[at]
+        elif (position := self._invented.position(license_.id)) is not None:
+            self._removed.add(position)
+            self._changed.pop(position, None)
+            self._lists.clear()
+        self._forget_given()
+        return license_
 
     def find(self, license_id: str) -> SandboxLicense | None:
         """The license with this ID, in any case, or None."""
-        return self.licenses.get(license_id.lower())
+        license_id = license_id.lower()
+        if license_id in self._given_by_id:
+            return self._given_by_id[license_id]
+        position = self._invented.position(license_id)
+        return None if position is None or position in self._removed else self._one(position)
 
     def page(self, start: int, stop: int) -> list[SandboxLicense]:
         """Licenses by position, counted from 0, without ``stop``."""
-        return self._order[start:stop]
+        return self.page_of(self.matching(()), start, stop)
+
+    def page_of(
+        self, matches: Matches, start: int, stop: int, *, newest_first: bool = False
+    ) -> list[SandboxLicense]:
+        """Some of the licenses that match, counted from 0, without ``stop``.
+
+        Args:
+            matches: What is counted.
+            start: The first one.
+            stop: The one behind the last one; it may lie behind the end.
+            newest_first: Count from the newest one back.
+        """
+        whole, older = len(matches), len(matches.positions)
+        if newest_first:
+            start, stop = max(0, whole - stop), max(0, whole - start)
+        found = self._at(matches.positions[start:stop])
+        found += (matches.given or [])[max(0, start - older) : max(0, stop - older)]
+        return found[::-1] if newest_first else found
 
     def with_keys(self, keys: Iterable[str]) -> list[SandboxLicense]:
-        """The licenses that have one of these keys, exactly as written; order by key."""
-        if not self._by_key:
-            for license_ in self._order:
-                self._by_key.setdefault(license_.key, []).append(license_)
-        return [found for key in keys for found in self._by_key.get(key, ())]
+        """The licenses that have one of these keys, exactly as written; in order of creation."""
+        found = []
+        for key in dict.fromkeys(keys):
+            position = self._invented.position_of_key(key)
+            if position is not None and position not in self._removed:
+                license_ = self._one(position)
+                if license_.key == key:
+                    found.append((position, license_))
+            found += self._other_keys().get(key, ())
+        return [license_ for _, license_ in sorted(found, key=lambda each: each[0])]
+
+    def matching(self, conditions: tuple[Condition, ...]) -> Matches:
+        """The licenses of which all conditions hold.
+
+        What holds of invented licenses is computed once, and corrected by what changes.
+        """
+        matches = self._lists.pop(conditions, None)
+        if matches is None:
+            matches = Matches(self._invented, conditions, self._changed, self._removed)
+        self._lists[conditions] = matches
+        if len(self._lists) > MOST_LISTS:
+            del self._lists[next(iter(self._lists))]
+        matches.refresh(self._given)
+        return matches
+
+    def _one(self, position: int) -> SandboxLicense:
+        found = self._changed.get(position) or self._alive.get(position)
+        return found or self._keep(position, self._invented.license(position))
+
+    def _at(self, positions: Iterable[int]) -> list[SandboxLicense]:
+        found = {int(at): self._changed.get(at) or self._alive.get(at) for at in positions}
+        missing = [at for at, license_ in found.items() if license_ is None]
+        made = zip(missing, self._invented.licenses(missing), strict=True)
+        found.update({at: self._keep(at, license_) for at, license_ in made})
+        return [license_ for license_ in found.values() if license_ is not None]
+
+    def _keep(self, position: int, license_: SandboxLicense) -> SandboxLicense:
+        """Keep a license as long as anybody else does, or for good once it is changed."""
+        license_.on_change = self._note
+        self._alive[position] = license_
+        return license_
+
+    def _note(self, license_: SandboxLicense, attribute: str) -> None:
+        """Keep a license that has changed, and correct what is known of the lists."""
+        if license_.id in self._given_by_id:
+            self._forget_given(order=attribute == "key")
+        elif (position := self._invented.position(license_.id)) is not None:
+            self._changed[position] = license_
+            for matches in self._lists.values():
+                matches.stale.add(position)
+            if attribute == "key":
+                self._by_key = None
+
+    def _forget_given(self, *, order: bool = True) -> None:
+        for matches in self._lists.values():
+            matches.given = None
+        if order:
+            self._by_key = None
+
+    def _other_keys(self) -> dict[str, list[tuple[int, SandboxLicense]]]:
+        """Keys that are not found by themselves: given ones, and those that were changed."""
+        if self._by_key is None:
+            self._by_key = {}
+            others = [
+                each for each in self._changed.items() if self._invented.key(each[0]) != each[1].key
+            ]
+            for at, license_ in (*others, *enumerate(self._given, self._invented.count)):
+                self._by_key.setdefault(license_.key, []).append((at, license_))
+        return self._by_key
 
 
-class _Inventor:
-    """Invents licenses and customers, the same for the same seed; dates are days from today."""
+class Matches:
+    """The licenses of an account of which all conditions hold, in the order of creation.
 
-    def __init__(self, seed: int, *, customers: int, now: float | None = None) -> None:
-        self._today = int(time.time() if now is None else now) // DAY * DAY
-        self._random = Random(seed)  # noqa: S311 - reproducible, not secret
-        self._customers = [self._customer() for _ in range(max(1, customers))]
-
-    def license(
-        self, license_id: str | None = None, *, key: str | None = None, revoked: float = 0.0
-    ) -> SandboxLicense:
-        """A license with this ID and key, or invented ones; revoked with this probability."""
-        random = self._random
-        created = self._today * TICKS - random.randint(1, SOLD_FOR * TICKS)
-        years = random.choice(TERMS)
-        allowed = random.choice((1, 1, 2, 5, 25))
-        return SandboxLicense(
-            id=license_id or self._uuid(),
-            key=key or self._key(),
-            product=random.choice(PRODUCTS),
-            customer=random.choice(self._customers) if random.random() < 0.9 else None,
-            type=random.choice(TYPES),
-            revoked=random.random() < revoked,
-            suspended=random.random() < 0.03,
-            allowed_activations=allowed,
-            total_activations=random.randint(0, allowed),
-            created=created,
-            expires=None if years is None else created + years * YEAR,
-            updated=created + 15,
-        )
-
-    def _customer(self) -> Customer:
-        random = self._random
-        first, last = random.choice(FIRST_NAMES), random.choice(LAST_NAMES)
-        place, trade = random.choice(PLACES), random.choice(TRADES)
-        return Customer(
-            id=self._uuid(),
-            first_name=first,
-            last_name=last,
-            email=f"{first}.{last}@{place}-{trade}.{random.choice(DOMAINS)}".lower(),
-            company=f"{place} {trade} {random.choice(FORMS)}",
-        )
-
-    def _uuid(self) -> str:
-        return str(UUID(int=self._random.getrandbits(128), version=4))
-
-    def _key(self) -> str:
-        """A key of the default pattern: six groups of six hex digits."""
-        digits = f"{self._random.getrandbits(144):036X}"
-        return "-".join(digits[at : at + 6] for at in range(0, 36, 6))
-
-
-TICKS = 10_000_000
-"""Ticks in a second: a .NET timestamp counts units of 100 ns, hence seven decimals."""
-
-YEAR = 365 * 24 * 3600 * TICKS
-"""A license's year, in ticks."""
-
-
-class Product(NamedTuple):
-    """A product that licenses are sold for."""
-
-    id: str
-    name: str
-
-
-class Customer(NamedTuple):
-    """The owner of a license: the ``user`` of the license object."""
-
-    id: str
-    first_name: str
-    last_name: str
-    email: str
-    company: str
-
-
-PRODUCTS = (
-    Product("63dfd63e-ed71-4f84-9236-02ee0ddb062c", "Draftwright"),
-    Product("0b6f1c52-7a0e-4f5d-9d43-5c1a8e2f7b90", "Draftwright Server"),
-    Product("c2a91d3f-4e68-4b07-8f15-d0b6a7394e21", "Surveyor"),
-    Product("9e47b8a0-15c3-4d2a-b6e8-3f7d02c1a564", "Surveyor Mobile"),
-)
-"""The products of every sandbox account; their IDs never change."""
-
-TYPES = ("node-locked", "hosted-floating", "on-premise-floating")
-
-
-@dataclass(slots=True)
-class SandboxLicense:
-    """One license, held compactly: about 700 bytes with its share of the account's index.
+    Args:
+        invented: The invented licenses, as they were at first.
+        conditions: What has to hold.
+        changed: Those of them that have changed since, by position.
+        removed: Positions of those that are there no more.
 
     Attributes:
-        id: UUID in lower case.
-        key: The license key; it need not be unique.
-        product: One of `PRODUCTS`.
-        customer: Whom it belongs to, or None.
-        type: One of `TYPES`.
-        revoked: Whether it is revoked.
-        suspended: Whether it is suspended, which is another thing.
-        allowed_activations: How many activations it admits.
-        total_activations: How many it has, 0 to ``allowed_activations``.
-        created: When it was created, in ticks since 1970 (UTC).
-        expires: When it expires, in the same ticks, or None where it never does.
-        updated: When it was changed last, in the same ticks.
+        positions: Of invented licenses.
+        given: Those that were given, or None where they must be looked at again.
+        stale: Positions of licenses that have changed since they were looked at.
     """
 
-    id: str
-    key: str
-    product: Product
-    customer: Customer | None
-    type: str
-    revoked: bool
-    suspended: bool
-    allowed_activations: int
-    total_activations: int
-    created: int
-    expires: int | None
-    updated: int
+    def __init__(
+        self,
+        invented: Invented,
+        conditions: tuple[Condition, ...],
+        changed: Mapping[int, SandboxLicense],
+        removed: set[int],
+    ) -> None:
+        self._conditions = conditions
+        self._changed = changed
+        self.given: list[SandboxLicense] | None = None
+        self.stale = set(changed)
+        self.positions: range | NDArray[np.int64] = range(invented.count)
+        if conditions or removed:
+            holds = np.ones(invented.count, np.bool_)
+            for each in conditions:
+                holds &= invented.where(each.attribute, each.law)
+            holds[list(removed)] = False
+            self.positions = np.flatnonzero(holds)
 
-    def as_json(self) -> dict[str, Any]:
-        """The license object with every property of the documented example.
+    def __len__(self) -> int:
+        return len(self.positions) + len(self.given or ())
 
-        Source: Cryptlex Web API documentation, "Licenses". The properties inside ``user`` are
-        an assumption, since the example shows ``null`` there.
-        """
-        floating = self.type != "node-locked"
-        years = 0 if self.expires is None else (self.expires - self.created) // YEAR
-        return {
-            "key": self.key,
-            "revoked": self.revoked,
-            "suspended": self.suspended,
-            "totalActivations": self.total_activations,
-            "totalDeactivations": 0,
-            "subscriptionInterval": f"P{years}Y" if years else "",
-            "subscriptionStartTrigger": "creation",
-            "fingerprintMatchingStrategy": "fuzzy",
-            "allowedActivations": self.allowed_activations,
-            "allowedDeactivations": 10,
-            "type": self.type,
-            "allowedFloatingClients": 5 if floating else 0,
-            "serverSyncGracePeriod": 2595000,
-            "serverSyncInterval": 3600,
-            "leaseDuration": 3600 if floating else 0,
-            "expiresAt": None if self.expires is None else timestamp(self.expires),
-            "allowVmActivation": True,
-            "userLocked": False,
-            "productId": self.product.id,
-            "user": self.customer and user(self.customer),
-            "allowedCountries": [],
-            "disallowedCountries": [],
-            "allowedIpAddresses": [],
-            "disallowedIpAddresses": [],
-            "metadata": [],
-            "tags": [],
-            "id": self.id,
-            "createdAt": timestamp(self.created),
-            "updatedAt": timestamp(self.updated),
-        }
+    def hold(self, license_: SandboxLicense) -> bool:
+        """Whether all conditions hold of a license."""
+        return all(each.holds(license_) for each in self._conditions)
+
+    def refresh(self, given: Sequence[SandboxLicense]) -> None:
+        """Look at what has changed, and at those that were given where that is needed."""
+        if self.given is None:
+            self.given = [license_ for license_ in given if self.hold(license_)]
+        if self.stale and not isinstance(self.positions, range):
+            stale = np.array(sorted(self.stale), np.int64)
+            kept = self.positions[~np.isin(self.positions, stale)]
+            back = [at for at in stale.tolist() if self.hold(self._changed[at])]
+            self.positions = np.insert(kept, np.searchsorted(kept, back), back)
+        self.stale.clear()
 
 
-def user(customer: Customer) -> dict[str, str]:
-    """A customer as the license object shows it."""
-    return {
-        "id": customer.id,
-        "firstName": customer.first_name,
-        "lastName": customer.last_name,
-        "email": customer.email,
-        "company": customer.company,
-    }
+class _ById(Mapping[str, "SandboxLicense"]):
+    """An account's licenses by ID, in lower case."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def __getitem__(self, license_id: str) -> SandboxLicense:
+        found = self._account.find(license_id)
+        if found is None or found.id != license_id:
+            raise KeyError(license_id)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return self._account.ids(self._account.matching(()))
+
+    def __len__(self) -> int:
+        return len(self._account)
 
 
-def timestamp(ticks: int) -> str:
-    """Ticks since 1970 as the API writes them: ISO 8601, UTC, seven decimals, ``Z``."""
-    seconds, fraction = divmod(ticks, TICKS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:07d}Z"
+def _sold(count: int) -> dict[str, int]:
+    """How many licenses of so many each reseller has sold."""
+    return {name: round(share * count) for name, share in RESELLERS.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import floor
 from typing import TYPE_CHECKING
 
-from batch.sandbox.account import TICKS, timestamp
+from batch.sandbox.license import TICKS, timestamp
 from batch.sandbox.message import JSON, Handler, Request, Response
 
 if TYPE_CHECKING:

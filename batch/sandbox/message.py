@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from batch.sandbox.account import SandboxLicense, timestamp
+from batch.sandbox.license import SandboxLicense, timestamp
 
 JSON = "application/json; charset=utf-8"
 

@@ -35,8 +35,8 @@ from batch.errors import (
     UnconfirmedError,
 )
 from batch.sandbox import TOKEN, Account
-from batch.sandbox.api import FIELDS, OPERATORS, PARAMETER, select
 from batch.sandbox.faults import drop as reset
+from batch.sandbox.query import FIELDS, OPERATORS, PARAMETER, select
 from tests.support.builders import calm, packed
 from tests.support.faults import FAULTS
 from tests.support.faulty_sandbox import FaultySandbox

@@ -210,7 +210,7 @@ def test_a_license_that_comes_back_unasked_stops_everything(
 ) -> None:
     list_keys("plain", "Mixed-Case")
     monkeypatch.setattr(  # a server that does not know the filter
-        "batch.sandbox.api._matching", lambda account, _filters, _now: account.page(0, 100)
+        "batch.sandbox.query._page", lambda account, *_: (len(account), account.page(0, 100))
     )
 
     ended = api.run(*RUN)

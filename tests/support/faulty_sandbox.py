@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from types import TracebackType
 
-    from batch.sandbox import SandboxLicense
     from batch.sandbox.message import Deliver, Handler, Request, Response
 
 
@@ -329,7 +328,7 @@ class Revoked(Mapping[str, bool]):
     """License ID, in any case, to whether it is revoked: a view, never a copy."""
 
     def __init__(self, account: Account) -> None:
-        self._licenses: dict[str, SandboxLicense] = account.licenses
+        self._licenses = account.licenses
 
     def __getitem__(self, license_id: str) -> bool:
         return self._licenses[license_id.lower()].revoked
