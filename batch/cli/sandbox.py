@@ -18,6 +18,9 @@ from batch.host.process import check_key_log
 if TYPE_CHECKING:
     from batch.sandbox import Account, Sandbox
 
+DIGITS = 7
+"""Of the largest number of licenses: a filter takes memory for each of them."""
+
 
 @click.command(short_help="a local license API to rehearse against")
 @click.option(
@@ -151,6 +154,12 @@ def _account(licenses: str, seed: int, reading: dict[str, Any]) -> Account:
     from batch.sandbox import Account  # noqa: PLC0415
 
     if licenses.isascii() and licenses.isdigit():
+        if len(licenses.lstrip("0")) > DIGITS:
+            raise ConfigError(
+                "more licenses than it can serve",
+                option="--licenses",
+                hint=f"at most {10**DIGITS - 1:,}.",
+            )
         return Account.generate(int(licenses), seed=seed)
     listing = read_listing(licenses, skip_invalid=True, **reading)
     if listing.keys:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from batch.sandbox.license import Reseller, SandboxLicense
 
-MOST_LISTS = 16
+MOST_LISTS = 8
 """Lists of an account that are kept, those that were asked for last."""
 
 
@@ -92,6 +92,9 @@ class Account:
             resellers: Name of a reseller to how many licenses it has sold, exactly. By default
                 a few resellers of very different sizes have sold about a sixth of them.
             batch: How many were made within one hour, a good year ago: `batch`.
+
+        Raises:
+            ValueError: A part of the account would be larger than the whole.
         """
         invented = Invented(
             count,
@@ -146,7 +149,11 @@ class Account:
 
     @property
     def batch(self) -> tuple[int, int]:
-        """When the first and the last license of the batch was made, in ticks since 1970."""
+        """When the first and the last license of the batch was made, in ticks since 1970.
+
+        Raises:
+            IndexError: The account was made without a batch.
+        """
         positions = self._invented.batch
         return self._one(positions[0]).created, self._one(positions[-1]).created
 
@@ -178,7 +185,7 @@ class Account:
         license_.on_change = self._note
         self._given_by_id[license_.id] = license_
         self._given.insert(0 if first else len(self._given), license_)
-        self._forget_given()
+        self._forget()
 
     def remove(self, license_id: str) -> SandboxLicense:
         """Delete a license, and return it.
@@ -194,8 +201,7 @@ class Account:
         elif (position := self._invented.position(license_.id)) is not None:
             self._removed.add(position)
             self._changed.pop(position, None)
-            self._lists.clear()
-        self._forget_given()
+        self._forget()
         return license_
 
     def find(self, license_id: str) -> SandboxLicense | None:
@@ -271,21 +277,23 @@ class Account:
         self._alive[position] = license_
         return license_
 
+    def _forget(self) -> None:
+        """Forget what was computed of which licenses there are."""
+        self._lists.clear()
+        self._by_key = None
+
     def _note(self, license_: SandboxLicense, attribute: str) -> None:
         """Keep a license that has changed, and correct what is known of the lists."""
         if license_.id in self._given_by_id:
-            self._forget_given(order=attribute == "key")
+            for matches in self._lists.values():
+                if attribute in matches.attributes:
+                    matches.given = None
         elif (position := self._invented.position(license_.id)) is not None:
             self._changed[position] = license_
             for matches in self._lists.values():
-                matches.stale.add(position)
-            if attribute == "key":
-                self._by_key = None
-
-    def _forget_given(self, *, order: bool = True) -> None:
-        for matches in self._lists.values():
-            matches.given = None
-        if order:
+                if attribute in matches.attributes:
+                    matches.stale.add(position)
+        if attribute == "key":
             self._by_key = None
 
     def _other_keys(self) -> dict[str, list[tuple[int, SandboxLicense]]]:
@@ -310,6 +318,7 @@ class Matches:
         removed: Positions of those that are there no more.
 
     Attributes:
+        attributes: Those that the conditions are about.
         positions: Of invented licenses.
         given: Those that were given, or None where they must be looked at again.
         stale: Positions of licenses that have changed since they were looked at.
@@ -324,15 +333,16 @@ class Matches:
     ) -> None:
         self._conditions = conditions
         self._changed = changed
+        self.attributes = {each.attribute for each in conditions}
         self.given: list[SandboxLicense] | None = None
         self.stale = set(changed)
-        self.positions: range | NDArray[np.int64] = range(invented.count)
+        self.positions: range | NDArray[np.int32] = range(invented.count)
         if conditions or removed:
             holds = np.ones(invented.count, np.bool_)
             for each in conditions:
                 holds &= invented.where(each.attribute, each.law)
             holds[list(removed)] = False
-            self.positions = np.flatnonzero(holds)
+            self.positions = np.flatnonzero(holds).astype(np.int32)
 
     def __len__(self) -> int:
         return len(self.positions) + len(self.given or ())
@@ -346,10 +356,10 @@ class Matches:
         if self.given is None:
             self.given = [license_ for license_ in given if self.hold(license_)]
         if self.stale and not isinstance(self.positions, range):
-            stale = np.array(sorted(self.stale), np.int64)
+            stale = np.array(sorted(self.stale), np.int32)
             kept = self.positions[~np.isin(self.positions, stale)]
             back = [at for at in stale.tolist() if self.hold(self._changed[at])]
-            self.positions = np.insert(kept, np.searchsorted(kept, back), back)
+            self.positions = np.insert(kept, np.searchsorted(kept, back), back).astype(np.int32)
         self.stale.clear()
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Positions: TypeAlias = "Sequence[int] | NDArray[np.int64]"
+Positions: TypeAlias = "Sequence[int] | NDArray[np.int32]"
 
 DAY = 24 * 3600
 SOLD_FOR = 3 * 365 * DAY
@@ -114,7 +114,7 @@ class Inventor:
             product=random.choice(PRODUCTS),
             customer=random.choice(self._customers) if random.random() < 0.9 else None,
             type=random.choice(TYPES),
-            revoked=random.random() < 0.0,
+            revoked=random.random() < 0,  # a draw less, and every other one would be another
             suspended=random.random() < 0.03,
             allowed_activations=allowed,
             total_activations=random.randint(0, allowed),
@@ -144,6 +144,9 @@ class Invented:
         resellers: Name of a reseller to how many of them it has sold.
         batch: How many of them were made within one hour.
 
+    Raises:
+        ValueError: A part of them would be larger than the whole.
+
     Attributes:
         count: How many there are.
         batch: Positions of those that were made within one hour, a good year ago.
@@ -161,6 +164,8 @@ class Invented:
         batch: int = 0,
     ) -> None:
         sold = resellers or {}
+        if max(revoked, batch, sum(sold.values())) > count:
+            raise ValueError(f"there are only {count} licenses")
         self.count = count
         self.resellers = {name: reseller(name, seed) for name in sold}
         self._today = today(now)
@@ -409,7 +414,8 @@ def invented_customer(random: Random) -> Customer:
 
 def grouped(digits: str) -> str:
     """A key of the default pattern: six groups of six hex digits."""
-    return "-".join(digits[at : at + 6] for at in range(0, 36, 6))
+    first, second = f"{digits[:6]}-{digits[6:12]}-{digits[12:18]}", digits[18:]
+    return f"{first}-{second[:6]}-{second[6:12]}-{second[12:]}"
 
 
 def _key(first: int, middle: int, last: int) -> str:

@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from batch.cli import cli
+from batch.errors import ConfigError
 from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
@@ -73,3 +74,26 @@ def test_the_account_holds_licenses_with_the_keys_of_a_list(
     found = account("--licenses", path, "--by", "key")
 
     assert [license_.key for license_ in found] == ["K-1", "K-2"]
+
+
+def test_half_a_million_licenses_are_there_at_once_and_written_whole(
+    account: Callable[..., Account], tmp_path: Path
+) -> None:
+    found = account("--licenses", "500000", "--write", tmp_path / "ids.csv")
+
+    header, *written = (tmp_path / "ids.csv").read_text(encoding="utf-8").splitlines()
+    assert header == "license_id"
+    assert len(found) == len(written) == len(set(written)) == 500_000
+    assert [license_.id for license_ in found.page(0, 3)] == written[:3]
+    assert found.find(written[-1]) is found.page(499_999, 500_001)[0]
+
+
+@pytest.mark.parametrize("number", ["10000000", "9" * 5000])
+def test_more_licenses_than_it_can_serve_are_refused(
+    account: Callable[..., Account], number: str
+) -> None:
+    with pytest.raises(ConfigError, match="more licenses") as refusal:
+        account("--licenses", number)
+
+    assert refusal.value.option == "--licenses"
+    assert len(account("--licenses", "0009999999")) == 9_999_999

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
@@ -97,16 +97,17 @@ def test_an_id_or_a_key_with_one_other_digit_is_a_strangers(large: Account, digi
     wrong = "1" if license_.key[at] == "0" else "0"
 
     assert large.find(license_.id[:digit] + other + license_.id[digit + 1 :]) is None
-    assert large.with_keys([license_.key[:at] + wrong + license_.key[at + 1 :]]) == []
+    other_key = license_.key[:at] + wrong + license_.key[at + 1 :]
+    assert large.with_keys([other_key]) == []
+    assert large._invented.position_of_key(other_key) is None
     assert large.with_keys([license_.key]) == [license_]
 
 
 @calm
 @given(st.integers(1, 3000), st.integers(0, 40))
 def test_licenses_are_the_same_one_by_one_and_together(count: int, batch: int) -> None:
-    invented = Invented(
-        count, now=NOW, revoked=count // 3, resellers={"A": count // 2, "B": 1}, batch=batch
-    )
+    sold = {"A": count // 2, "B": count // 4}
+    invented = Invented(count, now=NOW, revoked=count // 3, resellers=sold, batch=min(batch, count))
     positions = list(range(0, count, 1 + count // 50))
 
     assert invented.licenses(positions) == [invented.license(at) for at in positions]
@@ -116,7 +117,7 @@ def test_licenses_are_the_same_one_by_one_and_together(count: int, batch: int) -
 @calm
 @given(st.integers(1, 2000), st.integers(0, 300))
 def test_licenses_are_created_in_the_order_of_their_positions(count: int, batch: int) -> None:
-    account = Account.generate(count, now=NOW, batch=batch)
+    account = Account.generate(count, now=NOW, batch=min(batch, count))
 
     created = [license_.created for license_ in account]
 
@@ -177,6 +178,12 @@ def test_a_batch_was_made_within_an_hour_in_which_nothing_else_was(large: Accoun
     assert {UUID(each).version for each in made} == {7}
 
 
+@pytest.mark.parametrize("part", [{"revoked": 11}, {"batch": 11}, {"resellers": {"A": 6, "B": 5}}])
+def test_a_part_that_is_larger_than_the_account_is_refused(part: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="only 10 licenses"):
+        Account.generate(10, **part)
+
+
 def test_a_resellers_sales_are_spread_over_time(large: Account) -> None:
     query = ("resellerId", large.resellers["Small"].id)
     of_the_first_year = [("createdAt[lt]", "2024-11-23"), query]
@@ -202,6 +209,39 @@ def test_half_a_million_licenses_cost_next_to_nothing_before_and_after_they_are_
     assert begun < 12e6
     assert used < 30e6
     assert len(listed(account, ("revoked", "true"))) > 3_000
+
+
+def test_what_a_list_holds_is_computed_once_and_corrected_by_what_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    where = Invented.where
+
+    def counted(invented: Invented, attribute: str, law: Any) -> Any:  # noqa: ANN401
+        asked.append(attribute)
+        return where(invented, attribute, law)
+
+    monkeypatch.setattr(Invented, "where", counted)
+    account = Account.generate(1000, revoked=0.5)
+    query = [("revoked", "false"), ("type", "node-locked"), ("limit", "10")]
+
+    for page in range(1, 9):
+        licenses, _ = select(account, [*query, ("page", str(page))], TODAY)
+        licenses[0].revoked = True
+
+    assert sorted(asked) == ["revoked", "type"]
+    assert len(listed(account, *query)) == len(
+        [it for it in account if not it.revoked and it.type == "node-locked"]
+    )
+
+
+def test_ids_are_listed_without_making_a_license(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account.generate(1000, revoked=300)
+    monkeypatch.delattr(Invented, "license")
+    monkeypatch.delattr(Invented, "licenses")
+
+    assert len(list(account.licenses)) == 1000
+    assert len(listed(account, ("revoked", "true"))) == 300
 
 
 def test_what_is_changed_stays_changed_and_nothing_else_does() -> None:

@@ -69,7 +69,7 @@ async def test_pagination_headers_count_what_matches_on_all_pages(account: Accou
     assert answer.headers["Pagination-Count"] == str(sum(Revoked(account).values()))
 
 
-async def test_without_a_limit_a_page_holds_twenty(account: Account) -> None:
+async def test_without_a_limit_a_page_holds_twenty_five(account: Account) -> None:
     async with Sandbox(account) as sandbox:
         answer = await ask(sandbox, "GET", "/licenses")
 
@@ -212,6 +212,22 @@ def test_a_date_may_lack_its_time_and_have_an_offset(account: Account, moment: s
     assert found(account, ("createdAt[gte]", moment)) == expected[:100]
 
 
+def test_a_fraction_of_a_second_may_have_fewer_decimals() -> None:
+    (one,) = account = Account.generate(1)
+    one.created = one.created // TICKS * TICKS + TICKS // 2
+    half = timestamp(one.created).replace(".5000000", ".5")
+
+    assert found(account, ("createdAt[eq]", half)) == [one.id]
+
+
+def test_ids_match_in_any_case(account: Account) -> None:
+    one = next(it for it in account if it.reseller is not None)
+    assert one.reseller is not None
+
+    for name, wanted in (("productId[eq]", one.product.id), ("resellerId[in]", one.reseller.id)):
+        assert one.id in list(ids(account, [(name, wanted.upper())], 0))
+
+
 def test_a_date_is_compared_to_the_seventh_decimal(account: Account) -> None:
     one = account.page(7, 8)[0]
 
@@ -348,8 +364,10 @@ def test_pages_of_both_orders_are_the_whole_without_repetition(
         assert listed == (whole[::-1] if sort.startswith("-") else whole)
 
 
-def test_a_list_that_was_read_before_shows_what_has_changed_since() -> None:
+@pytest.mark.parametrize("given", [False, True], ids=["invented", "given"])
+def test_a_list_that_was_read_before_shows_what_has_changed_since(given: bool) -> None:
     account = Account.generate(300, revoked=0.5)
+    account = Account(account) if given else account
     random = Random(1)
     query = [("revoked", "false"), ("limit", "100")]
 
