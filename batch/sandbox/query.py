@@ -158,7 +158,12 @@ def select(
 def ids(account: Account, query: Iterable[tuple[str, str]], now: int) -> Iterator[str]:
     """The IDs of all licenses that a query lists, in the order of creation.
 
-    No license is made for it: this is how the list files of benchmarks are written.
+    No license is made for it: this is how the list files of benchmarks are written. ::
+
+        account = Account.generate(500_000, resellers={"Small": 3_000}, batch=2_000)
+        ids(account, [("resellerId", account.resellers["Small"].id)], now)
+        first, last = map(timestamp, account.batch)
+        ids(account, [("createdAt[gte]", first), ("createdAt[lte]", last)], now)
 
     Raises:
         BadQueryError: A value cannot be used.

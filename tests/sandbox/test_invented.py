@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from batch.sandbox import Account
 from batch.sandbox.invented import DAY, HOUR, SOLD_FOR, Invented
-from batch.sandbox.license import TICKS
+from batch.sandbox.license import TICKS, timestamp
 from batch.sandbox.permutation import Permutation
 from batch.sandbox.query import ids, select
 from tests.support.builders import calm
@@ -166,12 +166,9 @@ def test_a_part_of_an_account_has_exactly_the_size_that_was_asked_for(large: Acc
 
 
 def test_a_batch_was_made_within_an_hour_in_which_nothing_else_was(large: Account) -> None:
-    begin, end = (
-        datetime.fromtimestamp(moment // TICKS + late, UTC).isoformat()[:19]
-        for moment, late in zip(large.batch, (0, 1), strict=True)
-    )
+    first, last = map(timestamp, large.batch)
 
-    made = listed(large, ("createdAt[gte]", begin), ("createdAt[lt]", end))
+    made = listed(large, ("createdAt[gte]", first), ("createdAt[lte]", last))
 
     assert large.batch[1] - large.batch[0] < HOUR
     assert len(made) == 2_000
