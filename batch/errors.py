@@ -293,6 +293,10 @@ class AccessError(ApiError):
     """The server, or what stands in front of it, would answer every request like this."""
 
 
+OWN = (TransientError, RejectedError, UnconfirmedError)
+"""Errors that are about what was asked for, and not about every other request as well."""
+
+
 def in_front(seen: ForeignError, *, reached: bool, changes: bool = False) -> AccessError:
     """The error that something in front of the API lets nothing through, or no changes.
 

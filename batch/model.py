@@ -204,6 +204,10 @@ class License:
         activations: How many activations it has now.
         updated: When it was changed last, in the same seconds; None if that is not told.
         suspended: The value of its ``suspended`` property; None if that is not told.
+        reseller: ID of the reseller, or empty.
+        organization: ID of the organization that it belongs to, or empty.
+        user: ID of the user that it belongs to, or empty.
+        tags: Its tags.
     """
 
     id: str
@@ -216,6 +220,10 @@ class License:
     activations: int = 0
     updated: float | None = None
     suspended: bool | None = None
+    reseller: str = ""
+    organization: str = ""
+    user: str = ""
+    tags: tuple[str, ...] = ()
 
     def value(self, of: Property) -> bool | None:
         """The value of a property; None if that is not told."""
@@ -303,6 +311,8 @@ class Listing:
         suspended_at: When the first and the last of them was suspended, in seconds since 1970, if
             they are results of that (infinite, if they do not tell); else None. Only those that
             still are suspended are meant then.
+        keys_beside: What stands for each entry in a column of license keys, where licenses are
+            listed by ID; empty if there is none. It may be wrong, and only saves requests.
     """
 
     title: str
@@ -321,6 +331,7 @@ class Listing:
     where: dict[Condition, Counter[str]] = field(default_factory=dict)
     unselected: bytes = b""
     suspended_at: tuple[float, float] | None = None
+    keys_beside: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Entries, invalid ones and repeats included."""

@@ -204,7 +204,7 @@ def _is_license(data: Any, changes: Property) -> TypeGuard[dict[str, Any]]:  # n
 
 def _described(data: dict[str, Any]) -> License:
     """Build a `License` from a JSON object that describes one."""
-    activations = data.get("totalActivations")
+    activations, user, tags = data.get("totalActivations"), data.get("user"), data.get("tags")
     return License(
         id=data["id"].lower(),
         revoked=_flag(data, Property.REVOKED),
@@ -216,6 +216,12 @@ def _described(data: dict[str, Any]) -> License:
         created=_moment(data.get("createdAt")),
         updated=_moment(data.get("updatedAt")),
         activations=activations if type(activations) is int and 0 <= activations < 2**63 else 0,
+        reseller=_text(data, "resellerId"),
+        organization=_text(data, "organizationId"),
+        user=_text(user, "id") if isinstance(user, dict) else "",
+        tags=tuple(each for each in tags if isinstance(each, str))
+        if isinstance(tags, list)
+        else (),
     )
 
 

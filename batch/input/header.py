@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from batch.columns import COLUMNS, HEADERS, columns
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, uncell
-from batch.input.identifiers import KEY, Kind, simplified, unquoted
+from batch.input.identifiers import ID, KEY, Kind, simplified, unquoted
 from batch.input.table import HEAD_ROWS, Row
 from batch.model import Outcome, Property
 
@@ -30,6 +30,8 @@ class Layout:
         first_row: Number of the first row that counts, counted from 1.
         header: The cells of that row if it is the header, or None if it is data.
         above: Rows with content above the header, which are left out.
+        key_beside: Index of the column of license keys where licenses are listed by ID; None if
+            there is not exactly one.
         is_sure: Whether the header is known by a name, or was given; else it is found by its looks.
         width: Cells of that row: the most that any row may have.
         column: Index of the column of IDs or keys, counted from 0.
@@ -45,6 +47,7 @@ class Layout:
     results: dict[str, int] | None = None
     above: int = 0
     is_sure: bool = True
+    key_beside: int | None = None
 
 
 def find_layout(
@@ -93,7 +96,21 @@ def find_layout(
         results=results,
         above=above,
         is_sure=is_sure or header_row is not None,
+        key_beside=_key_beside(top.cells, found) if is_header and kind is ID else None,
     )
+
+
+def _key_beside(header: Sequence[str], column: int) -> int | None:
+    """The one column of license keys beside that of the IDs."""
+    for names in KEY.headers:
+        places = [
+            place
+            for place, cell in enumerate(header)
+            if place != column and simplified(cell) in names
+        ]
+        if places:
+            return places[0] if len(places) == 1 else None
+    return None
 
 
 def _rows_above(title: str, head: Sequence[Row], header_row: int | None) -> int:

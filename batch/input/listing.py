@@ -168,6 +168,7 @@ def _listing(
         invalid=unread,
         carry=carry,
         carried=collector.carried,
+        keys_beside=collector.keys_beside if any(collector.keys_beside) else [],
         header=layout.header[layout.column] if layout.header else "",
         blank=collector.blank,
         left_out=left_out,
@@ -439,6 +440,7 @@ class Collector:
         invalid: Entry to the text of its cell, for cells that hold no such name.
         passed_over: The same for rows that are not meant, and so may hold anything.
         carried: Cells of the carried columns for each entry, if any are carried.
+        keys_beside: For each entry the text beside its ID in a column of keys, if there is one.
         blank: Rows without content.
     """
 
@@ -460,6 +462,7 @@ class Collector:
         self.invalid: dict[int, str] = {}
         self.passed_over: dict[int, str] = {}
         self.carried: list[tuple[str, ...]] = []
+        self.keys_beside: list[str] = []
         self.blank = layout.first_row - 1 - layout.above
 
     @property
@@ -484,6 +487,8 @@ class Collector:
         if self._layout.carried:
             columns = (map(in_digits, block.columns[column]) for column in self._layout.carried)
             self.carried.extend(zip(*columns, strict=True))
+        if self._layout.key_beside is not None:
+            self.keys_beside.extend(map(_key_of, block.columns[self._layout.key_beside]))
 
     def _add_row(self, block: Block, index: int, cell: str) -> None:
         if not cell.strip() and not any(column[index].strip() for column in block.columns):
@@ -501,6 +506,14 @@ class Collector:
         if self._layout.carried:
             carried = (in_digits(block.columns[column][index]) for column in self._layout.carried)
             self.carried.append(tuple(uncell(c) if self._earlier else c for c in carried))
+        if self._layout.key_beside is not None:
+            key = _key_of(block.columns[self._layout.key_beside][index])
+            self.keys_beside.append(uncell(key) if self._earlier else key)
+
+
+def _key_of(cell: str) -> str:
+    """The key that stands beside an ID; empty where a spreadsheet has made something else of it."""
+    return "" if isinstance(cell, NotText) else cell.strip()
 
 
 _HINT = "name the sheet that is meant with --sheet, or put all licenses into one sheet."

@@ -1,17 +1,14 @@
 """The look: what the server holds before anything is changed. It only reads.
 
-It takes the road that needs fewest requests. Licenses that are listed by ID are read one by one, or
-a hundred at a time from the unfiltered list of the whole account, where that has fewer pages than
-there are licenses to read. Pages shift while others create and delete licenses: an ID that was not
-on them is read by itself, and nothing is ever inferred from its absence. Licenses that are listed
-by key have to be looked up in any case, and that is their look; a key that did not come back with
-others is asked for alone.
+It takes the road that needs fewest requests. Licenses that are listed by ID are read off lists
+where that is cheaper (`list_lookup`), and the others one by one. Licenses that are listed by key
+have to be looked up in any case, and that is their look; a key that did not come back with others
+is asked for alone.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,16 +18,16 @@ from uuid import UUID
 
 from batch.api.retry import Attempts
 from batch.errors import (
+    OWN,
     ApiError,
     RejectedError,
     StoppedError,
-    TransientError,
-    UnconfirmedError,
     not_the_api,
     told,
 )
 from batch.job import row_result
 from batch.job.key_lookup import KeyLookup, batches, cannot_ask
+from batch.job.list_lookup import SAMPLE, ListLookup, spread
 from batch.job.snapshot import FEWEST, Snapshot, State
 from batch.model import ID_BYTES, License, Listing, Outcome, Page, Property, RowResult
 
@@ -42,11 +39,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-OWN = (TransientError, RejectedError, UnconfirmedError)
-"""Errors that are about what was asked for, and not about every other request as well."""
-
-SAMPLE = 20
-"""Licenses that are read by themselves before it is said that the account knows none."""
+LARGE_SAMPLE = 80
+"""Licenses that are read besides the sample before it is said that the account knows none: of a
+list of which nine in ten were deleted the sample may hold no other."""
 
 
 @dataclass(slots=True)
@@ -95,12 +90,31 @@ class Look:
         if self.listing.keys:
             await self._look_up(entries)
         else:
-            self.expect(len(entries))
-            unread = entries if len(entries) < 2 else await _AccountPages(self, entries).read()
-            await self.each(unread, self.get)
+            await self._read(entries)
         if self.client.rate_limiter.requests:
             self._prove()
         return self.snapshot
+
+    async def _read(self, entries: Sequence[int]) -> None:
+        """Read licenses by their IDs: what lists do not show cheaper, one by one."""
+        self.expect(len(entries))
+        if len(entries) > 1:
+            entries = await ListLookup(self, entries).read()
+        if len(entries) > SAMPLE and not self.needs_each:
+            await self.each(spread(entries, LARGE_SAMPLE), self.get)
+            entries = [entry for entry in entries if not self.snapshot.states[entry]]
+            if self._knows_none:
+                entries = []
+        self.expect(len(entries))
+        await self.each(entries, self.get)
+
+    @property
+    def _knows_none(self) -> bool:
+        """Tell whether not one of the licenses that were looked at is known, and there are some."""
+        states = self.snapshot.states
+        return states.count(State.MISSING) >= FEWEST and not (
+            states.count(State.OFF) or states.count(State.ON)
+        )
 
     def _prove(self) -> None:
         """Stop the run if nothing that was answered shows that the API is there at all."""
@@ -108,10 +122,21 @@ class Look:
             error = not_the_api(self.snapshot.off or self.client.stranger)
             self.client.stop(error.becomes(StoppedError))
 
-    async def each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[object]]) -> None:
-        """Work on all items, until all are done, the run is stopped, or the token may not read."""
+    async def each(
+        self,
+        items: Iterable[_T],
+        work: Callable[[_T], Awaitable[object]],
+        most: int | None = None,
+    ) -> None:
+        """Work on all items, until all are done, the run is stopped, or the token may not read.
+
+        Args:
+            items: What there is to do; taken one by one.
+            work: Does one of them.
+            most: Items in work at a time; as many as requests may be in flight by default.
+        """
         todo = takewhile(lambda _: not self.snapshot.off, items)
-        await self.client.each(todo, work, self.concurrency)
+        await self.client.each(todo, work, self.concurrency if most is None else most)
 
     async def read(
         self, request: Callable[[], Awaitable[_T]], attempts: Attempts | None = None
@@ -127,15 +152,16 @@ class Look:
         self._readable = True
         return answer
 
-    async def get(self, entry: int) -> None:
-        """Read one license, or take down why it cannot be read."""
+    async def get(self, entry: int) -> License | None:
+        """Read one license and return it, or take down why it cannot be read."""
         request = partial(self.client.api.get, self.listing.license_id(entry))
         try:
             found = await self.read(request)
         except OWN as error:
             self._unread(entry, error)
-        else:
-            self.snapshot.note(entry, found)
+            return None
+        self.snapshot.note(entry, found)
+        return found
 
     def _unread(self, entry: int, error: ApiError) -> None:
         if isinstance(error, RejectedError) and error.status == 404:
@@ -339,96 +365,6 @@ class _Keys:
                 hint="list the licenses by their IDs instead.",
             )
         return page
-
-
-@dataclass(slots=True)
-class _AccountPages:
-    """The pages of the whole account, read until nothing asked for is missing."""
-
-    look: Look
-    entries: Sequence[int]
-    _order: array[int] = field(init=False)
-    _left: int = field(init=False)
-    _spare: Iterator[int] = field(init=False)
-    _last: Page | None = None
-    _given_up: bool = False
-
-    def __post_init__(self) -> None:
-        self._order = array("I", sorted(self.entries, key=self._id))
-        self._left = len(self.entries)
-        self._spare = reversed(self.entries)
-
-    async def read(self) -> list[int]:
-        """Read pages as long as that is cheaper; the entries that are still to be read.
-
-        It is given up for good when a page cannot be read, and when it has cost as many requests
-        as reading the licenses one by one.
-        """
-        await self._pages([1])
-        first = self._last
-        if first is not None and first.total is not None:
-            pages = -(-first.total // self.look.page_size)
-            if pages - 1 < self._left:
-                self.look.expect(pages - 1)
-                await self._pages(range(2, pages + 1))
-        elif first is not None:
-            await self._until_the_last()
-        unread = [entry for entry in self.entries if not self.look.snapshot.states[entry]]
-        self.look.expect(len(unread))
-        return unread
-
-    async def _until_the_last(self) -> None:
-        """Read pages up to one that is not full: the last, where the account's size is not told."""
-        for number in range(2, len(self.entries) + 1):
-            last = self._last
-            if last is None or len(last.licenses) < self.look.page_size or not self._left:
-                return
-            await self._pages([number])
-
-    async def _pages(self, numbers: Iterable[int]) -> None:
-        """Read pages, until nothing is missing or it is given up."""
-        is_wanted = takewhile(lambda _: self._left and not self._given_up, numbers)
-        await self.look.each(is_wanted, self._page)
-
-    async def _page(self, number: int) -> None:
-        """Take down what one page says of the licenses that are looked for."""
-        self._last = None
-        client, attempts = self.look.client, Attempts()
-        request = partial(client.api.list, {}, page=number)
-        for _ in range(client.policy.max_attempts):
-            try:
-                page = await self.look.read(request, attempts)
-            except TransientError:
-                await client.rest(attempts)
-                await self._read_another_way()
-            except OWN:
-                break
-            else:
-                self._last = page
-                for license_ in page.licenses:
-                    self._take(license_)
-                return
-            if self._given_up or self.look.snapshot.off:
-                return
-        self._given_up = True
-
-    async def _read_another_way(self) -> None:
-        """Read a license by itself: that waits until the server is well, if it is not the list."""
-        for entry in self._spare:
-            if not self.look.snapshot.states[entry]:
-                await self.look.get(entry)
-                return
-
-    def _take(self, license_: License) -> None:
-        wanted = UUID(license_.id).bytes
-        place = bisect_left(self._order, wanted, key=self._id)
-        if place == len(self._order) or self._id(entry := self._order[place]) != wanted:
-            return
-        self._left -= not self.look.snapshot.states[entry]
-        self.look.snapshot.note(entry, license_)
-
-    def _id(self, entry: int) -> bytes:
-        return self.look.listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)]
 
 
 def _unread(outcome: Outcome, error: ApiError, what: str) -> RowResult:

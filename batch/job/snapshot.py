@@ -32,9 +32,10 @@ class State(IntEnum):
 
 
 _KNOWN = frozenset({State.OFF, State.ON})
+_OFF, _ON = int(State.OFF), int(State.ON)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)  # asyncio's runner asks for that of a result
 class Snapshot:
     """Licenses that the server held for the entries of a listing when it was looked at.
 
@@ -77,6 +78,8 @@ class Snapshot:
     changes: Property = Property.REVOKED
     looked: bool = False
     off: ApiError | None = None
+    _products: dict[str, int] = field(default_factory=lambda: {"": 0})
+    _types: dict[str, int] = field(default_factory=lambda: {"": 0})
 
     @classmethod
     def nothing(
@@ -103,14 +106,23 @@ class Snapshot:
 
     def note(self, entry: int, license_: License) -> None:
         """Take down what the server said of a license; a later word replaces an earlier one."""
-        self.states[entry] = State.ON if license_.value(self.changes) else State.OFF
-        self.others[entry] = license_.value(self.changes.other) is True
-        self.products[entry] = _index(self.product_ids, license_.product)
-        self.types[entry] = _index(self.type_names, license_.type)
+        value, other = license_.revoked, license_.suspended
+        if self.changes is Property.SUSPENDED:
+            value, other = other, value
+        self.states[entry] = _ON if value else _OFF
+        self.others[entry] = other is True
+        product, kind = license_.product, license_.type
+        place = self._products.get(product)
+        self.products[entry] = (
+            _add(product, self._products, self.product_ids) if place is None else place
+        )
+        place = self._types.get(kind)
+        self.types[entry] = _add(kind, self._types, self.type_names) if place is None else place
         self.activations[entry] = license_.activations
         self.expires[entry] = inf if license_.expires is None else license_.expires
         self.created[entry] = -inf if license_.created is None else license_.created
-        self.problems.pop(entry, None)
+        if self.problems:
+            self.problems.pop(entry, None)
         if self.protects is not None and (files := self.protects(license_)):
             self.protected[entry] = files
 
@@ -129,10 +141,8 @@ class Snapshot:
         return self.product_ids[self.products[entry]]
 
 
-def _index(names: list[str], name: str) -> int:
-    """Return the index of a name in a short list; append it if it is not there."""
-    try:
-        return names.index(name)
-    except ValueError:
-        names.append(name)
-        return len(names) - 1
+def _add(name: str, places: dict[str, int], names: list[str]) -> int:
+    """Append a name that is new, and return its place."""
+    places[name] = len(names)
+    names.append(name)
+    return places[name]

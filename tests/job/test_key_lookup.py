@@ -18,7 +18,7 @@ from batch.api.client import filter_query
 from batch.errors import RejectedError, StoppedError
 from batch.input.identifiers import LONGEST_KEY, first_keys, parse_key
 from batch.job.key_lookup import LONGEST_QUERY, KeyLookup, batches, cannot_ask
-from batch.job.look import SAMPLE
+from batch.job.list_lookup import SAMPLE
 from batch.job.snapshot import FEWEST, Snapshot, State
 from batch.model import ID_BYTES, License, Listing, Outcome, Page, RowResult
 from batch.sandbox import Account, SandboxLicense, api

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from dataclasses import replace
 from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import pytest
 from batch.api.access import FOREIGN_IN_A_ROW
 from batch.api.circuit_breaker import PATIENCE
 from batch.errors import AccessError, InterruptedRunError, StoppedError
+from batch.job.list_lookup import SAMPLE, spread
 from batch.job.snapshot import Snapshot, State
 from batch.model import Outcome, RowResult
 from batch.sandbox import Account, SandboxLicense, api
@@ -128,12 +130,13 @@ async def test_the_road_with_fewer_requests_is_taken(
     assert_right(watch)
 
 
-async def test_ten_thousand_of_twenty_thousand_cost_two_hundred_requests() -> None:
+async def test_ten_thousand_of_twenty_thousand_cost_two_hundred_requests_and_the_sample() -> None:
     there = account(20_000)
     async with FaultySandbox(there) as sandbox, looking(sandbox, every(there, 2)) as watch:
         snapshot = await watch.run()
 
-    assert kinds(sandbox) == {"LIST": 200}
+    assert kinds(sandbox)["GET"] == SAMPLE
+    assert 200 <= kinds(sandbox)["LIST"] <= 205
     assert not snapshot.states.count(State.UNSEEN)
     assert_right(watch)
 
@@ -192,11 +195,10 @@ async def test_once_every_license_was_on_a_page_no_further_page_is_read() -> Non
 
 @pytest.mark.parametrize(
     ("held_there", "listed", "cost"),
-    [(350, 350, {"LIST": 4}), (300, 300, {"LIST": 3}), (1000, 10, {"LIST": 10}),
-     (1000, 9, {"LIST": 9, "GET": 9}), (5000, 20, {"LIST": 20, "GET": 20}),
-     (5000, 2, {"LIST": 2, "GET": 2}), (40, 40, {"LIST": 1})],
+    [(350, 350, {"LIST": 4}), (300, 300, {"LIST": 3}), (5000, 20, {"LIST": 1, "GET": 20}),
+     (5000, 100, {"LIST": 2, "GET": 20}), (40, 40, {"LIST": 1})],
 )  # fmt: skip
-async def test_where_the_size_is_not_told_pages_are_given_up_when_gets_would_have_done(
+async def test_where_the_size_is_not_told_pages_are_read_as_long_as_they_pay(
     held_there: int, listed: int, cost: dict[str, int]
 ) -> None:
     there = account(held_there)
@@ -251,7 +253,7 @@ async def test_everything_goes_through_the_rate_limiter() -> None:
     ):
         await watch.run()
 
-    assert kinds(sandbox) == {"LIST": 70}
+    assert sandbox.requests > 70
     assert sandbox.count_429 == 0
     assert sandbox.busiest(5.0) <= 50
     assert_right(watch)
@@ -275,16 +277,15 @@ async def test_the_number_of_pages_is_told_as_soon_as_it_is_known() -> None:
     async with FaultySandbox(there) as sandbox, looking(sandbox, every(there)) as watch:
         await watch.run()
 
-    assert watch.expected == [2000, 20, 20]
+    assert list(dict.fromkeys(watch.expected)) == [2000, 2001, 20]
 
 
 @pytest.mark.parametrize(
     ("said", "cost"),
-    [("0", {"LIST": 1, "GET": 700}), ("150", {"LIST": 2, "GET": 600}), ("-7", {"LIST": 8}),
-     ("999999999999", {"LIST": 1, "GET": 700}), ("many", {"LIST": 8}), ("5000", {"LIST": 8})],
+    [("0", 701), ("150", 700), ("-7", 40), ("999999999999", 740), ("many", 40), ("5000", 100)],
 )  # fmt: skip
 async def test_a_size_that_is_not_true_costs_requests_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, said: str, cost: dict[str, int]
+    monkeypatch: pytest.MonkeyPatch, said: str, cost: int
 ) -> None:
     def lying(
         there: Account, query: Sequence[tuple[str, str]], ticks: int
@@ -300,15 +301,13 @@ async def test_a_size_that_is_not_true_costs_requests_and_nothing_else(
     ):
         await watch.run()
 
-    assert kinds(sandbox) == cost
+    assert sandbox.requests <= cost
     assert_right(watch)
 
 
-@pytest.mark.parametrize(
-    ("pagination", "cost"), [(True, {"LIST": 8, "GET": 640}), (False, {"LIST": 1, "GET": 780})]
-)
+@pytest.mark.parametrize(("pagination", "cost"), [(True, 120), (False, 800)])
 async def test_pages_that_are_smaller_than_was_asked_for_leave_nothing_out(
-    monkeypatch: pytest.MonkeyPatch, pagination: bool, cost: dict[str, int]
+    monkeypatch: pytest.MonkeyPatch, pagination: bool, cost: int
 ) -> None:
     monkeypatch.setattr("batch.sandbox.query.LARGEST_LIMIT", 20)
     there = account(800)
@@ -318,7 +317,7 @@ async def test_pages_that_are_smaller_than_was_asked_for_leave_nothing_out(
     ):
         await watch.run()
 
-    assert kinds(sandbox) == cost
+    assert sandbox.requests <= cost
     assert_right(watch)
 
 
@@ -558,8 +557,9 @@ async def test_a_token_that_is_withdrawn_stops_the_look_and_what_was_seen_stays(
 
     assert watch.client.stopped is not None
     assert "token" in str(watch.client.stopped)
-    assert kinds(sandbox) == {"LIST": 6}
-    assert snapshot.states.count(State.UNSEEN) == 1500
+    lists = kinds(sandbox)["LIST"]
+    assert kinds(sandbox) == {"LIST": lists}
+    assert snapshot.states.count(State.UNSEEN) == 2000 - 100 * (lists - 1)
     assert_right(watch, complete=False)
 
 
@@ -638,7 +638,7 @@ async def test_fifteen_minutes_without_an_answer_stop_the_look(listed: int) -> N
 @pytest.mark.parametrize(
     ("moment", "rate"), [(0.02, None), (0.3, None), (0.72, None), (2.2, (50, 5.0))]
 )
-@pytest.mark.parametrize(("listed", "pagination"), [(39, True), (2000, True), (2000, False)])
+@pytest.mark.parametrize(("listed", "pagination"), [(150, True), (2000, True), (2000, False)])
 async def test_a_stop_leaves_the_rest_unseen_and_ends_with_what_is_in_flight(
     moment: float, rate: tuple[int, float] | None, listed: int, pagination: bool
 ) -> None:
@@ -647,7 +647,7 @@ async def test_a_stop_leaves_the_rest_unseen_and_ends_with_what_is_in_flight(
     async with (
         FaultySandbox(there, latency=(0.1, 0.1), pagination=pagination) as sandbox,
         looking(
-            sandbox, listing(*list(there.licenses)[-listed:]), rate=rate, concurrency=4
+            sandbox, listing(*spread(list(there.licenses), listed)), rate=rate, concurrency=4
         ) as watch,
     ):
         asyncio.get_running_loop().call_later(moment, watch.client.stop, reason)
@@ -746,3 +746,30 @@ async def test_all_faults_at_random_leave_nothing_false_and_nothing_out(seed: in
         assert watch.look.snapshot.off is None
         assert sandbox.requests <= 2 * len(ids) + 2 * failed
         assert_right(watch)
+
+
+# Keys beside the IDs
+
+
+@pytest.mark.parametrize(
+    ("keys", "most"),
+    [("right", 40), ("of others", 1050), ("none", 1050), ("half", 560), ("with commas", 1050)],
+)
+async def test_keys_that_stand_beside_the_ids_are_one_more_road(keys: str, most: int) -> None:
+    there = account(20_000, revoked=0.3)
+    found = spread(list(there), 1000)
+    others = list(there)[:1000]
+    beside = {
+        "right": [each.key for each in found],
+        "of others": [each.key for each in others],
+        "none": ["unknown"] * 1000,
+        "half": ["" if place % 2 else each.key for place, each in enumerate(found)],
+        "with commas": [f"{each.key},x" for each in found],
+    }[keys]
+    wanted = replace(listing(*[each.id for each in found]), keys_beside=beside)
+    async with FaultySandbox(there) as sandbox, looking(sandbox, wanted) as watch:
+        snapshot = await watch.run()
+
+    assert not snapshot.states.count(State.UNSEEN)
+    assert sandbox.requests <= most
+    assert_right(watch)
