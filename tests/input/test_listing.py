@@ -360,6 +360,50 @@ def test_without_a_header_columns_are_carried_by_number() -> None:
     assert "has no header" in str(refusal(f"{A},x\n", column="1", carry=["name"]))
 
 
+@pytest.mark.parametrize(
+    ("header", "beside"),
+    [
+        ("id,License Key", ["K-1", "", "K-3"]),
+        ("id,KEY", ["K-1", "", "K-3"]),
+        ("id,key,license_key", ["x", "x", "x"]),
+        ("id,key,Key", []),
+        ("id,note", []),
+    ],
+)
+def test_keys_beside_the_ids_are_kept_if_one_column_has_them(
+    header: str, beside: list[str]
+) -> None:
+    last = ",x" * (header.count(",") - 1)
+
+    found = listing(f"{header}\n{A}, K-1 {last}\n{B},{last}\n{C},K-3{last}\n")
+
+    assert found.keys_beside == beside
+
+
+def test_the_column_of_the_ids_is_none_of_keys_whatever_it_is_called() -> None:
+    assert listing(f"key,note\n{A},x\n", column="key").keys_beside == []
+
+
+def test_keys_beside_the_ids_are_parallel_to_the_rows_that_are_taken() -> None:
+    rows = f"{A},K-1,x\n\nno id,K-2,x\n{B},K-3,x\n{A},K-4,y\n"
+
+    found = listing(f"id,key,a\n{rows}", skip_invalid=True)
+
+    assert found.keys_beside == ["K-1", "K-2", "K-3", "K-4"]
+    assert len(found) == 4
+
+
+def test_what_a_spreadsheet_has_made_of_a_key_beside_an_id_is_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "list.xlsx"
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in (("id", "key"), (A, 1.5), (B, "0012"), (C, 12)):
+        book.active.append(row)
+    book.save(path)
+
+    assert read_listing(str(path)).keys_beside == ["", "0012", "12"]
+
+
 def test_a_carried_column_that_is_missing_or_ambiguous_is_refused() -> None:
     missing = refusal(f"id,a,a\n{A},1,2\n", carry=["b"])
     twice = refusal(f"id,a,a\n{A},1,2\n", carry=["a"])
