@@ -257,18 +257,20 @@ def test_filters_that_do_not_work_cost_little_more_than_no_filters(
 
     assert_true(watch)
     assert watch.api.requests <= bound(len(ids))
+    assert set(watch.api.asked.values()) == {1}
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 19, 20, 21, 22, 40])
-def test_few_licenses_are_read_one_by_one(count: int) -> None:
-    account, random = ModelAccount.generate(LARGE, 5), Random(5)
-    ids = ids_of(account, random.sample(range(LARGE), count), random)
+@pytest.mark.parametrize("size", [2000, LARGE])
+@pytest.mark.parametrize("count", [0, 1, 2, 9, 19, 20, 21, 22, 40])
+def test_few_licenses_are_read_one_by_one(count: int, size: int) -> None:
+    account, random = ModelAccount.generate(size, 5), Random(5)
+    ids = ids_of(account, random.sample(range(100, size), count), random)
 
     watch = look_at(ModelApi(account), ids)
 
     assert_true(watch)
     most = count + (count > 1) if count <= SAMPLE else bound(count)
-    assert count <= watch.api.requests <= most
+    assert watch.api.requests <= most
 
 
 @pytest.mark.parametrize("size", [1, 20, 99, 100, 101, 2000, 2100])
@@ -344,6 +346,53 @@ def test_without_lists_licenses_are_read_one_by_one(status: int) -> None:
 
     assert_true(watch)
     assert watch.api.tries == 101
+    assert watch.api.requests == 101 or status == 500
+
+
+class Failing(ModelApi):
+    """A server that fails at each list but for that of the whole account."""
+
+    def page(self, filters: Mapping[str, Sequence[str]], number: int) -> Page:
+        if filters:
+            raise refusal(500)
+        return super().page(filters, number)
+
+
+def test_where_one_list_fails_again_and_again_no_other_is_tried() -> None:
+    account, ids = one_reseller(ModelAccount.generate(LARGE, 12), Random(12))
+
+    watch = look_at(Failing(account), ids[:200])
+
+    assert_true(watch)
+    lists = [what for what in watch.api.asked if "=" in what[0]]
+    assert len(lists) == 1
+
+
+class Double(ModelApi):
+    """A server that counts each license twice."""
+
+    def total(self, there_are: int) -> int:
+        return 2 * there_are
+
+
+def test_pages_behind_the_last_one_are_not_all_asked_for() -> None:
+    account = ModelAccount.generate(1000, 13)
+    ids = [*ids_of(account, range(1000), Random(13)), *some_ids(SAMPLE, 13)]
+
+    watch = look_at(Double(account), ids, concurrency=1)
+
+    assert_true(watch)
+    assert watch.api.pages <= 10 + 4
+
+
+def test_the_whole_account_is_read_where_that_is_cheapest() -> None:
+    account, random = ModelAccount.generate(20_000, 14), Random(14)
+    ids = ids_of(account, random.sample(range(20_000), 10_000), random)
+
+    watch = look_at(ModelApi(account), ids)
+
+    assert_true(watch)
+    assert watch.api.requests <= 2 * 200
 
 
 class Wild(ModelApi):
