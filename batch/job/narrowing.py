@@ -140,7 +140,7 @@ def narrowings(
     for facts, span, members in _groups(sample, every):
         if len(members) < FEWEST_ALIKE:
             continue
-        wanted = unread * len(members) / read
+        wanted = unread * min(len(members), read - 1) / read  # hardly ever is it all of them
         risk = 1 / (len(members) + 2)  # the rule of succession
         shared = frozenset.intersection(*(every[place] for place in members))
         time = span or _span(sample, members)

@@ -395,6 +395,15 @@ def test_the_whole_account_is_read_where_that_is_cheapest() -> None:
     assert watch.api.requests <= 2 * 200
 
 
+def test_an_account_that_is_listed_in_full_takes_no_more_than_its_pages_and_a_sample() -> None:
+    account = ModelAccount.generate(20_000, 15)
+
+    watch = look_at(ModelApi(account), ids_of(account, range(20_000), Random(15)))
+
+    assert_true(watch)
+    assert watch.api.requests <= 200 + SAMPLE
+
+
 class Wild(ModelApi):
     """A server with which anything may be wrong, by chance.
 

@@ -180,7 +180,7 @@ def test_of_a_group_lists_are_made_of_one_thing_of_all_and_of_its_time() -> None
         (frozenset({one, other}), True),
     }
     for each in found:
-        assert each.wanted == 980
+        assert each.wanted == 980 * 19 / 20  # hardly ever are all alike
         assert each.members == frozenset(range(20))
         assert 0 <= each.risk < 0.05
         assert (each.risk == 0) == (each.made is None and len(each.facts) == 1)
