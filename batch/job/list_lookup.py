@@ -162,7 +162,7 @@ class ListLookup:
         self._account = _List(Narrowing())
         self._spare = reversed(self.entries)
 
-    async def read(self) -> list[int]:
+    async def read(self) -> array[int]:
         """Read lists as long as that is cheaper; the entries that are still to be read."""
         account = self._account
         await self._ask(account)
@@ -184,8 +184,9 @@ class ListLookup:
     def _goes_on(self) -> bool:
         return not (self._ill or self.look.client.stopped or self.look.snapshot.off)
 
-    def _unread(self) -> list[int]:
-        return [entry for entry in self.entries if not self.look.snapshot.states[entry]]
+    def _unread(self) -> array[int]:
+        states = self.look.snapshot.states
+        return array("I", (entry for entry in self.entries if not states[entry]))
 
     async def _by_keys(self) -> None:
         """Look licenses up by the keys that stand beside their IDs."""
