@@ -188,6 +188,17 @@ def test_of_a_group_lists_are_made_of_one_thing_of_all_and_of_its_time() -> None
             assert each.made == Span(min(moments) - wider, max(moments) + wider)
 
 
+def test_a_group_that_was_created_among_others_has_a_list_of_its_own_time() -> None:
+    group, others = some_licenses(10, seed=1, reseller="r"), some_licenses(100, seed=2)
+
+    found = narrowings([*group, *others], 110, 1000)
+
+    (list_,) = (each for each in found if each.made and ("resellerId", "r") in each.facts)
+    moments = [each.created for each in group if each.created is not None]
+    assert list_.made == Span(min(moments), max(moments)).widened(WIDER * 9 * DAY)
+    assert list_.risk == pytest.approx(1 / 12)
+
+
 def test_how_many_are_alike_is_estimated_of_all_that_were_read() -> None:
     alike, others = some_licenses(10, seed=1, reseller="r"), some_licenses(5, seed=2)
 
@@ -286,6 +297,19 @@ def test_only_the_largest_of_many_batches_make_lists() -> None:
     ]
 
 
+def test_batches_of_very_few_make_no_lists() -> None:
+    sample = [
+        replace(each, id=made_at(NOW + DAY * place, place), created=NOW + DAY * place)
+        for place, each in enumerate(some_licenses(20))
+    ]
+    sizes = [FEWEST_ALIKE - 1, FEWEST_ALIKE, *[20] * 20]
+    made = sorted(NOW + DAY * at + by / 1000 for at, size in enumerate(sizes) for by in range(size))
+
+    wanted = {each.wanted for each in narrowings(sample, 20, 1000 * len(made), made)}
+
+    assert min(wanted) == FEWEST_ALIKE
+
+
 def test_a_batch_that_also_has_something_in_common_makes_a_shorter_list() -> None:
     sample = [
         replace(each, id=made_at(NOW + place, place), created=NOW + place, reseller="r")
@@ -330,7 +354,7 @@ def test_clusters_hold_each_moment_once_and_in_order(moments: list[float]) -> No
 def test_moments_are_cut_where_the_gap_is_large_and_not_where_chance_explains_it() -> None:
     random = Random(5)
     hour = sorted(random.uniform(0, 3600) for _ in range(2000))
-    year = sorted(random.uniform(0, 365 * DAY) for _ in range(2000))
+    year = sorted(random.uniform(0, 365 * DAY) for _ in range(100_000))
 
     assert clusters([]) == []
     assert clusters([7.0]) == [Span(7.0, 7.0)]
