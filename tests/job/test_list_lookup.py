@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import ApiError, RejectedError, TransientError
-from batch.job.list_lookup import SAMPLE, SLACK, SLACK_SHARE
+from batch.job.list_lookup import SAMPLE, SLACK, SLACK_SHARE, spread
 from batch.job.look import LARGE_SAMPLE
 from batch.job.snapshot import State
 from batch.model import Outcome, Page, Property
@@ -438,6 +439,17 @@ def test_an_account_that_is_listed_in_full_takes_no_more_than_its_pages_and_a_sa
 
     assert_true(watch)
     assert watch.api.requests <= 200 + SAMPLE
+
+
+def test_a_sample_is_spread_over_the_list() -> None:
+    for count in (100, 1000, 1019):
+        sample = spread(range(count), SAMPLE)
+
+        assert len(set(sample)) == SAMPLE
+        gaps = [other - one for one, other in pairwise([0, *sorted(sample), count])]
+        assert max(gaps) <= count / SAMPLE + 1
+        assert max(sample[: SAMPLE // 2]) > count / 2 > min(sample[: SAMPLE // 2])
+    assert sorted(spread(range(7), SAMPLE)) == list(range(7))
 
 
 class Wild(ModelApi):

@@ -369,6 +369,22 @@ def test_moments_are_cut_where_the_gap_is_large_and_not_where_chance_explains_it
     ]
 
 
+def test_what_one_far_moment_has_hidden_is_cut_as_well() -> None:
+    random = Random(6)
+    hour = sorted(random.uniform(0, 3600) for _ in range(2000))
+    next_day = [moment + DAY for moment in hour]
+
+    assert clusters([*hour, *next_day, 900 * DAY]) == [
+        Span(hour[0], hour[-1]),
+        Span(next_day[0], next_day[-1]),
+        Span(900 * DAY, 900 * DAY),
+    ]
+
+
+def test_a_few_moments_are_one_group_whatever_their_gaps() -> None:
+    assert clusters([0, 1, 2, 3, 4, 5, 6, 100]) == [Span(0, 100)]
+
+
 def test_a_span_has_both_of_its_ends() -> None:
     span = Span(1.0, 2.0)
 
