@@ -386,6 +386,65 @@ def test_pages_behind_the_last_one_are_not_all_asked_for() -> None:
     assert watch.api.pages <= 10 + 4
 
 
+class Repeating(ModelApi):
+    """A server whose every page is the first one."""
+
+    def page(self, filters: Mapping[str, Sequence[str]], number: int) -> Page:
+        return super().page(filters, min(number, 1))
+
+
+class RepeatingUncounted(Repeating, Uncounted):
+    """The same without ``Pagination-Count``."""
+
+
+@pytest.mark.parametrize("server", [Repeating, RepeatingUncounted])
+def test_a_list_that_begins_again_with_each_page_is_given_up(server: type[ModelApi]) -> None:
+    account, random = ModelAccount.generate(250_000, 20), Random(20)
+    ids = ids_of(account, random.sample(range(250_000), 3000), random)
+
+    watch = look_at(server(account), ids)
+
+    assert_true(watch)
+    assert watch.api.requests <= bound(3000)
+
+
+def test_once_nothing_is_missing_no_other_page_is_asked_for() -> None:
+    account = ModelAccount.generate(1500, 21)
+
+    watch = look_at(ModelApi(account), ids_of(account, range(100, 130), Random(21)), concurrency=1)
+
+    assert_true(watch)
+    assert watch.api.requests == 2
+
+
+class OnePage(ModelApi):
+    """A server that refuses all pages but the first."""
+
+    def page(self, filters: Mapping[str, Sequence[str]], number: int) -> Page:
+        if number > 1:
+            raise refusal(403)
+        return super().page(filters, number)
+
+
+def test_a_list_of_which_a_page_is_refused_is_given_up() -> None:
+    account = ModelAccount.generate(2000, 22)
+
+    watch = look_at(OnePage(account), ids_of(account, range(500, 2000), Random(22)), concurrency=1)
+
+    assert_true(watch)
+    assert sum(len(what) == 1 and what[0].isdigit() for what in watch.api.asked) == 2
+
+
+def test_where_there_is_no_count_a_page_that_is_not_full_is_the_last_one() -> None:
+    account = ModelAccount.generate(950, 23)
+    ids = [*ids_of(account, range(950), Random(23)), *some_ids(SAMPLE, 23)]
+
+    watch = look_at(Uncounted(account), ids)
+
+    assert_true(watch)
+    assert watch.api.pages == 10
+
+
 class Timeless(ModelApi):
     """A server that ignores when a license was created."""
 
