@@ -63,6 +63,7 @@ class _List:
         whole: Whether it was read to its end.
         cost: Requests, repetitions after an error not counted.
         shown: Licenses that were looked for, and not seen before.
+        barren: Pages in a row that have shown none of them, up to the last one.
         last: Its last page that has come, or None.
     """
 
@@ -73,6 +74,7 @@ class _List:
     whole: bool = False
     cost: int = 0
     shown: int = 0
+    barren: int = 0
     last: Page | None = None
 
     def page(self, api: CryptlexClient, number: int) -> Callable[[], Awaitable[Page]]:
@@ -217,12 +219,9 @@ class ListLookup:
             best = self._best([each for each in lists if not each.done], sample)
             if best is None or self._slack(best) < 1:
                 break
-            if not best.asked:
-                await self._ask(best)
-            else:
-                before = best.shown - best.cost
-                await self._read_on(best)
-                gained += best.shown - best.cost - before
+            before = best.shown - best.cost
+            await (self._read_on(best) if best.asked else self._ask(best))
+            gained += best.shown - best.cost - before
         return gained > 0
 
     async def _sample(self) -> _Sample:
@@ -246,7 +245,10 @@ class ListLookup:
             if not states[entry]
         )
         made = [moment for moment in moments if moment is not None]  # in order, as the IDs are
-        return narrowings(sample.found, sample.read, sample.unread, made)
+        page = inf
+        if made and self._account.size and made[-1] > self._oldest:
+            page = (made[-1] - self._oldest) / self._account.size
+        return narrowings(sample.found, sample.read, sample.unread, made, page)
 
     def _best(self, lists: Sequence[_List], sample: _Sample) -> _List | None:
         """Choose the list with which the look is cheapest; None if that is without any.
@@ -268,7 +270,13 @@ class ListLookup:
             others = min((prices[other] for other in cheapest if other is not each), default=1.0)
             return costs[each] + min(left, whole, left * UNSURE * others)
 
-        best = min(lists, key=total, default=None)
+        # The best of many guesses looks better than it is.
+        pay = [
+            each
+            for each in lists
+            if each is self._account or self._pages(each) * UNSURE < shown[each]
+        ]
+        best = min(pay, key=total, default=None)
         return best if best is not None and total(best) < there else None
 
     def _wanted(self, each: _List, sample: _Sample) -> float:
@@ -331,7 +339,11 @@ class ListLookup:
         self.look.expect(self._left)
 
     def _pays(self, each: _List) -> bool:
-        return self._goes_on and each.cost + 1 - each.shown <= self._slack(each)
+        if each.size is None:
+            is_over = each.barren >= min(SAMPLE, self._left)
+        else:
+            is_over = each.size - each.cost > self._left
+        return self._goes_on and not is_over and each.cost + 1 - each.shown <= self._slack(each)
 
     async def _read_pages(self, each: _List, numbers: Iterable[int]) -> None:
         """Read pages of a list, several at a time, while that pays."""
@@ -361,7 +373,9 @@ class ListLookup:
                 return
             else:
                 each.last = page
-                each.shown += self._take(page.licenses)
+                new = self._take(page.licenses)
+                each.shown += new
+                each.barren = 0 if new else each.barren + 1
                 if each.size is not None and not page.licenses:
                     each.size = min(each.size, number - 1)
                 return

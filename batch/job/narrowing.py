@@ -116,7 +116,11 @@ def facts_of(license_: License) -> frozenset[Fact]:
 
 
 def narrowings(
-    sample: Sequence[License], read: int, unread: int, made: Sequence[float] = ()
+    sample: Sequence[License],
+    read: int,
+    unread: int,
+    made: Sequence[float] = (),
+    page: float = inf,
 ) -> list[Narrowing]:
     """Find lists that would show many of the licenses that are looked for.
 
@@ -128,6 +132,7 @@ def narrowings(
         read: How many were read, those included that there are not.
         unread: How many are looked for besides.
         made: When each of these was created, in order, where their IDs tell (`moment_of`).
+        page: Seconds in which the account gets a page of licenses more, by and large.
     """
     found: dict[tuple[frozenset[Fact], Span | None], Narrowing] = {}
 
@@ -148,7 +153,7 @@ def narrowings(
         add(Narrowing(shared, span, members, wanted, risk if shared > facts or span else 0.0))
         if time is not None:
             add(Narrowing(shared, time, members, wanted, risk))
-    for each in _batches(sample, every, made):
+    for each in _batches(sample, every, made, page):
         add(each)
     return list(found.values())
 
@@ -170,7 +175,10 @@ def _groups(
 
 
 def _batches(
-    sample: Sequence[License], every: Sequence[frozenset[Fact]], made: Sequence[float]
+    sample: Sequence[License],
+    every: Sequence[frozenset[Fact]],
+    made: Sequence[float],
+    page: float,
 ) -> Iterator[Narrowing]:
     """Lists of what was created together, as the IDs themselves tell."""
     told = [moment_of(UUID(each.id).int >> 64) for each in sample]
@@ -183,7 +191,7 @@ def _batches(
         return
     sizes = {
         span: bisect_right(made, span.last) - bisect_left(made, span.first)
-        for span in clusters(made)
+        for span in clusters(made, 2 * page)  # a list more costs a page, and spares two
     }
     for span, wanted in sorted(sizes.items(), key=lambda each: -each[1])[:MOST_BATCHES]:
         if wanted < FEWEST_ALIKE:
@@ -196,18 +204,24 @@ def _batches(
             yield Narrowing(shared, exact, members, wanted, 1 / (len(members) + 2))
 
 
-def clusters(moments: Sequence[float]) -> list[Span]:
-    """Cut moments, which are in order, where the gaps between them are large."""
+def clusters(moments: Sequence[float], widest: float = inf) -> list[Span]:
+    """Cut moments, which are in order, where the gaps between them are large.
+
+    Args:
+        moments: In seconds.
+        widest: Seconds that a gap may have at most, whatever the others are.
+    """
     if not moments:
         return []
     mean = (moments[-1] - moments[0]) / len(moments)
     # Of random moments the widest gap is that times the logarithm of their number.
-    most = mean * max(APART, 3 * log(len(moments)))
+    most = min(widest, mean * max(APART, 3 * log(len(moments))))
     cuts = [after for after, (one, other) in enumerate(pairwise(moments), 1) if other - one > most]
     if not cuts:
         return [Span(moments[0], moments[-1])]
     bounds = [0, *cuts, len(moments)]
-    return [span for start, stop in pairwise(bounds) for span in clusters(moments[start:stop])]
+    parts = (moments[start:stop] for start, stop in pairwise(bounds))
+    return [span for part in parts for span in clusters(part, widest)]
 
 
 def _span(sample: Sequence[License], members: Iterable[int]) -> Span | None:

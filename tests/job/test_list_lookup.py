@@ -164,6 +164,14 @@ def two_batches(account: ModelAccount, random: Random) -> Case:
     return account, ids_of(account, chosen, random)
 
 
+def many_small_batches(account: ModelAccount, random: Random) -> Case:
+    step = LARGE // 200
+    chosen = [start + each for start in range(0, LARGE, step) for each in range(20)]
+    for position in chosen:
+        account.version7[position] = 1
+    return account, ids_of(account, chosen, random)
+
+
 def one_batch(account: ModelAccount, random: Random) -> Case:
     return account, ids_of(account, batch(account, random, 100_000, 2000), random)
 
@@ -196,6 +204,7 @@ TABLE: dict[Callable[[ModelAccount, Random], Case], int] = {
     one_organization: 50,
     one_user: 45,
     two_batches: 140,
+    many_small_batches: 400,
     one_batch: 120,
     half_deleted: 1560,
     at_one_moment: 90,
@@ -384,6 +393,19 @@ def test_pages_behind_the_last_one_are_not_all_asked_for() -> None:
 
     assert_true(watch)
     assert watch.api.pages <= 10 + 4
+
+
+@pytest.mark.parametrize("strangers", [0, 1, 30])
+def test_without_a_count_a_list_is_given_up_where_it_has_ended_to_show_anything(
+    strangers: int,
+) -> None:
+    account = ModelAccount.generate(LARGE, 19)
+    ids = [*ids_of(account, range(3000), Random(19)), *some_ids(strangers, 19)]
+
+    watch = look_at(Uncounted(account), ids)
+
+    assert_true(watch)
+    assert watch.api.requests <= 300
 
 
 class Repeating(ModelApi):
