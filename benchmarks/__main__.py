@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from benchmarks import act, growth, loading, pace, parts, ratios, report, start
+from benchmarks import act, growth, loading, look, pace, parts, ratios, report, start
 from benchmarks.figures import bounds
 
 SUITES = {
@@ -16,6 +16,7 @@ SUITES = {
     "growth": growth.main,
     "loading": loading.main,
     "ratios": ratios.main,
+    "look": look.main,
     "pace": pace.main,
 }
 

@@ -10,7 +10,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import act, growth, loading, pace, start
+from benchmarks import act, growth, loading, look, pace, start
 from benchmarks.measure import ratios, saved
 from benchmarks.peers.paced import LIMITERS
 from benchmarks.peers.parts import PARTS, PLAIN
@@ -71,6 +71,23 @@ def bytes_per_license() -> float:
     return (peaks[1] - peaks[0]) * 2**20 / (many - few)
 
 
+def look_requests(case: str, build: str = look.NOW) -> int:
+    """Return the requests of the look at a list."""
+    (run,) = runs_of("look", case=case, build=build)
+    return int(run["requests"])
+
+
+def look_share(case: str) -> float:
+    """Return the part of the requests of the build before that the look at a list needs."""
+    return look_requests(case) / look_requests(case, look.THEN)
+
+
+def look_cost(one: str, other: str) -> float:
+    """Return the median of the ratios of processor time."""
+    (run,) = runs_of("look", case="processor time")
+    return float(statistics.median(a / b for a, b in zip(run[one], run[other], strict=True)))
+
+
 def bounds() -> list[Bound]:
     """All that has to hold, with what was found."""
     fast, slow = (runs_of("act", latency=latency) for latency in act.LATENCIES)
@@ -101,6 +118,15 @@ def bounds() -> list[Bound]:
               times(started, "cpu_ms", start.VERSION, start.BARE), 1.2, at_least=False),
         Bound("first request: time over importing click, aiohttp and pandas",
               times(started, "wall_ms", start.FIRST, start.IMPORTS), 1.2, at_least=False),
+        *(
+            Bound(f"requests of the look over those before: {case}", look_share(case), most,
+                  at_least=False)
+            for case, most in look.SHARES.items()
+        ),
+        Bound(f"requests of the look: {look.NOTHING}", look_requests(look.NOTHING), 1_062,
+              at_least=False),
+        Bound("look: processor time over fetching and parsing the same",
+              look_cost("look", "fetching and parsing"), 1.3, at_least=False),
     ]  # fmt: skip
 
 
@@ -126,6 +152,8 @@ def tables() -> dict[str, str]:
         "loading": _loading(),
         "start": _start(),
         "growth": _growth(),
+        "look": _look(),
+        "look, whole": _look_whole(),
     }
 
 
@@ -293,6 +321,46 @@ def _start() -> str:
             )
         )
     return _table(("what", "wall time, ms", "CPU, ms", "ratio"), rows)
+
+
+def _look() -> str:
+    def row(case: str) -> tuple[str, ...]:
+        (before,), (now,) = (
+            runs_of("look", case=case, build=build) for build in (look.THEN, look.NOW)
+        )
+        share = 100 * now["requests"] / before["requests"]
+        return (
+            case, f"{before['requests']:,}", f"{now['requests']:,}", f"{now.get('get', 0):,}",
+            f"{now.get('list', 0):,}", f"{share:.1f} %",
+        )  # fmt: skip
+
+    cases = dict.fromkeys(run["case"] for run in runs_of("look") if "look" not in run)
+    header = ("list", "before", "now", "of these GETs", "pages of lists", "share")
+    return _table(header, [row(case) for case in cases if not case.startswith("whole run")])
+
+
+def _look_whole() -> str:
+    rows = []
+    for case in (look.RESELLER, look.NIGHTLY):
+        (before,), (now,) = (
+            runs_of("look", case=f"whole run, {case}", build=build)
+            for build in (look.THEN, look.NOW)
+        )
+        rows.append(
+            (
+                case,
+                *(f"{run['requests']:,}" for run in (before, now)),
+                *(f"{run['seconds']:,.0f}" for run in (before, now)),
+            )
+        )
+    cost = (
+        f"The look of {look.LISTED:,} licenses takes"
+        f" {look_cost('look', 'fetching and parsing'):.2f} of the processor time of a bare aiohttp"
+        " loop that fetches and parses the same answers; without a server it takes"
+        f" {look_cost('look, no server', 'parsing'):.2f} of that of parsing them."
+    )
+    header = ("list", "requests before", "now", "seconds before", "now")
+    return f"{_table(header, rows)}\n\n{cost}"
 
 
 def _growth() -> str:
