@@ -6,32 +6,24 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    ExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO
 
 from batch.api.auth import expiry_warning
-from batch.api.base_url import label, proxy_for
-from batch.api.circuit_breaker import CircuitBreaker
-from batch.api.client import PAGE_SIZE, CryptlexClient
-from batch.api.rate_limiter import RateLimiter, least_seconds
-from batch.api.retry import RetryPolicy
-from batch.api.retrying_client import LATE, RetryingClient
-from batch.api.transport import tls_context
-from batch.errors import ConfigError, StoppedError, meaning_of, told
+from batch.api.base_url import label
+from batch.api.client import PAGE_SIZE
+from batch.api.rate_limiter import least_seconds
+from batch.api.retrying_client import LATE
+from batch.errors import StoppedError, meaning_of, told
 from batch.formatting import cell, counted
 from batch.host import claim, lock
 from batch.host.clock import Clock
 from batch.host.signals import stopped_by_signals
 from batch.host.terminal import confirm, open_terminal, tell
+from batch.job.connection import Connection, check, client_of, entered, runs
 from batch.job.executor import Executor
 from batch.job.finish import Finish, nothing_due
 from batch.job.look import Look
@@ -47,6 +39,7 @@ from batch.sandbox import TOKEN, Account, Sandbox
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+    from batch.api.retrying_client import RetryingClient
     from batch.host.claim import Claim
     from batch.host.lock import Lock, Owner
     from batch.reporting.summary import Report
@@ -58,14 +51,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
-
-new_event_loop: Callable[[], asyncio.AbstractEventLoop]
-try:
-    from uvloop import new_event_loop
-except ImportError:
-    from asyncio import new_event_loop
 
 SANDBOX = "sandbox"
 """Name that stands in a rehearsal where a run names its API."""
@@ -96,6 +81,7 @@ class Runner:
         lock: Keeps other runs on this host away from the API; None in a rehearsal.
         claim: Keeps other runs away from the results; None in a rehearsal.
         client: What everything is sent through, once there is an API to send to.
+        connection: The same with its lock, and signs of life.
     """
 
     action: Action
@@ -110,8 +96,7 @@ class Runner:
     lock: Lock | None = field(init=False, default=None)
     claim: Claim | None = field(init=False, default=None)
     client: RetryingClient = field(init=False)
-    _seconds: float = 0.0
-    _has_sent: bool = False
+    connection: Connection = field(init=False)
 
     def run(self) -> Report:
         """Go through all steps.
@@ -121,9 +106,7 @@ class Runner:
         """
         settings = self.settings
         output.check(settings, command=self.action.command, resumable=self.action.sends)
-        # Both are used later; what is wrong with them must be known before anything is read.
-        tls_context(settings.ca_file)
-        proxy_for(settings.base_url)
+        check(settings)
         with ExitStack() as stack:
             terminal = stack.enter_context(open_terminal()) if self._asks else None
             targets = read_targets(self.action, settings, api=self._api_name)
@@ -136,10 +119,11 @@ class Runner:
             for warning in targets.listing.warnings:
                 self.screen.say(f"warning: {warning}")
             earlier = self._earlier(targets.listing)
-            loop = stack.enter_context(asyncio.Runner(loop_factory=new_event_loop))
+            loop = stack.enter_context(runs())
             api = self._api(targets.listing, earlier)
-            self.client = self._client_of(*stack.enter_context(_entered(loop, api)))
-            stack.callback(self._leave)
+            self.connection = self._connect(*stack.enter_context(entered(loop, api)))
+            self.client = self.connection.client
+            stack.callback(self.connection.leave)
             snapshot = self._look(loop, targets, earlier)
             plan = self._plan(targets, snapshot, earlier)
             self._ask(plan, terminal)
@@ -201,27 +185,17 @@ class Runner:
             )
         return earlier
 
-    def _client_of(self, base_url: str, token: str) -> RetryingClient:
-        settings = self.settings
-        rate_limiter = RateLimiter(settings.rate.limit, settings.rate.period, self.clock)
-        api = CryptlexClient(
+    def _connect(self, base_url: str, token: str) -> Connection:
+        client = client_of(
+            self.settings,
+            self.clock,
             base_url,
             token,
-            rate_limiter,
-            timeout=settings.timeout,
-            connections=settings.concurrency,
-            ca_file=settings.ca_file,
-            changes=self.action.changes,
-        )
-        return RetryingClient(
-            api,
-            rate_limiter,
-            CircuitBreaker(rate_limiter, self.clock),
-            self.clock,
-            policy=RetryPolicy(max_attempts=settings.max_attempts),
             another_token=self.another_token,
             attended=self._is_attended,
+            changes=self.action.changes,
         )
+        return Connection(client, self.clock, self.screen, self.lock)
 
     def _look(self, loop: asyncio.Runner, targets: Targets, earlier: Earlier | None) -> Snapshot:
         """Ask the server what it holds.
@@ -263,7 +237,7 @@ class Runner:
             len(entries),
             phase="looking",
             unit=("req", "requests"),
-            trouble=self._trouble,
+            trouble=self.connection.trouble,
         )
         look = Look(
             targets.listing,
@@ -279,7 +253,7 @@ class Runner:
         with stopped_by_signals(self.client.stop, self.screen.say):
             if self.action.sends and not self.settings.sandbox:
                 await self._outlast(targets.late)
-            async with self._working(progress):
+            async with self.connection.working(progress):
                 return await look.run(entries)
 
     async def _outlast(self, late: Late) -> None:
@@ -398,12 +372,12 @@ class Runner:
         with stopped_by_signals(self.client.stop, self.screen.say, is_last=True):
             if plan.to_send:
                 await self._send(plan, journal)
-            return finish.close(self._seconds)
+            return finish.close(self.connection.seconds)
 
     async def _send(self, plan: Plan, journal: Journal) -> None:
         """Send what is planned, and record how each license is settled."""
         settings, licenses = self.settings, len(plan.to_send)
-        progress = Progress(self.screen, self.clock, licenses, trouble=self._trouble)
+        progress = Progress(self.screen, self.clock, licenses, trouble=self.connection.trouble)
 
         def settled(row_results: Sequence[tuple[int, RowResult]]) -> None:
             failed = sum(result.outcome in _FAILED for _, result in row_results)
@@ -425,7 +399,7 @@ class Runner:
             drain=settings.timeout * DRAIN,
         )
         self.client.breaker.count_anew()
-        async with self._working(progress, journal):
+        async with self.connection.working(progress, partial(self._save, journal)):
             await executor.run(plan.to_send)
 
     @asynccontextmanager
@@ -440,65 +414,6 @@ class Runner:
         rate = None if self.settings.rate.limit is None else (50, 5.0)
         async with Sandbox(account, rate=rate, latency=REHEARSAL_LATENCY) as sandbox:
             yield sandbox.base_url, TOKEN
-
-    @asynccontextmanager
-    async def _working(
-        self, progress: Progress, journal: Journal | None = None
-    ) -> AsyncIterator[None]:
-        """Connections, progress and signs of life, as long as requests are sent."""
-        started = self.clock.now()
-        if self.lock is not None:
-            self._cool_down(self.lock)
-        async with self.client.api:
-            tasks = [
-                asyncio.create_task(self._show_life(progress)),
-                asyncio.create_task(self.client.mention_silence()),
-            ]
-            if journal is not None:
-                # A disk that takes its time must not delay the signs of life.
-                tasks.append(asyncio.create_task(self._save(journal)))
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        progress.close()
-        self._seconds += self.clock.now() - started
-
-    def _trouble(self) -> str:
-        """What keeps a phase from going on, if anything does."""
-        if self.client.breaker.is_down:
-            return "the server is down"
-        return "" if self.client.introduced else "no answer yet"
-
-    def _cool_down(self, lock: Lock) -> None:
-        """Send nothing before the window is over in which another run may have sent."""
-        rate_limiter = self.client.rate_limiter
-        cooldown = lock.cooldown(rate_limiter.period) if rate_limiter.limit is not None else 0.0
-        try:
-            lock.heartbeat(rate_limiter.quiet())
-        except OSError as cause:
-            raise ConfigError(
-                f"the lock cannot be written: {cause.strerror}",
-                hint="name another directory for it with --lock-dir; nothing was sent.",
-            ) from cause
-        self._has_sent = True
-        if rate_limiter.pause(cooldown) >= 1:
-            self.screen.say(
-                f"another run on this host was at work a moment ago: waiting {cooldown:.0f} s"
-            )
-
-    async def _show_life(self, progress: Progress) -> None:
-        """To the person who looks, and to the run that comes next."""
-        while True:
-            await self.clock.sleep(1)
-            progress.tick()
-            if self.lock is not None:
-                try:
-                    self.lock.heartbeat(self.client.rate_limiter.quiet())
-                except OSError as cause:
-                    self.client.stop(StoppedError(f"the lock cannot be kept: {cause.strerror}"))
 
     async def _save(self, journal: Journal) -> None:
         """Force the results to the disk once a second, off the event loop."""
@@ -516,11 +431,6 @@ class Runner:
                     self.client.stop(_unsaved(str(cause)))
         finally:
             executor.shutdown(wait=False)
-
-    def _leave(self) -> None:
-        """Tell the run that comes next when it may begin; nothing, if nothing was sent here."""
-        if self.lock is not None and self._has_sent:
-            self.lock.leave(self.client.rate_limiter.quiet())
 
 
 def _unsaved(reason: str) -> StoppedError:
@@ -544,16 +454,6 @@ def _log_settled(listing: Listing, entry: int, result: RowResult) -> None:
             "error_code": result.error_code,
         },
     )
-
-
-@contextmanager
-def _entered(loop: asyncio.Runner, manager: AbstractAsyncContextManager[_T]) -> Iterator[_T]:
-    """Hold an asynchronous context open while the loop runs now and then."""
-    stack = AsyncExitStack()
-    try:
-        yield loop.run(stack.enter_async_context(manager))
-    finally:
-        loop.run(stack.aclose())
 
 
 def account_for(action: Action, listing: Listing, recorded: Recorded | None) -> Account:

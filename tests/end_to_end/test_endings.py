@@ -46,8 +46,8 @@ from batch.job.finish import Finish as place
 name = "close"
 """,
     "when its lock is given back": """
-from batch.job.runner import Runner as place
-name = "_leave"
+from batch.job.connection import Connection as place
+name = "leave"
 """,
 }
 """Moments after the end of a run, as the method that is just being called then."""

@@ -23,7 +23,7 @@ from batch.api.retry import FailureLimit
 from batch.errors import BulkRevokeError, InterruptedRunError, StoppedError
 from batch.host.clock import Clock
 from batch.host.lock import Owner
-from batch.job import runner
+from batch.job import connection, runner
 from batch.model import RESTORE, REVOKE, Action, Listing
 from batch.reporting.progress import Screen
 from batch.results.journal import Journal
@@ -159,7 +159,7 @@ class World:
             end=end or End(),
             patched=self.patched,
         )  # fmt: skip
-        with patch.object(runner, "new_event_loop", lambda: loop), killing(run.end):
+        with patch.object(connection, "new_event_loop", lambda: loop), killing(run.end):
             code = 0
             try:
                 code = run.run().summary.exit_code

@@ -1,0 +1,199 @@
+"""The way to the API of one command: its lock, its pace, its client, and signs of life."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from batch.api.base_url import proxy_for
+from batch.api.circuit_breaker import CircuitBreaker
+from batch.api.client import CryptlexClient
+from batch.api.rate_limiter import RateLimiter
+from batch.api.retry import RetryPolicy
+from batch.api.retrying_client import RetryingClient
+from batch.api.transport import tls_context
+from batch.errors import ConfigError, StoppedError
+from batch.model import Property
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from typing import Any
+
+    from batch.host.clock import Clock
+    from batch.host.lock import Lock
+    from batch.reporting.progress import Progress, Screen
+    from batch.settings import Settings
+
+
+_T = TypeVar("_T")
+
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+try:
+    from uvloop import new_event_loop
+except ImportError:
+    from asyncio import new_event_loop
+
+
+def runs() -> asyncio.Runner:
+    """What a command runs its phases in, one after another; a context manager."""
+    return asyncio.Runner(loop_factory=new_event_loop)
+
+
+def check(settings: Settings) -> None:
+    """Refuse authorities and proxies that cannot be used, before anything is read.
+
+    Raises:
+        ConfigError: One of them.
+    """
+    tls_context(settings.ca_file)
+    proxy_for(settings.base_url)
+
+
+@dataclass(slots=True)
+class Connection:
+    """What a command sends through, whatever it asks for.
+
+    Attributes:
+        client: Sends, paces and sends again.
+        clock: Of everything that is paced.
+        screen: Where a person is told.
+        lock: Keeps other runs on this host away from the API; None in a rehearsal.
+        seconds: How long requests were sent so far.
+    """
+
+    client: RetryingClient
+    clock: Clock
+    screen: Screen
+    lock: Lock | None = None
+    seconds: float = field(init=False, default=0.0)
+    _has_sent: bool = field(init=False, default=False)
+
+    @asynccontextmanager
+    async def working(
+        self, progress: Progress, *beside: Callable[[], Coroutine[Any, Any, None]]
+    ) -> AsyncIterator[None]:
+        """Connections, progress and signs of life, as long as requests are sent.
+
+        Args:
+            progress: What a person sees of it.
+            beside: Begins what else goes on meanwhile; that is cancelled at the end.
+
+        Raises:
+            ConfigError: The lock cannot be written; nothing was sent.
+        """
+        started = self.clock.now()
+        if self.lock is not None:
+            self._cool_down(self.lock)
+        async with self.client.api:
+            # A disk that takes its time must not delay the signs of life.
+            tasks = [
+                asyncio.create_task(self._show_life(progress)),
+                asyncio.create_task(self.client.mention_silence()),
+                *(asyncio.create_task(each()) for each in beside),
+            ]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        progress.close()
+        self.seconds += self.clock.now() - started
+
+    def trouble(self) -> str:
+        """What keeps a phase from going on, if anything does."""
+        if self.client.breaker.is_down:
+            return "the server is down"
+        return "" if self.client.introduced else "no answer yet"
+
+    def leave(self) -> None:
+        """Tell the run that comes next when it may begin; nothing, if nothing was sent here."""
+        if self.lock is not None and self._has_sent:
+            self.lock.leave(self.client.rate_limiter.quiet())
+
+    def _cool_down(self, lock: Lock) -> None:
+        """Send nothing before the window is over in which another run may have sent."""
+        rate_limiter = self.client.rate_limiter
+        cooldown = lock.cooldown(rate_limiter.period) if rate_limiter.limit is not None else 0.0
+        try:
+            lock.heartbeat(rate_limiter.quiet())
+        except OSError as cause:
+            raise ConfigError(
+                f"the lock cannot be written: {cause.strerror}",
+                hint="name another directory for it with --lock-dir; nothing was sent.",
+            ) from cause
+        self._has_sent = True
+        if rate_limiter.pause(cooldown) >= 1:
+            self.screen.say(
+                f"another run on this host was at work a moment ago: waiting {cooldown:.0f} s"
+            )
+
+    async def _show_life(self, progress: Progress) -> None:
+        """To the person who looks, and to the run that comes next."""
+        while True:
+            await self.clock.sleep(1)
+            progress.tick()
+            if self.lock is not None:
+                try:
+                    self.lock.heartbeat(self.client.rate_limiter.quiet())
+                except OSError as cause:
+                    self.client.stop(StoppedError(f"the lock cannot be kept: {cause.strerror}"))
+
+
+def client_of(
+    settings: Settings,
+    clock: Clock,
+    base_url: str,
+    token: str,
+    *,
+    another_token: Callable[[], str | None],
+    attended: bool,
+    changes: Property = Property.REVOKED,
+) -> RetryingClient:
+    """Make the client of a command.
+
+    Args:
+        settings: Pace, time-outs and attempts.
+        clock: Of everything that is paced.
+        base_url: Of the API, or of a sandbox.
+        token: Its access token.
+        another_token: Brings one that the server has not refused yet, or None.
+        attended: Whether somebody is there, who need not wait for what is hardly an outage.
+        changes: The property that is sent, and that every license that is read has to tell.
+    """
+    rate_limiter = RateLimiter(settings.rate.limit, settings.rate.period, clock)
+    api = CryptlexClient(
+        base_url,
+        token,
+        rate_limiter,
+        timeout=settings.timeout,
+        connections=settings.concurrency,
+        ca_file=settings.ca_file,
+        changes=changes,
+    )
+    return RetryingClient(
+        api,
+        rate_limiter,
+        CircuitBreaker(rate_limiter, clock),
+        clock,
+        policy=RetryPolicy(max_attempts=settings.max_attempts),
+        another_token=another_token,
+        attended=attended,
+    )
+
+
+@contextmanager
+def entered(loop: asyncio.Runner, manager: AbstractAsyncContextManager[_T]) -> Iterator[_T]:
+    """Hold an asynchronous context open while the loop runs now and then."""
+    stack = AsyncExitStack()
+    try:
+        yield loop.run(stack.enter_async_context(manager))
+    finally:
+        loop.run(stack.aclose())
