@@ -1,4 +1,4 @@
-"""The columns of a results file.
+"""The columns of a results file, and of a list.
 
 They stand apart from `results` since `input` knows them as well: a results file is an input too.
 """
@@ -31,3 +31,22 @@ HEADERS = {columns(each): each for each in Property}
 
 COLUMNS = columns(Property.REVOKED)
 """The first of these headers; in all of them the same stands at the same place."""
+
+LIST_COLUMNS = (
+    "license_id",
+    "license_key",
+    "product_id",
+    "type",
+    "created_at",
+    "expires_at",
+    "activations",
+    "last_used_at",
+    "revoked",
+    "suspended",
+    "user_email",
+    "company",
+    "organization",
+    "reseller",
+    "tags",
+)
+"""The header of what `list` writes."""

@@ -10,7 +10,7 @@ from array import array
 from binascii import unhexlify
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -241,6 +241,23 @@ class Page:
 
     licenses: list[License]
     total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldPage:
+    """One page of a list, as the server tells it.
+
+    Attributes:
+        licenses: The objects on it, in the server's order; each has an ID, and the one property
+            that every license has to tell.
+        total: How many the whole list has, where the server says so (``Pagination-Count``).
+        at: When this was answered by the server's clock, in seconds since 1970; None if it does
+            not say.
+    """
+
+    licenses: list[dict[str, Any]]
+    total: int | None
+    at: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from batch.errors import (
     UnconfirmedError,
 )
 from batch.formatting import escaped
-from batch.model import License, Page, Property
+from batch.model import License, Page, Property, ToldPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -121,6 +121,14 @@ def page_from(
         TransientError: Not an answer of the API, or trouble on its side: ask again.
         RejectedError: The API refused the list; and the other errors of `license_from`.
     """
+    told = told_page_from(status, headers, body, changes)
+    return Page([_described(each) for each in told.licenses], told.total)
+
+
+def told_page_from(
+    status: int, headers: Mapping[str, str], body: bytes, changes: Property = Property.REVOKED
+) -> ToldPage:
+    """The same as the server tells it; errors as in `page_from`."""
     if status == 404 and not (api_error(body) or ("", ""))[1]:  # every account has this list
         raise _foreign(status, body)
     if not 200 <= status < 300:
@@ -130,11 +138,18 @@ def page_from(
     except (ValueError, RecursionError):
         data = None
     found = data if isinstance(data, list) else [None]
-    licenses = [_described(each) for each in found if _is_license(each, changes)]
-    if len(licenses) != len(found) or not all(LICENSE_ID.fullmatch(each.id) for each in licenses):
+    licenses = [each for each in found if _is_license(each, changes)]
+    if len(licenses) != len(found) or not all(
+        LICENSE_ID.fullmatch(each["id"].lower()) for each in licenses
+    ):
         raise _unreadable(status, body, "a list of licenses")
     total = headers.get("Pagination-Count", "").strip()
-    return Page(licenses, int(total) if re.fullmatch(r"[0-9]{1,12}", total) else None)
+    at = _date(headers.get("Date", ""))
+    return ToldPage(
+        licenses,
+        total=int(total) if re.fullmatch(r"[0-9]{1,12}", total) else None,
+        at=at.timestamp() if at else None,
+    )
 
 
 def api_error(body: bytes) -> tuple[str, str] | None:

@@ -23,9 +23,14 @@ COMMANDS = {
     "suspend": "suspend them instead: undone without a new activation",
     "verify": "read every license: is it revoked, or suspended?",
     "restore": "take back what a run did, and nothing else",
+    "list": "licenses that match filters, as a CSV that `run` takes",
     "sandbox": "a local license API to rehearse against",
 }
 """Name and one line of every command."""
+
+
+_PLACES = {"list": ("list_command", "list_"), "sandbox": ("sandbox", "sandbox")}
+"""Commands that stand in a module of their own, under a name of it."""
 
 
 class _Commands(click.Group):
@@ -37,8 +42,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module = "sandbox" if cmd_name == "sandbox" else "commands"
-        command = getattr(import_module(f"batch.cli.{module}"), cmd_name)
+        module, name = _PLACES.get(cmd_name, ("commands", cmd_name))
+        command = getattr(import_module(f"batch.cli.{module}"), name)
         assert isinstance(command, click.Command)
         return command
 

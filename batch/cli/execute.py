@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from batch.model import Action, Listing
+    from batch.reporting.progress import Screen
     from batch.reporting.summary import Summary
 
 
@@ -61,7 +62,6 @@ def perform(context: click.Context, action: Action) -> int:
     restrain_libraries()
     from batch.job.runner import Runner  # noqa: PLC0415 - only now may libraries be imported
     from batch.job.targets import told_by  # noqa: PLC0415
-    from batch.reporting.progress import Screen  # noqa: PLC0415
 
     options = dict(context.params)
     source = options.pop("source")
@@ -69,7 +69,7 @@ def perform(context: click.Context, action: Action) -> int:
     observers.quiet = options["quiet"]
     run_id = new_run_id()
     assert isinstance(context.command, Command)
-    settings = _settings(source, context.command.suffix, options, run_id)
+    settings = settings_of(source, context.command.suffix, options, run_id)
     observers.check(settings.output)
     make_room_for(settings.concurrency)
     if settings.resume:
@@ -78,27 +78,17 @@ def perform(context: click.Context, action: Action) -> int:
         action = told_by(action, source)
     if settings.dry_run:
         action = action.dry_run()
-    found = _token(settings, options["token_file"])
-    redact = observers.redact = logs.Redactor(found.token, *observers.secrets)
-    screen = Screen(quiet=options["quiet"], redact=redact)
-    for each in filter(None, (found.warning, observers.warning)):
-        screen.say(f"warning: {each}")
-    another_token = _checked(found, settings, action, redact.hide)
-    logs.start(
-        screen,
-        run_id=run_id,
-        log_file=options["log_file"],
-        verbose=options["verbose"],
-    )
+    needs = "license:write" if action.sends else "license:read"
+    token, screen, another_token = prepare(observers, settings, options, run_id, needs=needs)
     command = resume_command(context, action, source, settings.output)
     observers.resume_command = command if action.sends else ""
-    with _logged(action.command, source):
+    with logged(action.command, source):
         observers.report = Runner(
             action=action,
             settings=settings,
-            token=found.token,
+            token=token,
             screen=screen,
-            owner=_owner(run_id, action),
+            owner=owner_of(run_id, action.command),
             manifest=partial(_new_manifest, settings, action, options, run_id),
             resume_command=command,
             another_token=another_token,
@@ -106,8 +96,59 @@ def perform(context: click.Context, action: Action) -> int:
         summary = observers.report.summary
         logs.ended(summary.exit_code, summary.counts)
     if options["json"]:
-        _print(summary, screen.insist)
+        print_summary(summary, screen.insist)
     return summary.exit_code
+
+
+class Prepared(NamedTuple):
+    """What a command needs that talks to the server.
+
+    Attributes:
+        token: Access token; empty in the sandbox.
+        screen: Where a person is told, without secrets.
+        another_token: Brings one that the server has not refused yet, or None.
+    """
+
+    token: str
+    screen: Screen
+    another_token: Callable[[], str | None]
+
+
+def prepare(
+    observers: Observers,
+    settings: Settings,
+    options: Mapping[str, Any],
+    run_id: str,
+    *,
+    needs: str,
+) -> Prepared:
+    """Find and check the token, keep it out of all that is told, and begin the log.
+
+    Args:
+        observers: Who is told how it ends.
+        settings: Of the command.
+        options: Its parameters.
+        run_id: Its name in the log.
+        needs: The scope that the token has to have.
+
+    Raises:
+        ConfigError: The token, or the log, cannot be used.
+    """
+    from batch.reporting.progress import Screen  # noqa: PLC0415 - as in `perform`
+
+    found = _token(settings, options["token_file"])
+    redact = observers.redact = logs.Redactor(found.token, *observers.secrets)
+    screen = Screen(quiet=options["quiet"], redact=redact)
+    for each in filter(None, (found.warning, observers.warning)):
+        screen.say(f"warning: {each}")
+    another_token = _checked(found, settings, needs, redact.hide)
+    logs.start(
+        screen,
+        run_id=run_id,
+        log_file=options["log_file"],
+        verbose=options["verbose"],
+    )
+    return Prepared(found.token, screen, another_token)
 
 
 def _token(settings: Settings, token_file: str | None) -> Found:
@@ -118,14 +159,13 @@ def _token(settings: Settings, token_file: str | None) -> Found:
 
 
 def _checked(
-    found: Found, settings: Settings, action: Action, hide: Callable[[str], None]
+    found: Found, settings: Settings, needs: str, hide: Callable[[str], None]
 ) -> Callable[[], str | None]:
     """Check the token, and return what brings another one once the server refuses it.
 
     Raises:
         ConfigError: It is known that the server will.
     """
-    needs = "license:write" if action.sends else "license:read"
 
     def check(token: str) -> None:
         check_token(token, needs=needs, base_url=settings.base_url, now=datetime.now(UTC))
@@ -138,7 +178,7 @@ def _checked(
 
 
 @contextmanager
-def _logged(command: str, source: str) -> Iterator[None]:
+def logged(command: str, source: str) -> Iterator[None]:
     """Log how a command begins, and what it is ended by; its own end the block logs itself."""
     try:
         logs.started(command, source)
@@ -150,7 +190,7 @@ def _logged(command: str, source: str) -> Iterator[None]:
         logs.stop()
 
 
-def _print(summary: Summary, insist: Any) -> None:  # noqa: ANN401
+def print_summary(summary: Summary, insist: Any) -> None:  # noqa: ANN401
     """Print what ``--json`` asks for; a reader that is gone does not change how the run ended."""
     try:
         click.echo(json.dumps(summary.as_json()))
@@ -159,7 +199,7 @@ def _print(summary: Summary, insist: Any) -> None:  # noqa: ANN401
         insist(f"warning: the summary cannot be printed: {cause.strerror}")
 
 
-def _settings(source: str, suffix: str, options: Mapping[str, Any], run_id: str) -> Settings:
+def settings_of(source: str, suffix: str, options: Mapping[str, Any], run_id: str) -> Settings:
     """Check what can be checked before anything is read.
 
     Raises:
@@ -234,7 +274,7 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
         settings.ca_file,
         *(options[name] for name in ("token_file", "notify_file", "config")),
     )
-    given = [os.fspath(path) for path in paths if path is not None]
+    given = [os.fspath(path) for path in paths if path]
     results = [os.fspath(settings.output), os.fspath(manifest_path(settings.output))]
     try:
         for path in given + results:
@@ -259,10 +299,11 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
         )
 
 
-def _owner(run_id: str, action: Action) -> Owner:
+def owner_of(run_id: str, command: str) -> Owner:
+    """Say who this is, for runs that find the lock taken."""
     return Owner(
         run_id=run_id,
-        command=action.command,
+        command=command,
         user=user_name(),
         pid=os.getpid(),
         started_at=timestamp(datetime.now(UTC)),

@@ -40,12 +40,13 @@ class Entry(NamedTuple):
     attributes: dict[str, Any]
 
 
-def _option(group: str, *names: str, **attributes: Any) -> Entry:  # noqa: ANN401
+def option(group: str, *names: str, **attributes: Any) -> Entry:  # noqa: ANN401
+    """Make an entry of a group of the help page."""
     return Entry(group, names, attributes)
 
 
 _input, _output, _safety, _api, _other = (
-    partial(_option, group) for group in ("Input", "Output", "Safety", "API", "Other")
+    partial(option, group) for group in ("Input", "Output", "Safety", "API", "Other")
 )
 
 OPTIONS = {
@@ -338,13 +339,17 @@ OTHER = ("config",)
 """Options that several commands have, in the order in which help pages show them."""
 
 
-def with_options(*names: str) -> Callable[[_F], _F]:
-    """Give a command function these options of the table, in this order."""
+def with_entries(*entries: Entry) -> Callable[[_F], _F]:
+    """Give a command function these options, in this order."""
 
     def decorate(function: _F) -> _F:
-        for name in reversed(names):
-            group, flags, attributes = OPTIONS[name]
+        for group, flags, attributes in reversed(entries):
             function = click.option(*flags, cls=GroupedOption, group=group, **attributes)(function)
         return function
 
     return decorate
+
+
+def with_options(*names: str) -> Callable[[_F], _F]:
+    """Give a command function these options of the table, in this order."""
+    return with_entries(*(OPTIONS[name] for name in names))

@@ -50,6 +50,12 @@ def resume_command(context: click.Context, action: Action, source: str, results:
     return shlex.join([*words, *going_on])
 
 
+def run_command_of(context: click.Context, listed: Path) -> str:
+    """Spell the command that shows what a run would do with a list."""
+    words = ["bulk-revoke", "run", _operand(str(listed)), "--dry-run"]
+    return shlex.join(words + _repeated(context, lambda name: name in OF_ITS_RESULTS))
+
+
 def _repeated(context: click.Context, wants: Callable[[str], bool]) -> list[str]:
     """Spell those of the options that a command was given which the next one is to have as well."""
     words = []

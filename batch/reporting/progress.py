@@ -109,7 +109,7 @@ class Progress:
     Args:
         screen: Where to show it.
         clock: Tells when a line is due.
-        total: How many there will be.
+        total: How many there will be; None where nobody knows.
         phase: What they are, as a line begins: ``looking``.
         unit: What one of them is called in the bar, and several in a line.
         trouble: Tells what keeps it from going on, or nothing: until that is over nobody knows how
@@ -120,7 +120,7 @@ class Progress:
         self,
         screen: Screen,
         clock: Clock,
-        total: int,
+        total: int | None,
         *,
         phase: str = "",
         unit: tuple[str, str] = ("lic", "licenses"),
@@ -150,10 +150,14 @@ class Progress:
     @property
     def _bar_format(self) -> str:
         start = self._phase + "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}"
+        if self._total is None:
+            start = self._phase + "{n_fmt} " + self._unit[1] + " [{elapsed}"
         failed = f", failed {self._failed:,}"
         trouble = self._trouble()
         if trouble:
             return f"{start}{failed if self._failed else ''}, {trouble}]"
+        if self._total is None:
+            return f"{start}, {{rate_fmt}}{failed}]"
         return f"{start}<{{remaining}}, {{rate_fmt}}{failed}]"
 
     def expect(self, left: int) -> None:
@@ -184,8 +188,9 @@ class Progress:
             return
         due = [moment for moment in LINES_AT if moment > elapsed]
         self._next = due[0] if due else (elapsed // LINES_AT[-1] + 1) * LINES_AT[-1]
+        of = "" if self._total is None else f" of {self._total:,}"
         self._screen.say(
-            f"{self._phase}{self._done:,} of {self._total:,} {self._unit[1]} done"
+            f"{self._phase}{self._done:,}{of} {self._unit[1]} done"
             f"{self._course(self._done / elapsed)}"
         )
 
@@ -194,7 +199,9 @@ class Progress:
         failed, trouble = f", {self._failed:,} failed", self._trouble()
         if trouble:
             return f"{failed if self._failed else ''}, {trouble}"
-        left = f", {duration(max(0, self._total - self._done) / rate)} left" if rate else ""
+        left = ""
+        if rate and self._total is not None:
+            left = f", {duration(max(0, self._total - self._done) / rate)} left"
         return f"{failed}, {rate:.1f} per second{left}"
 
     def close(self) -> None:

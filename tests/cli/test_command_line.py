@@ -239,7 +239,9 @@ def test_a_mistyped_command_is_refused_with_the_nearest_right_one(
     assert code == 2
     assert f"Error: No such command '{typed}'." in said
     meant = (
-        f"did you mean {near}?" if near else "commands are run, suspend, verify, restore, sandbox."
+        f"did you mean {near}?"
+        if near
+        else "commands are run, suspend, verify, restore, list, sandbox."
     )
     assert said.endswith(f"\nhint: {meant}\n")
 

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from batch.cli import cli, options, run_command
 from batch.cli.command import Command, GroupedOption
+from batch.cli.list_command import FILTERS
 from batch.reporting.observers import Observers
 from batch.sandbox import Account
 from tests.support.commands import YES, served, settle_in, write
@@ -22,7 +23,7 @@ from tests.support.job_harness import some_ids
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMMANDS = ("run", "suspend", "verify", "restore")
+COMMANDS = ("run", "suspend", "verify", "restore", "list")
 LICENSE = "23d9646c-34f5-4d37-adeb-f7f77b927bdb"
 
 
@@ -35,7 +36,8 @@ def command(name: str) -> Command:
 def options_of(name: str) -> Iterator[GroupedOption]:
     """The options of a command that can be set from elsewhere, in their order."""
     for parameter in command(name).params:
-        if isinstance(parameter, GroupedOption) and parameter.name not in {"config", "manifest"}:
+        typed = {"config", "manifest", "all"}
+        if isinstance(parameter, GroupedOption) and parameter.name not in typed:
             yield parameter
 
 
@@ -89,14 +91,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def default_of(option: GroupedOption) -> object:
     """What the table says an option is where nobody sets it."""
-    attributes = options.OPTIONS[(option.name or "").replace("_", "-")].attributes
+    own = {each.names[-1].split("/")[0].removeprefix("--"): each for each in FILTERS}
+    attributes = (own if option.group == "Filters" else options.OPTIONS)[
+        (option.name or "").replace("_", "-")
+    ].attributes
     nothing = False if option.is_bool_flag else () if option.multiple else None
     return attributes.get("default", nothing)
 
 
 def parsed(name: str, *arguments: str) -> click.Context:
     group = cli.make_context("bulk-revoke", [name], obj=Observers())
-    return command(name).make_context(name, ["licenses.csv", *arguments], parent=group)
+    source = [] if name == "list" else ["licenses.csv"]
+    return command(name).make_context(name, [*source, *arguments], parent=group)
 
 
 def given(name: str, key: str, *arguments: str) -> Set:
@@ -160,7 +166,7 @@ def test_help_says_which_environment_variable_sets_what(name: str) -> None:
     [rule] = re.findall(rf"^  BULK_REVOKE_{name.upper()}_<OPTION> +(.*)$", page, re.MULTILINE)
     [excepted] = re.findall(r"\(not (.*?)\)", rule)
     typed = {each.removeprefix("--").replace("-", "_") for each in excepted.split(", ")}
-    assert typed == shut(name) | ({"manifest"} if name == "verify" else set())
+    assert typed == shut(name) | {"verify": {"manifest"}, "list": {"all"}}.get(name, set())
     assert f"BULK_REVOKE_{name.upper()}_LOG_FILE sets --log-file" in rule
     assert re.search(r"^  BULK_REVOKE_CONFIG +Sets --config", page, re.MULTILINE)
     assert "CRYPTLEX_ACCESS_TOKEN" in page
@@ -210,7 +216,7 @@ WRONG = {
     "the token": (["[run]", 'token = "x"'], "[run] token", "token_file"),
     "unknown table": (["[runs]", "limit = 5"], "runs: no such table", "did you mean run?"),
     "table of a command without": (["[sandbox]", "port = 1"], "sandbox: no such", "tables are run"),
-    "no table": (["limit = 5"], "limit: in no table", "tables are run, suspend, verify, restore"),
+    "no table": (["pace = 5"], "pace: in no table", "tables are run, suspend, verify, restore"),
     "a command that is no table": (["run = 5"], "run: is no table", "[run]"),
     "two tables deep": (["[run.limit]", "x = 5"], "[run] limit: must be a whole number", "= 500"),
     "text for a number": (["[run]", 'limit = "5"'], "[run] limit: must be a whole", "limit = 500"),

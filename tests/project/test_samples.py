@@ -36,7 +36,7 @@ from click.core import ParameterSource
 from batch import __version__
 from batch.api.auth import CREDENTIAL, find_token
 from batch.cli import COMMANDS, cli, run_command
-from batch.cli.execute import _settings
+from batch.cli.execute import settings_of
 from batch.errors import ConfigError
 from batch.job.runner import DRAIN
 from batch.reporting.alerts import Alerts
@@ -203,7 +203,7 @@ def understood(words: Sequence[str], profile: Path) -> Understood:
     context = command.make_context(name, arguments, parent=above)
     options = dict(context.params)
     options["config"] = next((word for word in words if word in there), options["config"])
-    settings = _settings(options.pop("source"), ".results.csv", options, "7f3a0c1d")
+    settings = settings_of(options.pop("source"), ".results.csv", options, "7f3a0c1d")
     sources = {each: context.get_parameter_source(each) for each in options}
     return Understood(settings, options, sources)
 
@@ -220,7 +220,7 @@ def nothing_of_the_developers_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settle_in(tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("locks"), monkeypatch)
-    for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE"):
+    for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE", "LIST"):
         monkeypatch.delenv(f"BULK_REVOKE_{name}_LOCK_DIR")
 
 
@@ -1178,7 +1178,7 @@ def test_a_container_locks_where_it_is_told_to_and_says_so_for_every_command() -
 
     locks = {
         environment[f"BULK_REVOKE_{name}_LOCK_DIR"]
-        for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE")
+        for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE", "LIST")
     }
 
     assert locks == {"/run/lock"}

@@ -188,7 +188,7 @@ def settle_in(home: Path, locks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     monkeypatch.setenv("CRYPTLEX_ACCESS_TOKEN", TOKEN)
-    for command in ("RUN", "SUSPEND", "VERIFY", "RESTORE"):
+    for command in ("RUN", "SUSPEND", "VERIFY", "RESTORE", "LIST"):
         monkeypatch.setenv(f"BULK_REVOKE_{command}_LOCK_DIR", str(locks))
 
 

@@ -1,0 +1,350 @@
+"""The filters of `list`: what is sent of them, and what holds of a license that comes back.
+
+Pure. A server may ignore a filter, or compare in another way, so nothing is taken because it was
+sent: every license is checked against all filters here. Names and operators: Cryptlex Web API,
+"Filters"; sent with an operator where one is documented, and never empty.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from batch.errors import ConfigError, GuardError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    Told = Mapping[str, Any]
+    Sent = Mapping[str, Sequence[str]]
+
+
+TICKS = 10_000_000
+"""Ticks in a second: the API's timestamps have seven decimals."""
+
+_DAY = timedelta(days=1)
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MOMENT = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)?", re.ASCII
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Span(NamedTuple):
+    """Moments in ticks since 1970 (UTC), each None where it is open.
+
+    Attributes:
+        first: The first one.
+        before: The one behind the last one.
+    """
+
+    first: int | None = None
+    before: int | None = None
+
+    def __contains__(self, moment: object) -> bool:
+        """Tell whether a moment lies within."""
+        return (
+            isinstance(moment, int)
+            and (self.first is None or self.first <= moment)
+            and (self.before is None or moment < self.before)
+        )
+
+    def until(self, before: int | None) -> Span:
+        """The same, ending earlier if that is earlier."""
+        ends = [each for each in (self.before, before) if each is not None]
+        return Span(self.first, min(ends, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One filter.
+
+    Attributes:
+        option: The option that sets it.
+        text: What it asks for, for a person.
+        sent: What is sent of it: of several mappings each is a list of its own.
+        holds: Tells whether it holds of a license object; None where the object does not tell.
+        made_before: The moment in ticks since 1970 before which such licenses were made, or None.
+    """
+
+    option: str
+    text: str
+    sent: Sequence[Sent]
+    holds: Callable[[Told], bool | None]
+    made_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The licenses that are asked for: those of which all filters hold.
+
+    Attributes:
+        filters: None of them means every license of the account.
+        made: When they were made, as far as a list can be narrowed by it.
+    """
+
+    filters: tuple[Filter, ...]
+    made: Span
+
+    def lists(self) -> list[dict[str, Sequence[str]]]:
+        """The filters of the lists that together show all of them, the moments of `made` aside."""
+        lists = []
+        for combination in product(*(each.sent for each in self.filters)):
+            together: dict[str, Sequence[str]] = {}
+            for each in combination:
+                together.update(each)
+            lists.append(together)
+        return lists
+
+    def matches(self, license_: Told) -> bool:
+        """Tell whether all filters hold of a license object.
+
+        Raises:
+            GuardError: The object does not tell what is asked for, and all that it tells holds.
+        """
+        told = [each.holds(license_) for each in self.filters]
+        if False in told:
+            return False
+        for each, holds in zip(self.filters, told, strict=True):
+            if holds is None:
+                raise GuardError(
+                    f"the server does not tell what {each.option} asks for, as of license"
+                    f" {license_['id'].lower()}: whether it is meant is not known",
+                    hint=f"leave out {each.option}, and choose in the list by other means.",
+                )
+        return True
+
+
+def of_ids(option: str, values: Iterable[str], what: str, name: str) -> Filter:
+    """A filter of IDs, in any case, such as ``productId``."""
+    ids = [_checked_id(option, each) for each in values]
+    sent = [{name: (each,)} for each in ids]
+    return Filter(option, f"{what} {' or '.join(ids)}", sent, _text_in(ids, name, lower=True))
+
+
+def of_users(option: str, values: Iterable[str]) -> Filter:
+    """A filter of the IDs of users."""
+    ids = [_checked_id(option, each) for each in values]
+    sent = [{"userId": (each,)} for each in ids]
+    holds = _in_user(_text_in(ids, "id", lower=True))
+    return Filter(option, f"user {' or '.join(ids)}", sent, holds)
+
+
+def of_user_texts(option: str, values: Sequence[str], what: str, name: str) -> Filter:
+    """A filter of a user's texts, compared as written: ``email`` or ``company``."""
+    text = f"{what} {' or '.join(values)}"
+    return Filter(
+        option, text, _either(option, f"user.{name}", values), _in_user(_text_in(values, name))
+    )
+
+
+def of_tags(option: str, values: Sequence[str]) -> Filter:
+    """A filter of tags, compared as written: a license has one of them."""
+
+    def holds(license_: Told) -> bool | None:
+        tags = license_.get("tags", ...)
+        if tags is None:
+            return False
+        if not isinstance(tags, list) or not all(isinstance(each, str) for each in tags):
+            return None
+        return not set(values).isdisjoint(tags)
+
+    return Filter(option, f"tag {' or '.join(values)}", _either(option, "tag", values), holds)
+
+
+def of_metadata(option: str, values: Sequence[str]) -> Filter:
+    """A filter of metadata, ``NAME=VALUE``: a license has one such entry.
+
+    Raises:
+        ConfigError: A value has no name.
+    """
+    pairs, sent = [], []
+    for each in values:
+        name, sign, value = each.partition("=")
+        if not sign or not _says_something(name):
+            raise ConfigError(
+                "names no entry, or no value to compare with",
+                option=option,
+                shown=each,
+                hint=f"write {option} NAME=VALUE, as in {option} region=emea.",
+            )
+        pairs.append((name, value))
+        asked = {"metadata.key[eq]": (name,)}
+        # The API ignores an empty filter.
+        sent.append(asked | {"metadata.value[eq]": (value,)} if _says_something(value) else asked)
+
+    def holds(license_: Told) -> bool | None:
+        entries = license_.get("metadata", ...)
+        if entries is None:
+            return False
+        if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+            return None
+        return any((each.get("key"), each.get("value")) in pairs for each in entries)
+
+    return Filter(option, f"metadata {' or '.join(values)}", sent, holds)
+
+
+def of_flag(option: str, name: str, value: bool) -> Filter:
+    """A filter of ``revoked`` or ``suspended``."""
+
+    def holds(license_: Told) -> bool | None:
+        told = license_.get(name)
+        return told is value if isinstance(told, bool) else None
+
+    text = name if value else f"not {name}"
+    return Filter(option, text, [{name: (str(value).lower(),)}], holds)
+
+
+def of_moments(option: str, what: str, name: str, span: Span, *, is_sent: bool = True) -> Filter:
+    """A filter of a date of a license; one without such a date is not meant."""
+
+    def holds(license_: Told) -> bool | None:
+        told = license_.get(name, ...)
+        moment = ticks(told)
+        return False if told is None else None if moment is None else moment in span
+
+    sent = {}
+    if is_sent and span.first is not None:
+        sent[f"{name}[gte]"] = (spelled(span.first),)
+    if is_sent and span.before is not None:
+        sent[f"{name}[lt]"] = (spelled(span.before),)
+    bounds = (("from", span.first), ("before", span.before))
+    text = " and ".join(f"{word} {shown(at)}" for word, at in bounds if at is not None)
+    return Filter(option, f"{what} {text}", [sent], holds)
+
+
+def of_unused(option: str, since: int) -> Filter:
+    """A filter of what was made before a moment and not used since; it may never have been used."""
+    before = Span(before=since)
+
+    def holds(license_: Told) -> bool | None:
+        made, used = ticks(license_.get("createdAt")), license_.get("lastUsedAt", ...)
+        if made is not None and made not in before:
+            return False
+        used_at = ticks(used)
+        if used_at is not None and used_at not in before:
+            return False
+        return None if made is None or (used is not None and used_at is None) else True
+
+    text = f"made before {shown(since)} and not used since"
+    return Filter(option, text, [{}], holds, made_before=since)
+
+
+def ticks(moment: object) -> int | None:
+    """Ticks since 1970 of a timestamp, UTC where it names no zone; None if it is none."""
+    found = _MOMENT.fullmatch(moment) if isinstance(moment, str) else None
+    if found is None:
+        return None
+    day, time, fraction, zone = found.groups()
+    try:
+        at = datetime.fromisoformat(f"{day}T{time}{zone or 'Z'}")
+    except ValueError:
+        return None
+    return (at - _EPOCH) // timedelta(seconds=1) * TICKS + int((fraction or "0").ljust(7, "0")[:7])
+
+
+def spelled(moment: int) -> str:
+    """Ticks since 1970 as the API writes them: ISO 8601, UTC, seven decimals, ``Z``."""
+    seconds, fraction = divmod(moment, TICKS)
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{fraction:07d}Z"
+
+
+def shown(moment: int) -> str:
+    """The same for a person: no more than there is of it."""
+    at = _EPOCH + timedelta(seconds=moment // TICKS)
+    if moment % TICKS:
+        return spelled(moment)
+    return f"{at:%Y-%m-%d}" if not moment % (86_400 * TICKS) else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def parse_moment(option: str, text: str) -> tuple[int, int]:
+    """Read a date, or a date with its time, UTC where it names no zone.
+
+    Returns:
+        In ticks since 1970: when it begins, and when it is over. A date is a whole day.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    text = text.strip()
+    try:
+        if _DATE.fullmatch(text):
+            day = datetime.fromisoformat(text).replace(tzinfo=UTC)
+            begins, ends = ((each - _EPOCH) // timedelta(seconds=1) for each in (day, day + _DAY))
+            return begins * TICKS, ends * TICKS
+    except (ValueError, OverflowError):
+        pass
+    moment = ticks(text)
+    if moment is None or not 0 <= moment < ticks_of(datetime(9999, 12, 31, tzinfo=UTC)):
+        raise ConfigError(
+            f"{text}: is no date",
+            option=option,
+            hint="write 2026-01-31, or 2026-01-31T12:00:00Z; in UTC where no zone is named.",
+        )
+    return moment, moment + 1
+
+
+def ticks_of(moment: datetime) -> int:
+    """Ticks since 1970 of a moment with its zone."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * (TICKS // 1_000_000)
+
+
+def _checked_id(option: str, text: str) -> str:
+    found = text.strip().lower()
+    if not _ID.fullmatch(found):
+        raise ConfigError(
+            f"{text}: is no ID",
+            option=option,
+            hint="it reads like 63dfd63e-ed71-4f84-9236-02ee0ddb062c, and stands in the dashboard.",
+        )
+    return found
+
+
+def _text_in(values: Iterable[str], name: str, *, lower: bool = False) -> Callable[[Told], Any]:
+    """Return what tells whether a property is one of some texts."""
+    wanted = frozenset(values)
+
+    def holds(told: Told) -> bool | None:
+        value = told.get(name, ...)
+        if value is None:
+            return False
+        if not isinstance(value, str):
+            return None
+        return (value.lower() if lower else value) in wanted
+
+    return holds
+
+
+def _in_user(holds: Callable[[Told], Any]) -> Callable[[Told], Any]:
+    """Return what asks the same of the user of a license; without one it does not hold."""
+
+    def of_license(license_: Told) -> bool | None:
+        user = license_.get("user", ...)
+        if user is None:
+            return False
+        found: bool | None = holds(user) if isinstance(user, dict) else None
+        return found
+
+    return of_license
+
+
+def _either(option: str, name: str, values: Sequence[str]) -> list[Sent]:
+    """What is sent for one of several texts: one list of all, unless a comma would cut one."""
+    for each in values:
+        if not _says_something(each):
+            raise ConfigError(
+                "is empty: the API ignores an empty filter and returns every license",
+                option=option,
+                hint="say what it is, or leave it out.",
+            )
+    if len(values) > 1 and not any("," in each for each in values):
+        return [{f"{name}[in]": values}]
+    return [{f"{name}[eq]": (each,)} for each in values]
+
+
+def _says_something(text: str) -> bool:
+    return bool(text.replace(",", " ").strip())

@@ -1,0 +1,286 @@
+"""The steps of `list`: lock, read, write, count."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from batch.api.base_url import label
+from batch.api.retrying_client import HaltedError
+from batch.errors import ApiError, BulkRevokeError, StoppedError
+from batch.formatting import counted, plain, timestamp
+from batch.host import lock
+from batch.host.clock import Clock
+from batch.host.signals import stopped_by_signals
+from batch.job.connection import Connection, check, client_of, runs
+from batch.job.filters import TICKS
+from batch.job.paging import Paging
+from batch.reporting.progress import Progress
+from batch.reporting.summary import Report, Summary
+from batch.results import output
+from batch.results.license_list import LicenseList, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from batch.api.retrying_client import RetryingClient
+    from batch.host.lock import Owner
+    from batch.job.filters import Asked
+    from batch.reporting.progress import Screen
+    from batch.settings import Settings
+
+
+MOST_PRODUCTS = 10
+"""Products that are told at the end, those with the most licenses."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found, counted as it was written.
+
+    Attributes:
+        products: Product ID to its licenses.
+        activations: Product ID to their activations.
+        states: ``revoked`` and ``suspended`` to how many are so.
+        doubts: Where the server counts others than it has shown: shown, counted.
+    """
+
+    products: Counter[str] = field(default_factory=Counter)
+    activations: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    doubts: list[tuple[int, int]] = field(default_factory=list)
+    _ids: set[bytes] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        """Licenses."""
+        return len(self._ids)
+
+    def is_new(self, license_: Mapping[str, Any]) -> bool:
+        """Count a license, and tell whether it was not there before."""
+        license_id = bytes.fromhex(license_["id"].replace("-", ""))
+        if license_id in self._ids:
+            return False
+        self._ids.add(license_id)
+        product, activations = license_.get("productId"), license_.get("totalActivations")
+        product = product.lower() if isinstance(product, str) else ""
+        self.products[product] += 1
+        self.activations[product] += activations if type(activations) is int else 0
+        for name in ("revoked", "suspended"):
+            self.states[name] += license_.get(name) is True
+        return True
+
+
+@dataclass(slots=True)
+class Lister:
+    """One listing, from its filters to its report. It changes nothing.
+
+    Attributes:
+        asked: Which licenses are wanted.
+        settings: Where it goes, and how it is read; there is no input.
+        token: Access token.
+        screen: Where a person is told.
+        owner: Who this is, for runs that find the lock taken.
+        next_command: The command that comes next if there are licenses.
+        another_token: Brings one that the server has not refused yet, or None.
+        clock: Of everything that is paced.
+        found: What was found so far.
+    """
+
+    asked: Asked
+    settings: Settings
+    token: str
+    screen: Screen
+    owner: Owner
+    next_command: str
+    another_token: Callable[[], str | None] = lambda: None
+    clock: Clock = field(default_factory=Clock)
+    found: Found = field(init=False, default_factory=Found)
+
+    def run(self) -> Report:
+        """Go through all steps.
+
+        Raises:
+            BulkRevokeError: Refused, or stopped; there is no file.
+        """
+        settings, say = self.settings, self.screen.say
+        output.check(settings, command="list", resumable=False)
+        check(settings)
+        started = datetime.now(UTC)
+        with ExitStack() as stack:
+            api_lock = stack.enter_context(
+                lock.held(
+                    lock.directory(settings.lock_dir) / lock.api_name(settings.base_url),
+                    self.owner,
+                    wait=settings.wait,
+                    timeout=settings.timeout,
+                    say=say,
+                    what=label(settings.base_url),
+                )
+            )
+            output.check(settings, command="list", resumable=False)  # it may have been waited for
+            say(self._question())
+            loop = stack.enter_context(runs())
+            client = client_of(
+                settings,
+                self.clock,
+                settings.base_url,
+                self.token,
+                another_token=self.another_token,
+                attended=self.screen.is_terminal,
+            )
+            connection = Connection(client, self.clock, self.screen, api_lock)
+            stack.callback(connection.leave)
+            with writing(
+                settings.output, self.screen.redact, overwrite=settings.overwrite
+            ) as lines:
+                loop.run(self._read(connection, lines))
+        return self._report(connection, started)
+
+    def _question(self) -> str:
+        """What is asked for, for a person."""
+        head = f"licenses of {label(self.settings.base_url)}"
+        filters = self.asked.filters
+        if not filters:
+            return f"{head}: all of them"
+        lines = [
+            line
+            for each in filters
+            for line in wrap(plain(each.text), 76, initial_indent="  ", subsequent_indent="    ")
+        ]
+        return "\n".join([f"{head}, of which all of this holds:", *lines])
+
+    async def _read(self, connection: Connection, lines: LicenseList) -> None:
+        """Read all lists, and write down what matches.
+
+        Raises:
+            GuardError: It cannot be told of a license whether it is meant.
+            StoppedError: Anything else that keeps the list from being whole.
+        """
+        client = connection.client
+        progress = Progress(
+            self.screen,
+            self.clock,
+            None,
+            phase="listing",
+            unit=("req", "requests"),
+            trouble=connection.trouble,
+        )
+
+        def take(license_: Mapping[str, Any]) -> bool:
+            if not self.asked.matches(license_):
+                return False
+            if self.found.is_new(license_):
+                lines.add(license_)
+            return True
+
+        def step() -> None:
+            progress.step()
+            lines.flush()
+
+        paging = Paging(client, self.asked.made, _now, take, expect=progress.expect, step=step)
+        with _without_a_file(client), stopped_by_signals(client.stop, self.screen.say):
+            async with connection.working(progress):
+                for filters in self.asked.lists():
+                    doubt = await paging.read(filters)
+                    self.found.doubts += [doubt] if doubt else []
+                if client.stopped is not None:
+                    raise HaltedError
+
+    def _report(self, connection: Connection, started: datetime) -> Report:
+        """Say how it ended."""
+        client, settings, licenses = connection.client, self.settings, len(self.found)
+        requests, seconds = client.rate_limiter.requests, connection.seconds
+        summary = Summary(
+            run_id=self.owner.run_id,
+            command="list",
+            exit_code=1 if self.found.doubts else 0,
+            api=settings.base_url,
+            started_at=timestamp(started),
+            finished_at=timestamp(datetime.now(UTC)),
+            rows=licenses,
+            licenses=licenses,
+            counts={},
+            requests=requests,
+            patches=0,
+            throttled=client.breaker.throttled,
+            seconds=round(seconds, 3),
+            rate=round(requests / seconds, 2) if seconds else 0.0,
+            results=str(settings.output),
+            manifest="",
+            hint=self.next_command if licenses else "",
+        )
+        text = block(summary, self.found, label(settings.base_url))
+        (self.screen.insist if summary.exit_code else self.screen.say)(text)
+        return Report(summary, self.screen.redact(text))
+
+
+def block(summary: Summary, found: Found, place: str) -> str:
+    """The lines that end a listing: how many licenses there are, of what, and where it stands."""
+    began, ended = (
+        datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)
+    )
+    licenses = summary.licenses
+    verdict = f"{counted(licenses, 'license')} {'is' if licenses == 1 else 'are'} listed"
+    lines = [
+        (
+            f"bulk-revoke: {verdict} (exit {summary.exit_code})   {place}, "
+            f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
+        )
+    ]
+    for shown, total in found.doubts:
+        lines += [
+            f"  the server counts {counted(total, 'license')}, and has shown {shown:,}:",
+            "  either licenses were changed meanwhile, or some are missing; list again",
+        ]
+    if licenses:
+        states = [f"{name} {count:,}" for name, count in found.states.items()]
+        activations = counted(sum(found.activations.values()), "activation")
+        lines.append("  " + " · ".join([*states, activations]))
+    for product, number in found.products.most_common(MOST_PRODUCTS):
+        lines.append(
+            f"  {product or 'of no product':36}  {counted(number, 'license')},"
+            f" {counted(found.activations[product], 'activation')}"
+        )
+    more = len(found.products) - MOST_PRODUCTS
+    if more > 0:
+        lines.append(f"  … and {counted(more, 'more product')}")
+    lines.append(f"list:    {summary.results}")
+    if summary.hint:
+        lines.append(f"next:    {summary.hint}")
+    return "\n".join(lines)
+
+
+def _now() -> int:
+    return int(time.time() * TICKS)
+
+
+@contextmanager
+def _without_a_file(client: RetryingClient) -> Iterator[None]:
+    """Make of whatever ends the reading too early an error that says what follows of it."""
+    try:
+        yield
+    except (HaltedError, asyncio.CancelledError) as cause:
+        if client.stopped is None:
+            raise
+        error: BulkRevokeError = client.stopped
+        error.__cause__ = cause
+    except ApiError as cause:
+        error = cause.becomes(StoppedError)
+        if cause.status == 403:
+            error = StoppedError(
+                "the token may not read licenses",
+                about=cause,
+                hint="use a token with the scope license:read.",
+            )
+    except BulkRevokeError as cause:
+        error = cause
+    else:
+        return
+    error.consequence = "no list was written"
+    raise error

@@ -1,0 +1,122 @@
+"""The file that `list` writes: licenses as the server tells them, for a person and for `run`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from batch.columns import LIST_COLUMNS
+from batch.errors import ResultsError, StoppedError
+from batch.formatting import cell, timestamp
+from batch.host.files import creating
+from batch.results.output import set_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+
+MODE = 0o600
+"""Its owner alone may read it: it names customers, and holds keys."""
+
+
+class LicenseList:
+    """A list that is being written; made by `writing`."""
+
+    def __init__(self, file: BinaryIO, redact: Callable[[str], str]) -> None:
+        self._file = file
+        self._redact = redact
+        self._text = io.StringIO(newline="")
+        self._lines = csv.writer(self._text, lineterminator="\n")
+        self._lines.writerow(LIST_COLUMNS)
+
+    def add(self, license_: Mapping[str, Any]) -> None:
+        """Add a license object; what it does not tell, or not in a way that is known, is empty."""
+        self._lines.writerow([cell(self._redact(each)) for each in _cells(license_)])
+
+    def flush(self) -> None:
+        """Hand what was added to the operating system.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
+        self._file.write(self._text.getvalue().encode())
+        self._text.seek(0)
+        self._text.truncate()
+
+
+@contextmanager
+def writing(path: Path, redact: Callable[[str], str], *, overwrite: bool) -> Iterator[LicenseList]:
+    """Write a list that appears when the block ends, whole, and only if it ends well.
+
+    Args:
+        path: Where.
+        redact: Takes secrets out of a text from outside.
+        overwrite: Whether what stands there is set aside then; it is kept under another name.
+
+    Raises:
+        ResultsError: Something stands there.
+        StoppedError: It cannot be written.
+    """
+    try:
+        with creating(path) as file:
+            Path(file.name).chmod(MODE)
+            lines = LicenseList(file, redact)
+            yield lines
+            lines.flush()
+            if overwrite:
+                set_aside(path)
+    except FileExistsError as cause:
+        raise ResultsError(
+            f"{path}: cannot be written: it has appeared meanwhile",
+            hint="name another place with --output.",
+        ) from cause
+    except OSError as cause:
+        raise StoppedError(f"{path}: cannot be written: {cause.strerror}") from cause
+
+
+def _cells(license_: Mapping[str, Any]) -> Iterator[str]:
+    """The cells of a license in the order of `LIST_COLUMNS`, as the server spells them."""
+    user = license_.get("user")
+    user = user if isinstance(user, dict) else {}
+    tags = license_.get("tags")
+    yield license_["id"].lower()
+    yield _text(license_.get("key"))
+    yield _text(license_.get("productId")).lower()
+    yield _text(license_.get("type"))
+    yield _moment(license_.get("createdAt"))
+    yield _moment(license_.get("expiresAt"))
+    yield _text(license_.get("totalActivations"))
+    yield _moment(license_.get("lastUsedAt"))
+    yield _text(license_.get("revoked"))
+    yield _text(license_.get("suspended"))
+    yield _text(user.get("email"))
+    yield _text(user.get("company"))
+    yield _name(license_, "organization")
+    yield _name(license_, "reseller")
+    yield "; ".join(map(_text, tags)) if isinstance(tags, list) else ""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int) else ""
+
+
+def _name(license_: Mapping[str, Any], of: str) -> str:
+    """Name of an organization or a reseller; its ID where its name is not told."""
+    told = license_.get(of)
+    name = _text(told.get("name")) if isinstance(told, dict) else ""
+    return name or _text(license_.get(f"{of}Id"))
+
+
+def _moment(value: object) -> str:
+    """A timestamp as results have them: UTC, milliseconds; as it is where it cannot be read."""
+    try:
+        moment = datetime.fromisoformat(_text(value))
+        return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return _text(value)
