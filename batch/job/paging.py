@@ -42,6 +42,10 @@ MOST_READINGS = 10
 """Readings by number after which a list that never shows the same twice is given up."""
 
 
+MOST_IN_VAIN = 3
+"""Full pages one after another that show nothing more."""
+
+
 class _OddError(Exception):
     """The server neither sorts nor filters by the moment of creation."""
 
@@ -133,23 +137,30 @@ class Paging:
         )
 
     async def _reading(self, filters: Filters, made: Span) -> set[bytes]:
-        """Read the pages 1, 2, 3 … until one shows nothing more; return the IDs."""
+        """Read the pages 1, 2, 3 … up to one with room left; return the IDs.
+
+        Raises:
+            StoppedError: The server shows the same again and again, whatever the number.
+        """
         seen: set[bytes] = set()
-        number = 1
+        number, in_vain = 1, 0
         while True:
             page = await self._page(filters, made, number)
             self._note(page, only_wanted=not filters)
             found = {_id(each) for each in page.licenses}
-            if found <= seen:
-                is_whole = page.total is not None and page.total <= len(seen)
-                if found and len(found) >= self._largest and not is_whole:
-                    raise StoppedError(
-                        f"page {number} of the list shows only what earlier pages have shown: it"
-                        " cannot be read whole",
-                        hint="is a cache or a gateway in the way that leaves out the query?",
-                    )
-                return seen
+            # If a full one shows nothing more, licenses may have moved to later ones.
+            in_vain = in_vain + 1 if found <= seen else 0
             seen |= found
+            if len(page.licenses) < max(1, self._largest):
+                return seen
+            if in_vain == MOST_IN_VAIN:
+                if page.total is not None and page.total <= len(seen):
+                    return seen
+                raise StoppedError(
+                    f"page {number} of the list shows only what earlier pages have shown: it"
+                    " cannot be read whole",
+                    hint="is a cache or a gateway in the way that leaves out the query?",
+                )
             number += 1
 
     async def _page(self, filters: Filters, made: Span, number: int = 1) -> ToldPage:
@@ -167,8 +178,8 @@ class Paging:
         self._largest = max(self._largest, len(page.licenses))
         if self._total is None and page.total is not None:
             self._total = page.total
-            # One page more that shows the last license again, and one to count at the end.
-            self.expect(ceil(page.total / max(len(page.licenses), 1)) + 2)
+            # Each page shows one license again, the last one nothing else; then they are counted.
+            self.expect(ceil((page.total - 1) / max(len(page.licenses) - 1, 1)) + 2)
         self.step()
         return page
 
