@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TICKS = 10_000_000
 """Ticks in a second: the API's timestamps have seven decimals."""
 
-_DAY = timedelta(days=1)
+_DAY = 86_400 * TICKS
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)?", re.ASCII
@@ -57,6 +57,10 @@ class Span(NamedTuple):
         """The same, ending earlier if that is earlier."""
         ends = [each for each in (self.before, before) if each is not None]
         return Span(self.first, min(ends, default=None))
+
+
+_SENSIBLE = Span(0, 253_000_000_000 * TICKS)
+"""Up to the year 9987: a day later is still one that can be spelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +262,7 @@ def shown(moment: int) -> str:
     at = _EPOCH + timedelta(seconds=moment // TICKS)
     if moment % TICKS:
         return spelled(moment)
-    return f"{at:%Y-%m-%d}" if not moment % (86_400 * TICKS) else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{at:%Y-%m-%d}" if not moment % _DAY else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def parse_moment(option: str, text: str) -> tuple[int, int]:
@@ -271,21 +275,15 @@ def parse_moment(option: str, text: str) -> tuple[int, int]:
         ConfigError: It is neither.
     """
     text = text.strip()
-    try:
-        if _DATE.fullmatch(text):
-            day = datetime.fromisoformat(text).replace(tzinfo=UTC)
-            begins, ends = ((each - _EPOCH) // timedelta(seconds=1) for each in (day, day + _DAY))
-            return begins * TICKS, ends * TICKS
-    except (ValueError, OverflowError):
-        pass
-    moment = ticks(text)
-    if moment is None or not 0 <= moment < ticks_of(datetime(9999, 12, 31, tzinfo=UTC)):
+    is_day = _DATE.fullmatch(text)
+    moment = ticks(f"{text}T00:00:00Z" if is_day else text)
+    if moment is None or moment not in _SENSIBLE:
         raise ConfigError(
             f"{text}: is no date",
             option=option,
             hint="write 2026-01-31, or 2026-01-31T12:00:00Z; in UTC where no zone is named.",
         )
-    return moment, moment + 1
+    return moment, moment + (_DAY if is_day else 1)
 
 
 def ticks_of(moment: datetime) -> int:

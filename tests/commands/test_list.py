@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +22,8 @@ import pytest
 
 from batch.cli import run_command
 from batch.columns import LIST_COLUMNS
+from batch.host import lock
+from batch.results.license_list import LicenseList
 from batch.sandbox import TOKEN, Account
 from batch.sandbox.license import TICKS
 from tests.support.commands import YES, Ended, Served, served, table
@@ -34,7 +41,7 @@ OUT = "list.csv"
 
 @pytest.fixture(scope="module")
 def account() -> Account:
-    return Account.generate(700, seed=3)
+    return Account.generate(350, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +165,7 @@ def cases(account: Account) -> dict[str, tuple[list[str], Callable[[SandboxLicen
     }  # fmt: skip
 
 
-CASES = list(cases(Account.generate(700, seed=3)))
+CASES = list(cases(Account.generate(350, seed=3)))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -177,7 +184,7 @@ def test_every_license_that_a_count_over_the_account_finds_is_listed_once(
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_list_can_be_tried_run_and_taken_back(name: str) -> None:
-    account = Account.generate(700, seed=3)
+    account = Account.generate(350, seed=3)
     options, law = cases(account)[name]
     wanted = counted(account, law)
     before = {license_.id for license_ in account if license_.revoked}
@@ -444,6 +451,89 @@ def test_a_token_that_may_not_read_leaves_no_file(account: Account) -> None:
     assert "the token may not read licenses" in ended.err
     assert "no list was written" in ended.err
     assert not list(Path().iterdir())
+
+
+def test_a_list_that_is_interrupted_leaves_no_file(account: Account) -> None:
+    with served(account, latency=(0.1, 0.1)) as api:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "batch", "list", "--all", "-o", OUT, "--base-url", api.base_url],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not api.sandbox.requests and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "no list was written" in said
+    assert not list(Path().iterdir())
+
+
+def test_another_run_against_the_same_api_is_not_disturbed(api: Served) -> None:
+    owner = lock.Owner("0badcafe", "run", "me", 1, "")
+    path = Path(os.environ["BULK_REVOKE_LIST_LOCK_DIR"]) / lock.api_name(api.base_url)
+    requests = api.sandbox.requests
+    with lock.held(path, owner, wait=None, timeout=1, say=print, what="it"):
+        ended = ask(api, "--all")
+
+    assert ended.code == 4
+    assert "another run on this host is at work" in ended.err
+    assert (api.sandbox.requests, list(Path().iterdir())) == (requests, [])
+
+
+def test_a_disk_that_takes_no_more_leaves_no_file(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: LicenseList) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(LicenseList, "flush", full)
+
+    ended = ask(api, "--all")
+
+    assert ended.code == 3
+    assert f"{OUT}: cannot be written: No space left on device" in ended.err
+    assert not list(Path().iterdir())
+
+
+def test_what_is_put_there_meanwhile_is_not_replaced(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = LicenseList.flush
+
+    def meanwhile(lines: LicenseList) -> None:
+        Path(OUT).write_text("mine", encoding="utf-8")
+        flush(lines)
+
+    monkeypatch.setattr(LicenseList, "flush", meanwhile)
+
+    ended = ask(api, "--all")
+
+    assert ended.code == 2
+    assert "it has appeared meanwhile" in ended.err
+    assert Path(OUT).read_text(encoding="utf-8") == "mine"
+
+
+def test_no_token_stands_in_the_file(account: Account) -> None:
+    odd = next(each for each in account if each.customer)
+    customer, odd.customer = odd.customer, replace_company(odd, f"x {TOKEN}")
+    with served(account) as api:
+        ended = ask(api, "--all")
+    odd.customer = customer
+
+    assert ended.code == 0
+    assert TOKEN not in Path(OUT).read_text(encoding="utf-8")
+
+
+def test_a_log_names_no_filter(api: Served) -> None:
+    ended = ask(api, "--company", "Secret Ltd", "--log-file", "log.jsonl", "-v")
+
+    events = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    assert ended.code == 0
+    assert "Secret" not in Path("log.jsonl").read_text(encoding="utf-8")
+    assert [each["event"] for each in events] == ["started", *["attempt"] * 2, "ended"]
+    assert events[-1]["message"] == "exit code 0: listed 0"
 
 
 def test_an_empty_list_is_a_list_and_no_command_comes_next(api: Served) -> None:

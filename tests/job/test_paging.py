@@ -238,7 +238,7 @@ def test_what_comes_to_match_among_licenses_of_one_moment_moves_none_out_of_sigh
     server.licenses[1].matches = False
     match, miss = [("match", 1, 0)], [("miss", 1, 0)]
     # Before the second page of each reading, and before its third one.
-    server.changes = changing([[], [], [], match, miss, [], [], match, miss])
+    server.changes = changing([[], [], [], match, miss, [], match, miss])
 
     assert set(range(2, 10)) <= set(read(server).found)
 
