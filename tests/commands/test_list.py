@@ -22,7 +22,9 @@ import pytest
 
 from batch.cli import run_command
 from batch.columns import LIST_COLUMNS
+from batch.errors import InterruptedRunError
 from batch.host import lock
+from batch.job.paging import Paging
 from batch.results.license_list import LicenseList
 from batch.sandbox import TOKEN, Account
 from batch.sandbox.license import TICKS
@@ -453,6 +455,7 @@ def test_a_token_that_may_not_read_leaves_no_file(account: Account) -> None:
     assert not list(Path().iterdir())
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signal")
 def test_a_list_that_is_interrupted_leaves_no_file(account: Account) -> None:
     with served(account, latency=(0.1, 0.1)) as api:
         process = subprocess.Popen(
@@ -467,6 +470,20 @@ def test_a_list_that_is_interrupted_leaves_no_file(account: Account) -> None:
 
     assert process.returncode == 130
     assert "no list was written" in said
+    assert not list(Path().iterdir())
+
+
+def test_a_signal_with_the_last_answer_leaves_no_file(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(paging: Paging, _: object) -> None:
+        paging.client.stop(InterruptedRunError(signal.SIGTERM))
+
+    monkeypatch.setattr(Paging, "read", read)
+
+    ended = ask(api, "--all")
+
+    assert ended.code == 143
     assert not list(Path().iterdir())
 
 

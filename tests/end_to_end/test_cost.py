@@ -49,7 +49,8 @@ def test_help_costs_hardly_more_than_a_bare_click_program() -> None:
 def test_help_and_version_import_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; from batch.cli import run_command;"
-        "run_command(['run', '--help']); run_command(['--version']);"
+        "run_command(['run', '--help']); run_command(['list', '--help']);"
+        "run_command(['--version']);"
         "print(*sorted({'pandas', 'numpy', 'aiohttp', 'tqdm', 'asyncio'} & set(sys.modules)))"
     )
     done = subprocess.run(

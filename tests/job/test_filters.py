@@ -112,6 +112,10 @@ CASES: dict[str, tuple[Filter, dict[str, Any], bool | None]] = {
         make.of_user_texts("--email", ["Ada@b"], "e-mail", "email"),
         {"user": {"email": "ada@b"}}, False,
     ),
+    "capitals of what is told": (
+        make.of_user_texts("--email", ["ada@b"], "e-mail", "email"),
+        {"user": {"email": "Ada@b"}}, False,
+    ),
     "no company": (
         make.of_user_texts("--company", ["A"], "company", "company"),
         {"user": {"company": None}}, False,

@@ -188,6 +188,28 @@ def test_what_is_expected_can_be_corrected_on_the_way(time: Time) -> None:
     assert "| 1/5 [" in bar.getvalue().split("\r")[-1]
 
 
+def test_where_nobody_knows_how_many_there_will_be_they_are_counted(time: Time) -> None:
+    lines, bar = io.StringIO(), Terminal()
+    for stream in (lines, bar):
+        progress = Progress(
+            Screen(stream), time.clock, None, phase="listing", unit=("req", "requests")
+        )
+        progress.step(60)
+        time.seconds += 30
+        progress.tick()
+        progress.expect(20)
+        time.seconds += 30
+        progress.tick()
+        progress.close()
+
+    assert lines.getvalue().splitlines() == [
+        "listing: 60 requests done, 0 failed, 2.0 per second",
+        "listing: 60 of 80 requests done, 0 failed, 1.0 per second, 20 s left",
+    ]
+    assert "listing: 60 requests [" in bar.getvalue()
+    assert "| 60/80 [" in bar.getvalue().split("\r")[-1]
+
+
 def troubled(time: Time, stream: TextIO) -> list[str]:
     """What stands there without an answer, while the server is down, and when it is well again."""
     trouble, said = "no answer yet", []
