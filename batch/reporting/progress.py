@@ -207,4 +207,5 @@ class Progress:
     def close(self) -> None:
         """Leave the bar as it stands."""
         if self._bar is not None:
+            self._bar.bar_format = self._bar_format
             self._bar.close()

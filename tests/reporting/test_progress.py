@@ -244,6 +244,18 @@ def test_a_bar_says_what_keeps_it_from_going_on_and_not_how_long_it_will_take(ti
     assert well.endswith(", failed 1]")
 
 
+def test_what_is_over_before_the_first_tick_does_not_say_that_nobody_has_answered(
+    time: Time,
+) -> None:
+    bar, trouble = Terminal(), "no answer yet"
+    progress = Progress(Screen(bar), time.clock, 1, trouble=lambda: trouble)
+    trouble = ""
+    progress.step()
+    progress.close()
+
+    assert "no answer yet" not in bar.getvalue().rstrip().split("\r")[-1]
+
+
 @contextmanager
 def at_a_terminal(rows: int, columns: int) -> Iterator[tuple[int, TextIO]]:
     """A pseudo terminal of this size: what is seen of it, and what is written to."""
