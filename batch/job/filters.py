@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from batch.errors import ConfigError, GuardError
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 TICKS = 10_000_000
 """Ticks in a second: the API's timestamps have seven decimals."""
+
+LONGEST = 2000
+"""Characters of one filter in a URL: with several of them it stays below what servers admit."""
 
 _DAY = 86_400 * TICKS
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -331,7 +336,10 @@ def _in_user(holds: Callable[[Told], Any]) -> Callable[[Told], Any]:
 
 
 def _either(option: str, name: str, values: Sequence[str]) -> list[Sent]:
-    """What is sent for one of several texts: one list of all, unless a comma would cut one."""
+    """What is sent for one of several texts: as few lists as possible.
+
+    A value with a comma, which would be read as two, is one of its own.
+    """
     for each in values:
         if not _says_something(each):
             raise ConfigError(
@@ -339,9 +347,20 @@ def _either(option: str, name: str, values: Sequence[str]) -> list[Sent]:
                 option=option,
                 hint="say what it is, or leave it out.",
             )
-    if len(values) > 1 and not any("," in each for each in values):
-        return [{f"{name}[in]": values}]
-    return [{f"{name}[eq]": (each,)} for each in values]
+    alone = [each for each in values if "," in each]
+    lists, length = [[each] for each in alone], inf
+    for each in values:
+        if each in alone:
+            continue
+        length += len(quote(each, safe="")) + 1
+        if length > LONGEST:
+            lists.append([])
+            length = len(quote(each, safe=""))
+        lists[-1].append(each)
+    return [
+        {f"{name}[in]": tuple(each)} if len(each) > 1 else {f"{name}[eq]": tuple(each)}
+        for each in lists
+    ]
 
 
 def _says_something(text: str) -> bool:

@@ -42,13 +42,13 @@ def told(**properties: Any) -> dict[str, Any]:  # noqa: ANN401
         ),
         (
             make.of_user_texts("--company", ["A", "B C"], "company", "company"),
-            [{"user.company[in]": ["A", "B C"]}],
+            [{"user.company[in]": ("A", "B C")}],
         ),
         (
-            make.of_user_texts("--company", ["A, Inc.", "B"], "company", "company"),
-            [{"user.company[eq]": ("A, Inc.",)}, {"user.company[eq]": ("B",)}],
+            make.of_user_texts("--company", ["A", "A, Inc.", "B"], "company", "company"),
+            [{"user.company[eq]": ("A, Inc.",)}, {"user.company[in]": ("A", "B")}],
         ),
-        (make.of_tags("--tag", ["x", "y"]), [{"tag[in]": ["x", "y"]}]),
+        (make.of_tags("--tag", ["x", "y"]), [{"tag[in]": ("x", "y")}]),
         (
             make.of_metadata("--metadata", ["a=b=c", "d="]),
             [
@@ -89,6 +89,25 @@ def test_values_without_a_common_operator_are_lists_of_their_own() -> None:
     assert {(each["productId"][0], each["metadata.key[eq]"][0]) for each in lists} == {
         (ONE, "a"), (ONE, "c"), (OTHER, "a"), (OTHER, "c"),
     }  # fmt: skip
+
+
+def test_many_values_are_several_lists_that_fit_into_a_url() -> None:
+    values = [f"somebody.{number}@example.com" for number in range(300)]
+
+    lists = asked(make.of_user_texts("--email", values, "e-mail", "email")).lists()
+
+    assert [each for sent in lists for several in sent.values() for each in several] == values
+    lengths = [len(filter_query(sent)) for sent in lists]
+    assert max(lengths) < 2100
+    assert len(lists) < 6
+
+
+def test_one_long_value_is_a_list_of_its_own() -> None:
+    long = "x" * 3000
+
+    found = make.of_tags("--tag", ["a", long, "b"])
+
+    assert found.sent == [{"tag[eq]": ("a",)}, {"tag[eq]": (long,)}, {"tag[eq]": ("b",)}]
 
 
 def test_without_a_filter_there_is_one_list_of_everything() -> None:
