@@ -378,6 +378,41 @@ def test_a_server_that_ignores_filters_costs_requests_and_nothing_else(account: 
     )
 
 
+def test_what_others_make_change_and_delete_meanwhile_hides_and_doubles_nothing() -> None:
+    account = Account.generate(650, seed=5)
+    before = counted(account, lambda it: not it.revoked)
+    shown: list[str] = []
+    touched: set[str] = set()
+    made = iter(Account.generate(100, seed=6))
+
+    with served(account) as api:
+        handler = api.sandbox.api
+
+        def handle(request: Request) -> Response:
+            for license_id in shown[:7]:
+                touched.add(license_id)
+                account.remove(license_id)
+            for license_id in shown[7:20]:
+                touched.add(license_id)
+                account.licenses[license_id].revoked = True
+            newest = next(made)
+            newest.created = int(time.time() * TICKS)
+            account.add(newest)
+            response = handler(request)
+            shown[:] = [
+                each["id"] for each in json.loads(response.body) if each["id"] not in touched
+            ]
+            return response
+
+        api.sandbox.api = handle
+        ended = ask(api, "--not-revoked")
+
+    assert len(touched) > 100
+    assert ended.code == 1  # the server counts less at the end than it has shown
+    assert len(listed()) == len({*listed()})
+    assert {*before} - touched <= {*listed()}
+
+
 def test_a_count_that_differs_is_said_and_the_list_is_written() -> None:
     with served(Account.generate(150)) as api:
         handler = api.sandbox.api
