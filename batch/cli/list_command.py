@@ -89,6 +89,15 @@ def list_(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     that is given twice either value may hold. Text is compared as written, capital letters
     included. DATE is 2026-01-31, or a moment such as 2026-01-31T12:00:00Z.
     """
+    return _perform(context)
+
+
+def _perform(context: click.Context) -> int:
+    """Run the command from its options to its exit code.
+
+    Raises:
+        BulkRevokeError: It was refused, or stopped: there is no list.
+    """
     from batch.host.process import make_room_for, restrain_libraries  # noqa: PLC0415
 
     restrain_libraries()
