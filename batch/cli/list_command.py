@@ -117,10 +117,7 @@ def _perform(context: click.Context) -> int:
     observers = context.ensure_object(Observers)
     observers.quiet = options["quiet"]
     asked = asked_for(options, now=datetime.now(UTC))
-    if options["output"] is None:
-        raise ConfigError(
-            "is missing", option="--output", hint="say where the list goes, as in -o licenses.csv."
-        )
+    _check_output(options["output"])
     run_id = new_run_id()
     settings = settings_of("", "", options, run_id)
     observers.check(settings.output)
@@ -143,6 +140,20 @@ def _perform(context: click.Context) -> int:
     if options["json"]:
         print_summary(summary, screen.insist)
     return summary.exit_code
+
+
+def _check_output(path: str | None) -> None:
+    """Refuse a list that goes nowhere, or that somebody may take a part of for the whole."""
+    if path is None:
+        raise ConfigError(
+            "is missing", option="--output", hint="say where the list goes, as in -o licenses.csv."
+        )
+    if path == "-":
+        raise ConfigError(
+            "-: a list goes into a file, so that nobody takes a part of it for the whole",
+            option="--output",
+            hint="name a file, read it, and give it to the next command.",
+        )
 
 
 def asked_for(options: Mapping[str, Any], *, now: datetime) -> Asked:

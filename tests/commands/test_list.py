@@ -283,6 +283,9 @@ def test_values_with_a_comma_are_asked_for_one_by_one() -> None:
         (["--created-to", "9999-12-31"], "--created-to 9999-12-31: is no date"),
         (["--created-from", "2026-02-01", "--created-to", "2026-01-31"], "is before"),
         (["--unused-since", "2999-01-01"], "is not over yet"),
+        (["--all", "-o", "-"], "a list goes into a file"),
+        (["--all", "-o", "list.xlsx"], "written as CSV"),
+        (["--all", "-o", "nowhere/list.csv"], "no such directory"),
     ],
 )
 def test_what_would_not_narrow_the_list_as_it_was_meant_is_refused(
@@ -605,6 +608,19 @@ def test_what_is_said_is_what_was_asked_for_and_the_command_that_comes_next(api:
         f"bulk-revoke run {OUT} --dry-run --base-url {api.base_url} --rate none"
     )
     assert f"next:    {ended.summary['hint']}" in ended.err
+
+
+def test_the_next_command_reaches_the_same_api_in_the_same_way(api: Served) -> None:
+    Path("token").write_text(TOKEN, encoding="utf-8")
+    Path("token").chmod(0o600)
+    Path("p.toml").write_text('[list]\ntag = ["oem"]\n', encoding="utf-8")
+
+    ended = ask(api, "--token-file", "token", "--config", "p.toml", "--overwrite", "--timeout", "9")
+
+    assert ended.summary["hint"] == (
+        f"bulk-revoke run {OUT} --dry-run --base-url {api.base_url} --token-file token --rate none"
+        " --timeout 9.0 --config p.toml"
+    )
 
 
 def test_quiet_is_quiet(api: Served) -> None:
