@@ -41,7 +41,6 @@ is asked for."""
 MOST_READINGS = 10
 """Readings by number after which a list that never shows the same twice is given up."""
 
-
 MOST_IN_VAIN = 3
 """Full pages one after another that show nothing more."""
 
@@ -110,7 +109,8 @@ class Paging:
             last = _last_moment(page, first)
             self._note(page)
             if last is not None and (position is None or last > position):
-                position, first = last, last - OVERLAP
+                position = last
+                first = max(last - OVERLAP, self.made.first or 0)
             elif position is None or len(page.licenses) < max(1, self._largest):
                 return  # there was room left: this is all that is there from this moment on
             else:

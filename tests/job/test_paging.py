@@ -303,6 +303,15 @@ def test_a_list_that_ends_earlier_keeps_its_end() -> None:
     assert all(span_of(filters).before == made.before for filters, _ in server.requests)
 
 
+def test_what_was_made_just_before_the_first_moment_is_not_counted() -> None:
+    server = Server(account(*(n * TICKS // 1000 for n in range(20, 0, -1))))
+
+    reading = read(server, Span(START - 10 * TICKS // 1000))
+
+    assert set(reading.found) == {*range(11, 21)}
+    assert reading.doubt is None
+
+
 def test_a_page_begins_a_little_before_the_last_license_of_the_one_before() -> None:
     server = Server(account(*(n * TICKS for n in range(9, 0, -1))))
 
