@@ -623,6 +623,28 @@ def test_the_next_command_reaches_the_same_api_in_the_same_way(api: Served) -> N
     )
 
 
+def test_the_metrics_say_how_it_ended(api: Served) -> None:
+    ended = ask(api, "--tag", "oem", "--metrics-file", "list.prom")
+
+    metrics = Path("list.prom").read_text(encoding="utf-8")
+    labels = '{command="list",name="list"}'
+    assert f"bulk_revoke_last_run_exit_code{labels} 0.0" in metrics
+    assert f"bulk_revoke_last_run_requests{labels} {ended.summary['requests']}.0" in metrics
+    assert f"bulk_revoke_last_run_patches{labels} 0.0" in metrics
+
+
+@pytest.mark.parametrize("option", ["--log-file", "--token-file", "--metrics-file"])
+def test_a_list_does_not_take_the_place_of_another_file_of_the_command(
+    option: str, api: Served
+) -> None:
+    Path("other.prom").write_text(TOKEN, encoding="utf-8")
+
+    ended = ask(api, "--all", option, "other.prom", "-o", "other.prom", "--overwrite")
+
+    assert ended.code == 2
+    assert Path("other.prom").read_text(encoding="utf-8") == TOKEN
+
+
 def test_quiet_is_quiet(api: Served) -> None:
     assert ask(api, "--tag", "oem", "-q").err == ""
 

@@ -183,6 +183,30 @@ def test_what_was_there_all_the_time_is_found_whatever_others_do(
 @given(
     before=st.lists(st.tuples(moments, st.booleans()), max_size=30),
     most=st.integers(1, 6),
+    first=st.none() | moments,
+    end=st.none() | moments,
+    narrows=st.booleans(),
+)
+def test_where_nobody_changes_anything_nothing_is_doubted(
+    before: list[tuple[int, bool]],
+    most: int,
+    first: int | None,
+    end: int | None,
+    narrows: bool,
+) -> None:
+    licenses = {n: Made(START - moment, ok) for n, (moment, ok) in enumerate(before, 1)}
+    made = Span(*(None if each is None else START - each for each in (first, end)))
+
+    reading = read(Server(licenses, most=most, narrows=narrows), made)
+
+    wanted = {n for n, each in licenses.items() if each.matches and each.moment in made}
+    assert {n for n in reading.found if licenses[n].moment in made} == wanted
+    assert reading.doubt is None
+
+
+@given(
+    before=st.lists(st.tuples(moments, st.booleans()), max_size=30),
+    most=st.integers(1, 6),
     changes=st.lists(st.lists(deletion, max_size=2), max_size=8),
     counts=st.booleans(),
     narrows=st.booleans(),
