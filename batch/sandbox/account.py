@@ -49,7 +49,7 @@ class Account:
     holds one holds the same object as the next one who asks.
 
     Args:
-        licenses: Those that are given, in this order, whatever their dates.
+        licenses: Those that are given; listed in this order, unless a list is asked for by dates.
         invented: Those that are invented; none by default.
     """
 
@@ -217,7 +217,13 @@ class Account:
         return self.page_of(self.matching(()), start, stop)
 
     def page_of(
-        self, matches: Matches, start: int, stop: int, *, newest_first: bool = False
+        self,
+        matches: Matches,
+        start: int,
+        stop: int,
+        *,
+        by_creation: bool = False,
+        newest_first: bool = False,
     ) -> list[SandboxLicense]:
         """Some of the licenses that match, counted from 0, without ``stop``.
 
@@ -225,13 +231,15 @@ class Account:
             matches: What is counted.
             start: The first one.
             stop: The one behind the last one; it may lie behind the end.
+            by_creation: Take those that were given by their dates, and not as they were given.
             newest_first: Count from the newest one back.
         """
         whole, older = len(matches), len(matches.positions)
         if newest_first:
             start, stop = max(0, whole - stop), max(0, whole - start)
         found = self._at(matches.positions[start:stop])
-        found += (matches.given or [])[max(0, start - older) : max(0, stop - older)]
+        given = matches.by_creation if by_creation else matches.given or []
+        found += given[max(0, start - older) : max(0, stop - older)]
         return found[::-1] if newest_first else found
 
     def with_keys(self, keys: Iterable[str]) -> list[SandboxLicense]:
@@ -335,6 +343,7 @@ class Matches:
         self._changed = changed
         self.attributes = {each.attribute for each in conditions}
         self.given: list[SandboxLicense] | None = None
+        self._by_creation: list[SandboxLicense] = []
         self.stale = set(changed)
         self.positions: range | NDArray[np.int32] = range(invented.count)
         if conditions or removed:
@@ -347,6 +356,14 @@ class Matches:
     def __len__(self) -> int:
         return len(self.positions) + len(self.given or ())
 
+    @property
+    def by_creation(self) -> list[SandboxLicense]:
+        """Those that were given, by their dates."""
+        given = self.given or []
+        if len(self._by_creation) != len(given):
+            self._by_creation = sorted(given, key=lambda license_: license_.created)
+        return self._by_creation
+
     def hold(self, license_: SandboxLicense) -> bool:
         """Whether all conditions hold of a license."""
         return all(each.holds(license_) for each in self._conditions)
@@ -355,6 +372,7 @@ class Matches:
         """Look at what has changed, and at those that were given where that is needed."""
         if self.given is None:
             self.given = [license_ for license_ in given if self.hold(license_)]
+            self._by_creation = []
         if self.stale and not isinstance(self.positions, range):
             stale = np.array(sorted(self.stale), np.int32)
             kept = self.positions[~np.isin(self.positions, stale)]

@@ -132,7 +132,8 @@ def select(
     Raises:
         BadQueryError: A value cannot be used.
     """
-    page, limit, newest_first = 1, DEFAULT_LIMIT, False
+    page, limit = 1, DEFAULT_LIMIT
+    newest_first: bool | None = None
     filters = []
     for parameter, value in query:
         if not value.strip(","):
@@ -290,9 +291,9 @@ def _page(
     now: int,
     start: int,
     stop: int,
-    newest_first: bool,
+    newest_first: bool | None,
 ) -> tuple[int, list[SandboxLicense]]:
-    """How many licenses the filters let through, and some of them."""
+    """How many licenses the filters let through, and some of them; None for no order asked for."""
     asked = conditions(filters, now)
     keys = _keys(filters)
     if keys is not None:
@@ -302,10 +303,16 @@ def _page(
             if all(condition.holds(license_) for condition in asked)
         ]
         return len(found), (found[::-1] if newest_first else found)[start:stop]
-    if not asked and not newest_first:
+    if not asked and newest_first is None:
         return len(account), account.page(start, stop)
     matches = account.matching(asked)
-    return len(matches), account.page_of(matches, start, stop, newest_first=newest_first)
+    return len(matches), account.page_of(
+        matches,
+        start,
+        stop,
+        by_creation=newest_first is not None,
+        newest_first=bool(newest_first),
+    )
 
 
 def _keys(filters: Iterable[tuple[str, str]]) -> list[str] | None:

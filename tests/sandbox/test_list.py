@@ -14,6 +14,7 @@ from batch.sandbox.license import TICKS, timestamp
 from batch.sandbox.query import BadQueryError, ids, select
 from tests.sandbox.test_api import ask
 from tests.support.faulty_sandbox import Revoked
+from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -346,6 +347,22 @@ def test_a_key_and_a_value_of_metadata_are_of_one_entry() -> None:
     assert not lists(key="region", value="plus")
     assert lists(key="region")
     assert lists(value="plus")
+
+
+@pytest.mark.parametrize("filters", [[], [("productId", PRODUCTS[1].id)]], ids=["all", "some"])
+def test_licenses_that_were_given_are_listed_by_their_dates_where_that_is_asked_for(
+    filters: list[tuple[str, str]],
+) -> None:
+    account = Account.holding(some_ids(60))
+    query = [*filters, ("limit", "100")]
+
+    plain, rising, falling = (
+        [license_.created for license_ in select(account, [*query, *sort], 0)[0]]
+        for sort in ([], [("sort", "createdAt")], [("sort", "-createdAt")])
+    )
+
+    assert plain != rising == sorted(plain)
+    assert falling == rising[::-1]
 
 
 @pytest.mark.parametrize("sort", ["createdAt", "-createdAt"])
