@@ -20,7 +20,7 @@ from batch.columns import COLUMNS
 from tests.end_to_end.conftest import TOKEN, environment
 
 ROWS, LEFT = 1_000_000, 100
-MOST_TIMES, MOST_MEMORY = 6, 500 * 1024 * 1024
+MOST_TIMES, MOST_MEMORY = 4, 500 * 1024 * 1024
 SAMPLES = 3
 SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
 """An odd number: its multiples are all different, and in no order."""
@@ -31,6 +31,10 @@ with open(sys.argv[1], newline="", encoding="utf-8") as file:
     for _ in csv.reader(file):
         pass
 """
+
+
+START = "import aiohttp, click, pandas"
+"""What a start costs in any case: seconds, where no cache has these compiled."""
 
 
 class Listener:
@@ -81,10 +85,10 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def one_pass(results: Path) -> float:
-    """Seconds of a whole process that does nothing but read the file with `csv.reader`."""
+def seconds(program: str, *arguments: Path) -> float:
+    """Seconds of a whole process that runs a program."""
     started = time.monotonic()
-    subprocess.run([sys.executable, "-c", ONE_PASS, results], check=True)
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True)
     return time.monotonic() - started
 
 
@@ -106,9 +110,10 @@ def peak_memory(process: subprocess.Popen[bytes]) -> int:
 def test_going_on_with_a_million_rows_costs_a_few_passes_over_the_file(tmp_path: Path) -> None:
     api = Listener()
     listed, results = prepare(tmp_path, api.base_url)
-    passes, ours, peaks = [], [], []
+    passes, starts, ours, peaks = [], [], [], []
     for _ in range(SAMPLES):
-        passes.append(one_pass(results))
+        passes.append(seconds(ONE_PASS, results))
+        starts.append(seconds(START))
         api.arrived.clear()
         started = time.monotonic()
         with (tmp_path / "said.txt").open("w") as said:
@@ -127,5 +132,6 @@ def test_going_on_with_a_million_rows_costs_a_few_passes_over_the_file(tmp_path:
 
     with results.open(newline="") as file:
         assert sum(1 for _ in csv.reader(file)) == ROWS + 1
-    assert statistics.median(ours) <= MOST_TIMES * statistics.median(passes)
+    reading = statistics.median(ours) - statistics.median(starts)
+    assert reading <= MOST_TIMES * statistics.median(passes), (ours, starts, passes)
     assert max(peaks) <= MOST_MEMORY
