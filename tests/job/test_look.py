@@ -17,7 +17,8 @@ from batch.errors import AccessError, InterruptedRunError, StoppedError
 from batch.job.list_lookup import SAMPLE, spread
 from batch.job.snapshot import Snapshot, State
 from batch.model import Outcome, RowResult
-from batch.sandbox import Account, SandboxLicense, api
+from batch.sandbox import Account, SandboxLicense, api, query
+from batch.sandbox.message import Request, Response
 from batch.sandbox.query import select
 from tests.support.builders import listing
 from tests.support.faults import FAULTS
@@ -773,3 +774,38 @@ async def test_keys_that_stand_beside_the_ids_are_one_more_road(keys: str, most:
     assert not snapshot.states.count(State.UNSEEN)
     assert sandbox.requests <= most
     assert_right(watch)
+
+
+# Somebody in front who does not like filters
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (403, b"<html><title>Request blocked</title></html>", "text/html"),
+        (400, b"<html><title>Bad request</title></html>", "text/html"),
+        (403, b'{"message": "Forbidden."}', "application/json"),
+        (400, b'{"message": "Unknown filter."}', "application/json"),
+        (502, b"", "text/plain"),
+        (200, b"<html><title>Sign in</title></html>", "text/html"),
+    ],
+)
+async def test_filters_that_somebody_in_front_refuses_cost_requests_and_end_no_run(
+    status: int, body: bytes, kind: str
+) -> None:
+    there = Account.generate(50_000, resellers={"R": 600})
+    ids = list(query.ids(there, [("resellerId", there.resellers["R"].id)], 0))
+    async with FaultySandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
+        answer = sandbox.api
+
+        def handle(request: Request) -> Response:
+            has_filters = {name for name, _ in request.query} - {"page", "limit"}
+            return Response(status, body, kind) if has_filters else answer(request)
+
+        sandbox.api = handle
+        await watch.run()
+
+        assert watch.client.stopped is None
+        assert not watch.look.snapshot.problems
+        assert_right(watch)
+        assert sandbox.requests <= len(ids) + 0.05 * len(ids) + 12 + 10
