@@ -147,8 +147,10 @@ class Look:
                 answer = await self.client.read(request, self.client.policy.max_attempts)
             else:
                 answer = await self.client.ask(request, attempts, 0, patient=True)
-        finally:
+        except ApiError:
             self.step()
+            raise
+        self.step()  # not where a stop came before it was sent
         self._readable = True
         return answer
 

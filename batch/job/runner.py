@@ -244,7 +244,7 @@ class Runner:
             self.client,
             page_size=PAGE_SIZE,
             concurrency=min(self.settings.concurrency, len(entries)),
-            expect=progress.expect,
+            expect=lambda left: None if self.client.stopped else progress.expect(left),
             step=progress.step,
             protects=targets.exclusion.of_license if targets.exclusion.files else None,
             needs_each=needs_each,

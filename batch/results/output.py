@@ -178,6 +178,9 @@ def check_same_run(
         differs = f"that run is about {manifest.api}, this one about {api}"
     elif manifest.input["sha256"] != sha256:
         differs = f"its input was another one, or was changed since: {manifest.input.get('path')}"
+    elif left_out := set(manifest.options.get("carry") or ()) - set(settings.carry):
+        differs = "it has carried other columns, which would be lost"
+        details = [Detail("--carry ", each) for each in sorted(map(str, left_out))]
     elif (then := _where(manifest)) != {str(each) for each in settings.where}:
         differs = "its --where was another one"
         details = [Detail("It was ", ", ".join(sorted(then)) or "none")]

@@ -255,6 +255,21 @@ def test_where_going_on_is_refused_the_run_stays_as_it_was(api: Served) -> None:
     assert api.execute(shlex.split(pilot.summary["hint"])[1:]).counts == {"revoked": 13}
 
 
+def test_columns_that_were_carried_are_not_lost_by_going_on_without_them(api: Served) -> None:
+    api.run(*RUN, "--limit", "5", "--carry", "license_id")
+    before = Path(RESULTS).read_bytes()
+
+    refused = api.run(*RUN, "--resume")
+    ended = api.run(*RUN, "--resume", "--carry", "license_id")
+
+    assert refused.code == 2
+    assert "it has carried other columns, which would be lost\n  --carry license_id" in refused.err
+    assert ended.code == 0
+    header = Path(RESULTS).read_bytes().splitlines()[0]
+    assert header.endswith(b"duplicate_of,license_id")
+    assert before.splitlines()[0] == header
+
+
 def test_every_option_that_matters_is_in_the_command_that_goes_on(api: Served) -> None:
     write("no.csv", [IDS[7]])
     pilot = api.run(
