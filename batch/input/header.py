@@ -101,16 +101,13 @@ def find_layout(
 
 
 def _key_beside(header: Sequence[str], column: int) -> int | None:
-    """The one column of license keys beside that of the IDs."""
-    for names in KEY.headers:
-        places = [
-            place
-            for place, cell in enumerate(header)
-            if place != column and simplified(cell) in names
-        ]
-        if places:
-            return places[0] if len(places) == 1 else None
-    return None
+    """The one column of license keys beside that of the IDs; "key" alone may be anything."""
+    places = [
+        place
+        for place, cell in enumerate(header)
+        if place != column and simplified(cell) in KEY.headers[0]
+    ]
+    return places[0] if len(places) == 1 else None
 
 
 def _rows_above(title: str, head: Sequence[Row], header_row: int | None) -> int:

@@ -293,6 +293,7 @@ def _found(plan: Plan, words: _Words, now: float) -> list[str]:
         lines += _table(snapshot, products, words.columns)
         lines.append(_line("by type:", _by_type(snapshot, known)))
         lines += _look_twice(plan, known, products, now)
+        lines += _contradicted(plan)
     return lines
 
 
@@ -355,6 +356,22 @@ def _activations(plan: Plan, entries: array[int], words: _Words, unseen: int) ->
         if (number := activations[entry])
     ]
     return [_line("activations:", f"{amount}; {which}:"), *_named(plan.listing, notes)]
+
+
+def _contradicted(plan: Plan) -> list[str]:
+    """Licenses beside whose ID the list has the key of another one."""
+    found = [entry for entry in plan.affected if entry in plan.snapshot.contradicted]
+    if not found:
+        return []
+    verb = "has" if len(found) == 1 else "have"
+    lines = [
+        f"warning: {counted(len(found), 'license')} {verb} another key than the list has",
+        "         beside the ID: was a column sorted by itself? The ID counts:",
+        *_named(plan.listing, ((entry, "") for entry in found[:MOST])),
+    ]
+    if len(found) > MOST:
+        lines.append(f"  and {len(found) - MOST:,} more")
+    return lines
 
 
 def _look_twice(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from batch.model import Property
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from batch.errors import ApiError
     from batch.model import License, Listing, RowResult
@@ -58,6 +58,8 @@ class Snapshot:
             than the listing does, with those indexes.
         changes: The property that the run is about.
         others: 1 for each entry whose license has the other property, else 0.
+        beside: As `Listing.keys_beside`.
+        contradicted: Entries beside whose ID the list has another key than the server.
         looked: Whether there was a look at all.
         off: Why nothing could be looked at, or None.
     """
@@ -73,6 +75,8 @@ class Snapshot:
     product_ids: list[str] = field(default_factory=lambda: [""])
     type_names: list[str] = field(default_factory=lambda: [""])
     problems: dict[int, RowResult] = field(default_factory=dict)
+    beside: Sequence[str] = ()
+    contradicted: set[int] = field(default_factory=set)
     protects: Callable[[License], tuple[int, ...]] | None = None
     protected: dict[int, tuple[int, ...]] = field(default_factory=dict)
     changes: Property = Property.REVOKED
@@ -100,6 +104,7 @@ class Snapshot:
             created=array("d", [-inf]) * count,
             ids=bytearray(listing.ids),
             others=bytearray(count),
+            beside=listing.keys_beside,
             protects=protects,
             changes=changes,
         )
@@ -123,6 +128,8 @@ class Snapshot:
         self.created[entry] = -inf if license_.created is None else license_.created
         if self.problems:
             self.problems.pop(entry, None)
+        if self.beside and self.beside[entry] not in {"", license_.key}:
+            self.contradicted.add(entry)
         if self.protects is not None and (files := self.protects(license_)):
             self.protected[entry] = files
 

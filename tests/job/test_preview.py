@@ -63,9 +63,11 @@ def looked(listed: Listing, *found: License | RowResult | None) -> Snapshot:
     return snapshot
 
 
-def planned(*found: License | RowResult | None, action: Action = REVOKE) -> Plan:
+def planned(
+    *found: License | RowResult | None, action: Action = REVOKE, keys_beside: Sequence[str] = ()
+) -> Plan:
     """The plan for as many licenses as something was found of."""
-    listed = listing(*IDS[: len(found)])
+    listed = replace(listing(*IDS[: len(found)]), keys_beside=list(keys_beside))
     return make_plan(action, listed, looked(listed, *found))
 
 
@@ -460,6 +462,25 @@ def test_a_license_that_was_created_in_the_last_two_days_is_pointed_out(
     assert ("look twice:" in lines) is (note is not None)
     if note:
         assert under("look twice:", lines) == [f"row 2  {A}  {note}"]
+
+
+@pytest.mark.parametrize(("wrong", "named", "more"), [(0, 0, 0), (1, 1, 0), (12, 10, 2)])
+def test_an_id_and_a_key_side_by_side_that_are_not_of_one_license_are_pointed_out(
+    wrong: int, named: int, more: int
+) -> None:
+    own = [replace(NORMAL, key=f"K-{place}") for place in range(20)]
+    beside = [*["other"] * wrong, *[each.key for each in own][wrong:-1], ""]
+
+    lines = shown(planned(*own, keys_beside=beside))
+
+    assert sum(line.startswith("warning: ") for line in lines) == bool(wrong)
+    if wrong:
+        at = next(index for index, line in enumerate(lines) if line.startswith("warning: "))
+        assert f"{wrong} license{'s have' if wrong > 1 else ' has'} another key" in lines[at]
+        rows = [line for line in lines[at + 2 :] if line.startswith("  row ")]
+        assert len(rows) == named
+        assert (f"  and {more} more" in lines) is bool(more)
+    assert "K-" not in "\n".join(lines)  # no key is shown
 
 
 def test_ten_licenses_to_look_at_are_named_of_each_kind_the_newest_first() -> None:
