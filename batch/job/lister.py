@@ -172,12 +172,9 @@ class Lister:
             trouble=connection.trouble,
         )
 
-        def take(license_: Mapping[str, Any]) -> bool:
-            if not self.asked.matches(license_):
-                return False
-            if self.found.is_new(license_):
+        def take(license_: Mapping[str, Any]) -> None:
+            if self.asked.matches(license_) and self.found.is_new(license_):
                 lines.add(license_)
-            return True
 
         def step() -> None:
             progress.step()

@@ -57,7 +57,7 @@ class Paging:
         client: Sends the requests.
         made: When the licenses that are wanted were made.
         now: The present time in ticks since 1970.
-        take: Takes each license object that a page shows, and tells whether it is wanted; the same
+        take: Takes each license object that a page shows; not all of them are wanted, and the same
             one may come again.
         expect: Told how many requests are left, where the server tells.
         step: Called after each request.
@@ -66,10 +66,11 @@ class Paging:
     client: RetryingClient
     made: Span
     now: Callable[[], int]
-    take: Callable[[Mapping[str, Any]], bool]
+    take: Callable[[Mapping[str, Any]], object]
     expect: Callable[[int], object] = int
     step: Callable[[], object] = int
     _end: int | None = field(init=False, default=None)
+    _filters: Filters = field(init=False, default_factory=dict)
     _shown: set[bytes] = field(init=False, default_factory=set)
     _largest: int = field(init=False, default=0)
     _total: int | None = field(init=False, default=None)
@@ -84,7 +85,7 @@ class Paging:
         Raises:
             StoppedError: The list cannot be read whole; and what `RetryingClient.read` raises.
         """
-        self._begin()
+        self._begin(filters)
         try:
             await self._by_moment(filters)
         except _OddError:
@@ -94,8 +95,8 @@ class Paging:
         total = (await self._page(filters, self.made)).total
         return None if total in {None, len(self._shown)} else (len(self._shown), total or 0)
 
-    def _begin(self) -> None:
-        self._shown, self._total = set(), None
+    def _begin(self, filters: Filters) -> None:
+        self._filters, self._shown, self._total = filters, set(), None
 
     async def _by_moment(self, filters: Filters) -> None:
         """Read on from the moment of the last license that a page shows.
@@ -115,8 +116,11 @@ class Paging:
                 return  # there was room left: this is all that is there from this moment on
             else:
                 # Without the filters: to what was made then nothing is added, but licenses may
-                # come to match, or cease to.
-                await self._by_number({}, Span(first, position + 1))
+                # come to match, or cease to. With them, it is seen what the server counts.
+                moment = Span(first, position + 1)
+                await self._by_number({}, moment)
+                if filters:
+                    await self._reading(filters, moment)
                 first = position + 1
 
     async def _by_number(self, filters: Filters, made: Span) -> None:
@@ -146,7 +150,7 @@ class Paging:
         number, in_vain = 1, 0
         while True:
             page = await self._page(filters, made, number)
-            self._note(page, only_wanted=not filters)
+            self._note(page, is_counted=filters == self._filters)
             found = {_id(each) for each in page.licenses}
             # If a full one shows nothing more, licenses may have moved to later ones.
             in_vain = in_vain + 1 if found <= seen else 0
@@ -183,11 +187,11 @@ class Paging:
         self.step()
         return page
 
-    def _note(self, page: ToldPage, *, only_wanted: bool = False) -> None:
+    def _note(self, page: ToldPage, *, is_counted: bool = True) -> None:
         for each in page.licenses:
-            is_wanted = self.take(each)
-            if is_wanted or not only_wanted:
-                self._shown.add(_id(each))
+            self.take(each)
+        if is_counted:
+            self._shown.update(map(_id, page.licenses))
 
 
 def _last_moment(page: ToldPage, first: int | None) -> int | None:

@@ -27,7 +27,7 @@ from batch.host import lock
 from batch.job.paging import Paging
 from batch.results.license_list import LicenseList
 from batch.sandbox import TOKEN, Account
-from batch.sandbox.license import TICKS
+from batch.sandbox.license import PRODUCTS, TICKS
 from tests.support.commands import YES, Ended, Served, served, table
 
 if TYPE_CHECKING:
@@ -452,6 +452,28 @@ def test_licenses_of_one_moment_are_all_listed(pagination: bool) -> None:
 
     assert ended.code == 0
     assert sorted(listed()) == sorted(each.id for each in licenses if not each.revoked)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--product", PRODUCTS[0].id, "--product", PRODUCTS[1].id],
+        ["--unused-since", long_ago(180)],
+        ["--product", PRODUCTS[0].id, "--unused-since", long_ago(180)],
+    ],
+)
+def test_nothing_is_doubted_of_licenses_of_one_moment_that_filters_tell_apart(
+    options: list[str],
+) -> None:
+    account = Account.generate(900, seed=2)
+    licenses = list(account)
+    for license_ in licenses[:800]:
+        license_.created = licenses[0].created
+    with served(account) as api:
+        ended = ask(api, *options)
+
+    assert listed()
+    assert ended.code == 0
 
 
 def test_an_account_that_is_listed_in_no_order_is_listed_whole() -> None:

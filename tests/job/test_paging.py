@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from math import inf
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,10 +26,13 @@ START = 1_700_000_000 * TICKS
 
 @dataclass
 class Made:
-    """A license: when it was made, and whether the filter lets it through."""
+    """A license: when it was made, whether the filter that is sent lets it through, and the one
+    that is not sent.
+    """
 
     moment: int
     matches: bool = True
+    kept: bool = True
 
 
 @dataclass
@@ -80,7 +83,12 @@ class Server:
     def object(self, number: int) -> dict[str, Any]:
         each = self.licenses[number]
         moment = spelled(each.moment)
-        return {"id": license_id(number), "createdAt": moment, "matches": each.matches}
+        return {
+            "id": license_id(number),
+            "createdAt": moment,
+            "matches": each.matches,
+            "kept": each.kept,
+        }
 
 
 def license_id(number: int) -> str:
@@ -100,21 +108,25 @@ class Reading:
     doubt: tuple[int, int] | None = None
 
 
-def read(server: Server, made: Span = Span(), now: int = START) -> Reading:  # noqa: B008
+def read(
+    server: Server,
+    made: Span = Span(),  # noqa: B008
+    now: int = START,
+    filters: Mapping[str, Sequence[str]] = MappingProxyType({"tag[eq]": ("x",)}),
+) -> Reading:
     """Read the licenses that match, as `list` does."""
     reading = Reading()
 
-    def take(license_: Mapping[str, Any]) -> bool:
-        if license_["matches"]:
+    def take(license_: Mapping[str, Any]) -> None:
+        if license_["matches"] and license_["kept"]:
             reading.found.append(int(license_["id"][:8], 16))
-        return bool(license_["matches"])
 
     async def ask(request: Callable[[], Awaitable[ToldPage]], _most: int) -> ToldPage:
         return await request()
 
     client: Any = SimpleNamespace(api=server, read=ask, policy=SimpleNamespace(max_attempts=5))
     paging = Paging(client, made, lambda: now, take)
-    reading.doubt = asyncio.run(paging.read({"tag[eq]": ("x",)}))
+    reading.doubt = asyncio.run(paging.read(filters))
     return reading
 
 
@@ -181,25 +193,27 @@ def test_what_was_there_all_the_time_is_found_whatever_others_do(
 
 
 @given(
-    before=st.lists(st.tuples(moments, st.booleans()), max_size=30),
+    before=st.lists(st.tuples(moments, st.booleans(), st.booleans()), max_size=30),
     most=st.integers(1, 6),
     first=st.none() | moments,
     end=st.none() | moments,
     narrows=st.booleans(),
+    filters=st.sampled_from([{}, {"tag[eq]": ("x",)}]),
 )
 def test_where_nobody_changes_anything_nothing_is_doubted(
-    before: list[tuple[int, bool]],
+    before: list[tuple[int, bool, bool]],
     most: int,
     first: int | None,
     end: int | None,
     narrows: bool,
+    filters: dict[str, tuple[str]],
 ) -> None:
-    licenses = {n: Made(START - moment, ok) for n, (moment, ok) in enumerate(before, 1)}
+    licenses = {n: Made(START - moment, *holds) for n, (moment, *holds) in enumerate(before, 1)}
     made = Span(*(None if each is None else START - each for each in (first, end)))
 
-    reading = read(Server(licenses, most=most, narrows=narrows), made)
+    reading = read(Server(licenses, most=most, narrows=narrows), made, filters=filters)
 
-    wanted = {n for n, each in licenses.items() if each.matches and each.moment in made}
+    wanted = {n for n, it in licenses.items() if it.matches and it.kept and it.moment in made}
     assert {n for n in reading.found if licenses[n].moment in made} == wanted
     assert reading.doubt is None
 
