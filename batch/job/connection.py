@@ -104,8 +104,8 @@ class Connection:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-        progress.close()
-        self.seconds += self.clock.now() - started
+                progress.close()
+                self.seconds += self.clock.now() - started
 
     def trouble(self) -> str:
         """What keeps a phase from going on, if anything does."""

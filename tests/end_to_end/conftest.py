@@ -34,7 +34,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     """Nothing of the developer's own: no proxies, no settings, no home, no locks."""
     locks = {
         f"BULK_REVOKE_{name}_LOCK_DIR": str(home)
-        for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE")
+        for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE", "LIST")
     }
     return {
         "PATH": os.environ["PATH"],

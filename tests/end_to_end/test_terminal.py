@@ -175,3 +175,19 @@ def test_an_interrupt_while_it_runs_settles_and_says_how_to_go_on(tmp_path: Path
     assert "once more ends at once" in terminal.seen
     assert f"again:   bulk-revoke run {listed}" in terminal.seen
     assert "--resume -o licenses.results.csv" in terminal.seen
+
+
+def test_what_ends_a_list_early_stands_on_a_line_of_its_own_below_the_bar(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, "--licenses", "2000", "--latency", "150ms", "--rate", "none") as api,
+        at_a_terminal(
+            tmp_path, "list", "--all", "--base-url", api.base_url, "--rate", "none", "-o", "it.csv"
+        ) as terminal,
+    ):
+        terminal.wait_for("req/s")
+        terminal.process.send_signal(signal.SIGTERM)
+
+        assert terminal.finish() == 143
+    before, _, after = terminal.seen.partition("error: interrupted by SIGTERM")
+    assert before.endswith("\r\n")
+    assert "req/s" not in after
