@@ -1,4 +1,4 @@
-"""The way to the API of one command: its lock, its pace, its client, and signs of life."""
+"""The way to the API of one command: its locks, its pace, its client, and signs of life."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from batch.api.base_url import proxy_for
+from batch.api.base_url import label, proxy_for
 from batch.api.circuit_breaker import CircuitBreaker
 from batch.api.client import CryptlexClient
 from batch.api.rate_limiter import RateLimiter
@@ -20,14 +21,16 @@ from batch.api.retry import RetryPolicy
 from batch.api.retrying_client import RetryingClient
 from batch.api.transport import tls_context
 from batch.errors import ConfigError, StoppedError
+from batch.host import claim, lock
 from batch.model import Property
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from typing import Any
 
+    from batch.host.claim import Claim
     from batch.host.clock import Clock
-    from batch.host.lock import Lock
+    from batch.host.lock import Lock, Owner
     from batch.reporting.progress import Progress, Screen
     from batch.settings import Settings
 
@@ -54,6 +57,35 @@ def check(settings: Settings) -> None:
     """
     tls_context(settings.ca_file)
     proxy_for(settings.base_url)
+
+
+@contextmanager
+def locked(
+    settings: Settings, owner: Owner, say: Callable[[str], None]
+) -> Iterator[tuple[Claim, Lock]]:
+    """Let no other command write to the same place, and none on this host talk to the same API.
+
+    Args:
+        settings: The place and the API.
+        owner: Who this is, for those that are refused meanwhile.
+        say: Told once that and for whom it waits.
+
+    Raises:
+        BusyError: Another one is at work.
+        ConfigError: A lock cannot be used.
+        ResultsError: The place cannot be claimed.
+    """
+    directory = lock.directory(settings.lock_dir)
+    path, wait = settings.output, settings.wait
+    held = partial(lock.held, owner=owner, wait=wait, timeout=settings.timeout, say=say)
+    with (
+        held(directory / lock.results_name(path), what=str(path)),
+        claim.held(path, owner, wait=wait, say=say) as claimed,
+        held(
+            directory / lock.api_name(settings.base_url), what=label(settings.base_url)
+        ) as api_lock,
+    ):
+        yield claimed, api_lock
 
 
 @dataclass(slots=True)

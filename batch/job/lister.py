@@ -15,10 +15,9 @@ from batch.api.base_url import label
 from batch.api.retrying_client import HaltedError
 from batch.errors import ApiError, BulkRevokeError, StoppedError
 from batch.formatting import counted, plain, timestamp
-from batch.host import lock
 from batch.host.clock import Clock
 from batch.host.signals import stopped_by_signals
-from batch.job.connection import Connection, check, client_of, runs
+from batch.job.connection import Connection, check, client_of, locked, runs
 from batch.job.filters import TICKS
 from batch.job.paging import Paging
 from batch.reporting.progress import Progress
@@ -113,16 +112,7 @@ class Lister:
         check(settings)
         started = datetime.now(UTC)
         with ExitStack() as stack:
-            api_lock = stack.enter_context(
-                lock.held(
-                    lock.directory(settings.lock_dir) / lock.api_name(settings.base_url),
-                    self.owner,
-                    wait=settings.wait,
-                    timeout=settings.timeout,
-                    say=say,
-                    what=label(settings.base_url),
-                )
-            )
+            _, api_lock = stack.enter_context(locked(settings, self.owner, say))
             output.check(settings, command="list", resumable=False)  # it may have been waited for
             say(self._question())
             loop = stack.enter_context(runs())

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,11 +19,10 @@ from batch.api.rate_limiter import least_seconds
 from batch.api.retrying_client import LATE
 from batch.errors import StoppedError, meaning_of, told
 from batch.formatting import cell, counted
-from batch.host import claim, lock
 from batch.host.clock import Clock
 from batch.host.signals import stopped_by_signals
 from batch.host.terminal import confirm, open_terminal, tell
-from batch.job.connection import Connection, check, client_of, entered, runs
+from batch.job.connection import Connection, check, client_of, entered, locked, runs
 from batch.job.executor import Executor
 from batch.job.finish import Finish, nothing_due
 from batch.job.look import Look
@@ -37,7 +36,7 @@ from batch.results import output
 from batch.sandbox import TOKEN, Account, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from batch.api.retrying_client import RetryingClient
     from batch.host.claim import Claim
@@ -113,7 +112,9 @@ class Runner:
             if not len(targets.listing):
                 manifest = self.manifest(targets.listing)
                 return nothing_due(targets.listing, manifest, self.screen, self._place)
-            self.claim, self.lock = stack.enter_context(self._locked())
+            if not settings.sandbox:
+                held = locked(settings, self.owner, self.screen.say)
+                self.claim, self.lock = stack.enter_context(held)
             if is_stale(targets, settings):
                 targets = read_targets(self.action, settings, api=self._api_name)
             for warning in targets.listing.warnings:
@@ -149,23 +150,6 @@ class Runner:
     @property
     def _place(self) -> str:
         return SANDBOX if self.settings.sandbox else label(self.settings.base_url)
-
-    @contextmanager
-    def _locked(self) -> Iterator[tuple[Claim | None, Lock | None]]:
-        """No other run writes these results, and none on this host talks to this API."""
-        settings = self.settings
-        if settings.sandbox:
-            yield None, None
-            return
-        directory = lock.directory(settings.lock_dir)
-        results, wait, say = settings.output, settings.wait, self.screen.say
-        held = partial(lock.held, owner=self.owner, wait=wait, timeout=settings.timeout, say=say)
-        with (
-            held(directory / lock.results_name(results), what=str(results)),
-            claim.held(results, self.owner, wait=wait, say=say) as claimed,
-            held(directory / lock.api_name(settings.base_url), what=self._place) as api_lock,
-        ):
-            yield claimed, api_lock
 
     def _earlier(self, listing: Listing) -> Earlier | None:
         """Return what earlier sessions of this run have left, or None if it is not gone on with."""

@@ -23,7 +23,7 @@ import pytest
 from batch.cli import run_command
 from batch.columns import LIST_COLUMNS
 from batch.errors import InterruptedRunError
-from batch.host import lock
+from batch.host import claim, lock
 from batch.job.paging import Paging
 from batch.results.license_list import LicenseList
 from batch.sandbox import TOKEN, Account
@@ -557,6 +557,23 @@ def test_another_run_against_the_same_api_is_not_disturbed(api: Served) -> None:
     assert ended.code == 4
     assert "another run on this host is at work" in ended.err
     assert (api.sandbox.requests, list(Path().iterdir())) == (requests, [])
+
+
+@pytest.mark.parametrize("wherever_it_runs", [True, False])
+def test_results_of_a_run_at_work_are_not_set_aside(wherever_it_runs: bool, api: Served) -> None:
+    owner = lock.Owner("0badcafe", "run", "me", 1, "")
+    Path(OUT).write_text("its rows", encoding="utf-8")
+    path = Path(os.environ["BULK_REVOKE_LIST_LOCK_DIR"]) / lock.results_name(Path(OUT))
+    with (
+        claim.held(Path(OUT), owner, wait=None, say=print)
+        if wherever_it_runs
+        else lock.held(path, owner, wait=None, timeout=1, say=print, what="it")
+    ):
+        ended = ask(api, "--all", "--overwrite")
+
+    assert ended.code == 4
+    assert [each.name for each in Path().iterdir()] == [OUT]
+    assert Path(OUT).read_text(encoding="utf-8") == "its rows"
 
 
 def test_a_disk_that_takes_no_more_leaves_no_file(
