@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 from batch.columns import LIST_COLUMNS
 from batch.errors import ResultsError, StoppedError
@@ -26,7 +29,7 @@ MODE = 0o600
 class LicenseList:
     """A list that is being written; made by `writing`."""
 
-    def __init__(self, file: BinaryIO, redact: Callable[[str], str]) -> None:
+    def __init__(self, file: IO[bytes], redact: Callable[[str], str]) -> None:
         self._file = file
         self._redact = redact
         self._text = io.StringIO(newline="")
@@ -52,6 +55,8 @@ class LicenseList:
 def writing(path: Path, redact: Callable[[str], str], *, overwrite: bool) -> Iterator[LicenseList]:
     """Write a list that appears when the block ends, whole, and only if it ends well.
 
+    Until then it is in a file without a name: whatever ends the process, no part of it is left.
+
     Args:
         path: Where.
         redact: Takes secrets out of a text from outside.
@@ -62,13 +67,18 @@ def writing(path: Path, redact: Callable[[str], str], *, overwrite: bool) -> Ite
         StoppedError: It cannot be written.
     """
     try:
-        with creating(path) as file:
-            Path(file.name).chmod(MODE)
-            lines = LicenseList(file, redact)
+        with TemporaryFile(dir=path.parent) as unnamed:
+            lines = LicenseList(unnamed, redact)
             yield lines
             lines.flush()
-            if overwrite:
-                set_aside(path)
+            unnamed.seek(0)
+            with creating(path) as file:
+                Path(file.name).chmod(MODE)
+                copyfileobj(unnamed, file)
+                file.flush()
+                os.fsync(file.fileno())  # before the old one goes
+                if overwrite:
+                    set_aside(path)
     except FileExistsError as cause:
         raise ResultsError(
             f"{path}: cannot be written: it has appeared meanwhile",

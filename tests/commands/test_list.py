@@ -533,6 +533,22 @@ def test_a_list_that_is_interrupted_leaves_no_file(account: Account) -> None:
     assert not list(Path().iterdir())
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signal")
+def test_a_list_that_is_killed_leaves_nothing_of_any_license(account: Account) -> None:
+    with served(account, latency=(0.1, 0.1)) as api:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "batch", "list", "--all", "-o", OUT, "--base-url", api.base_url]
+        )
+        while api.sandbox.requests < 3 and process.poll() is None:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+
+        assert [each.name for each in Path().iterdir()] == [f"{OUT}.lock"]
+        assert ask(api, "--all").code == 0
+    assert [each.name for each in Path().iterdir()] == [OUT]
+
+
 def test_a_signal_with_the_last_answer_leaves_no_file(
     api: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
