@@ -171,7 +171,8 @@ class Lister:
             lines.flush()
 
         paging = Paging(client, self.asked.made, _now, take, expect=progress.expect, step=step)
-        with _without_a_file(client), stopped_by_signals(client.stop, self.screen.say):
+        signals = stopped_by_signals(client.stop, self.screen.say, is_last=True)
+        with _without_a_file(client), signals:
             async with connection.working(progress):
                 for filters in self.asked.lists():
                     doubt = await paging.read(filters)

@@ -25,7 +25,9 @@ from batch.columns import LIST_COLUMNS
 from batch.errors import InterruptedRunError
 from batch.host import claim, lock
 from batch.job.paging import Paging
+from batch.results import license_list
 from batch.results.license_list import LicenseList
+from batch.results.output import set_aside
 from batch.sandbox import TOKEN, Account
 from batch.sandbox.license import PRODUCTS, TICKS
 from tests.support.commands import YES, Ended, Served, served, table
@@ -561,6 +563,23 @@ def test_a_signal_with_the_last_answer_leaves_no_file(
 
     assert ended.code == 143
     assert not list(Path().iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signal")
+def test_a_signal_while_the_list_takes_the_place_of_another_one_changes_nothing(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path) -> None:
+        set_aside(path)
+        signal.raise_signal(signal.SIGTERM)
+
+    Path(OUT).write_text("mine", encoding="utf-8")
+    monkeypatch.setattr(license_list, "set_aside", interrupted)
+
+    ended = ask(api, "--tag", "oem", "--overwrite")
+
+    assert ended.code == 0
+    assert listed()
 
 
 def test_another_run_against_the_same_api_is_not_disturbed(api: Served) -> None:
