@@ -141,7 +141,13 @@ class Lister:
         lines = [
             line
             for each in filters
-            for line in wrap(plain(each.text), 76, initial_indent="  ", subsequent_indent="    ")
+            for line in wrap(
+                plain(each.text),
+                76,
+                initial_indent="  ",
+                subsequent_indent="    ",
+                break_on_hyphens=False,
+            )
         ]
         return "\n".join([f"{head}, of which all of this holds:", *lines])
 

@@ -684,6 +684,14 @@ def test_what_is_said_is_what_was_asked_for_and_the_command_that_comes_next(api:
     assert f"next:    {ended.summary['hint']}" in ended.err
 
 
+def test_no_value_of_a_filter_is_broken_at_a_hyphen(api: Served) -> None:
+    ids = [f"{n}bcdefab-cdef-4abc-8def-abcdefabcdef" for n in range(4)]
+
+    ended = ask(api, *(word for each in ids for word in ("--product", each)))
+
+    assert all(each in ended.err for each in ids)
+
+
 def test_the_next_command_reaches_the_same_api_in_the_same_way(api: Served) -> None:
     Path("token").write_text(TOKEN, encoding="utf-8")
     Path("token").chmod(0o600)
