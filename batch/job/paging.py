@@ -38,6 +38,10 @@ OVERLAP = TICKS // 100
 """Ticks before the last license of a page at which the next one begins: a server may round what it
 is asked for."""
 
+ROUNDED = TICKS
+"""Ticks before the moment asked for at which a page may begin: a server may look at whole seconds
+only, or at milliseconds."""
+
 MOST_READINGS = 10
 """Readings by number after which a list that never shows the same twice is given up."""
 
@@ -114,6 +118,8 @@ class Paging:
                 first = max(last - OVERLAP, self.made.first or 0)
             elif position is None or len(page.licenses) < max(1, self._largest):
                 return  # there was room left: this is all that is there from this moment on
+            elif first is not None and first > position:  # it was asked for what is behind that
+                raise _OddError
             else:
                 # Without the filters: to what was made then nothing is added, but licenses may
                 # come to match, or cease to. With them, it is seen what the server counts.
@@ -198,7 +204,7 @@ def _last_moment(page: ToldPage, first: int | None) -> int | None:
     """When the last license of a page was made; None for an empty page.
 
     Raises:
-        _OddError: They are not in this order, or some were made before the moment asked for.
+        _OddError: They are not in this order, or some were made well before the moment asked for.
     """
     moments = [ticks(each.get("createdAt")) for each in page.licenses]
     if not moments:
@@ -206,7 +212,7 @@ def _last_moment(page: ToldPage, first: int | None) -> int | None:
     in_order = [each for each in moments if each is not None]
     if (
         len(in_order) < len(moments)
-        or (first is not None and in_order[0] < first)
+        or (first is not None and in_order[0] < first - ROUNDED)
         or any(one > other for one, other in pairwise(in_order))
     ):
         raise _OddError

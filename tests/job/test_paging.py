@@ -48,6 +48,7 @@ class Server:
         narrows: Whether it looks at the filters of the moment.
         sorts: Whether it sorts by the moment.
         turns: Whether it looks at the number of the page.
+        grain: Ticks that it can tell apart in a filter.
         requests: What it was asked.
     """
 
@@ -59,6 +60,7 @@ class Server:
     narrows: bool = True
     sorts: bool = True
     turns: bool = True
+    grain: int = 1
     requests: list[tuple[Mapping[str, Sequence[str]], int]] = field(default_factory=list)
 
     async def told(self, filters: Mapping[str, Sequence[str]], *, page: int) -> ToldPage:
@@ -66,11 +68,12 @@ class Server:
         self.requests.append((filters, page))
         if self.changes:
             self.changes.pop(0)(self.licenses)
+        span = Span(*(at and at // self.grain * self.grain for at in span_of(filters)))
         found = [
             number
             for number, each in self.licenses.items()
             if (each.matches or "tag[eq]" not in filters)
-            and (not self.narrows or each.moment in span_of(filters))
+            and (not self.narrows or each.moment in span)
         ]
         found.sort(key=lambda number: (self.licenses[number].moment if self.sorts else 0, number))
         first = (page - 1) * self.most if self.turns else 0
@@ -177,17 +180,20 @@ def there_all_the_time(
     most=st.integers(1, 6),
     changes=st.lists(st.lists(change, max_size=3), max_size=30),
     counts=st.booleans(),
+    grain=st.sampled_from([1, TICKS // 1000, TICKS]),
 )
 def test_what_was_there_all_the_time_is_found_whatever_others_do(
     before: list[tuple[int, bool]],
     most: int,
     changes: list[list[Change]],
     counts: bool,
+    grain: int,
 ) -> None:
     licenses = {n: Made(START - moment, ok) for n, (moment, ok) in enumerate(before, 1)}
     wanted = there_all_the_time(licenses, changes)
 
-    reading = read(Server(licenses, most=most, changes=changing(changes), counts=counts))
+    server = Server(licenses, most=most, changes=changing(changes), counts=counts, grain=grain)
+    reading = read(server)
 
     assert wanted <= set(reading.found)
 
@@ -356,6 +362,25 @@ def test_a_page_begins_a_little_before_the_last_license_of_the_one_before() -> N
     read(server)
 
     assert span_of(server.requests[1][0]).first == START - 7 * TICKS - OVERLAP
+
+
+@pytest.mark.parametrize(("grain", "apart"), [(TICKS // 1000, TICKS // 1234), (TICKS, TICKS // 7)])
+def test_a_server_that_rounds_what_it_is_asked_for_is_read_by_the_moments(
+    grain: int, apart: int
+) -> None:
+    server = Server(account(*(n * apart for n in range(300, 0, -1))), most=20, grain=grain)
+    made = iter(range(2000))
+
+    def make(licenses: dict[int, Made]) -> None:
+        number = next(made)
+        licenses[1000 + number] = Made(START + number * TICKS)
+
+    server.changes = [make] * 2000
+
+    found = read(server).found
+
+    assert set(range(1, 301)) <= set(found)
+    assert {page for _, page in server.requests} == {1}
 
 
 def test_a_list_costs_a_request_for_each_page_and_two_more() -> None:
