@@ -294,7 +294,7 @@ class Account:
         """Keep a license that has changed, and correct what is known of the lists."""
         if license_.id in self._given_by_id:
             for matches in self._lists.values():
-                if attribute in matches.attributes:
+                if attribute in {"created", *matches.attributes}:
                     matches.given = None
         elif (position := self._invented.position(license_.id)) is not None:
             self._changed[position] = license_

@@ -365,6 +365,15 @@ def test_licenses_that_were_given_are_listed_by_their_dates_where_that_is_asked_
     assert falling == rising[::-1]
 
 
+def test_a_license_whose_date_is_changed_is_listed_at_its_new_place() -> None:
+    account = Account.holding(some_ids(5), seed=1)
+    [*_, newest] = select(account, [("sort", "createdAt")], 0)[0]
+
+    newest.created = 0
+
+    assert select(account, [("sort", "createdAt")], 0)[0][0] is newest
+
+
 @pytest.mark.parametrize("sort", ["createdAt", "-createdAt"])
 @pytest.mark.parametrize("filters", [[], [("revoked", "true")], [("key[ne]", "x")]])
 def test_pages_of_both_orders_are_the_whole_without_repetition(
