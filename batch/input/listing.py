@@ -310,7 +310,7 @@ def _refuse_not_computed(
 
 def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict[str, int]) -> None:
     if collector.selection is not None and collector.rows:
-        collector.selection.refuse_none()
+        collector.selection.refuse_none(left_out)
     if collector.rows or LATER in left_out:  # a night too early is no fault
         return
     if left_out:

@@ -67,14 +67,19 @@ class Selection:
         self.unselected.append(not is_selected)
         return is_selected
 
-    def refuse_none(self) -> None:
+    def refuse_none(self, left_out: Mapping[str, int] | None = None) -> None:
         """Refuse an input of which no row is selected.
+
+        Args:
+            left_out: Outcomes of an earlier run to how many rows were not looked at for them.
 
         Raises:
             InputError: Its values are shown.
         """
         if 0 in self.unselected:
             return
+        others = [f"{count:,} {outcome}" for outcome, count in (left_out or {}).items()]
+        said = f"Left out, by their outcome in the earlier run: {', '.join(others)}."
         raise InputError(
             f"{self._title}: no row is selected.",
             option="--where",
@@ -84,7 +89,8 @@ class Selection:
                     f"{shown(str(each))}; the column holds {values_seen(counts, each.value)}.",
                 )
                 for each, counts in self.where.items()
-            ],
+            ]
+            + [Detail(said)] * bool(others),
             hint="a value is compared as written, upper and lower case too; and where there are"
             " several conditions, all have to hold in a row.",
         )

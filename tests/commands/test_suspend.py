@@ -352,6 +352,17 @@ def test_a_night_too_early_is_no_fault_and_leaves_nothing_behind(
     assert api.run(*command).counts == {"revoked": 1}
 
 
+def test_who_asks_for_a_part_that_is_too_young_is_told_that_there_is_more(api: Served) -> None:
+    api.run(*SUSPEND)
+    aged(Path(RESULTS), 40)
+
+    ended = api.run("run", RESULTS, "--older-than", "30d", "--where", f"license_id={IDS[5]}")
+
+    assert ended.code == 2
+    assert "no row is selected" in ended.err
+    assert "7 suspended later" in ended.err
+
+
 def test_the_age_is_counted_from_the_start_of_the_run(
     api: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
