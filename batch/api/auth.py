@@ -83,7 +83,7 @@ def find_token(
     raise ConfigError(
         "no access token: nothing was sent",
         hint=f"set {TOKEN_VARIABLE}, name a file with --token-file, or type it on a terminal; "
-        "--sandbox rehearses without one.",
+        "bulk-revoke run --sandbox rehearses without one.",
     )
 
 

@@ -247,6 +247,11 @@ def block(summary: Summary, found: Found, place: str) -> str:
     lines.append(f"list:    {summary.results}")
     if summary.hint:
         lines.append(f"next:    {summary.hint}")
+    elif not licenses:
+        lines.append(
+            "hint:    no license has all of this; is each ID whole, each text as it is written\n"
+            "         there, capitals included, and this the right account?"
+        )
     return "\n".join(lines)
 
 
