@@ -507,13 +507,12 @@ class Collector:
             carried = (in_digits(block.columns[column][index]) for column in self._layout.carried)
             self.carried.append(tuple(uncell(c) if self._earlier else c for c in carried))
         if self._layout.key_beside is not None:
-            key = _key_of(block.columns[self._layout.key_beside][index])
-            self.keys_beside.append(uncell(key) if self._earlier else key)
+            self.keys_beside.append(_key_of(block.columns[self._layout.key_beside][index]))
 
 
 def _key_of(cell: str) -> str:
     """The key that stands beside an ID; empty where a spreadsheet has made something else of it."""
-    return "" if isinstance(cell, NotText) else cell.strip()
+    return "" if isinstance(cell, NotText) else uncell(cell.strip())  # lists of ours have that
 
 
 _HINT = "name the sheet that is meant with --sheet, or put all licenses into one sheet."

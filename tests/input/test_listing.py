@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from batch.columns import COLUMNS
 from batch.errors import InputError
+from batch.formatting import cell
 from batch.input.header import shown
 from batch.input.identifiers import first_ids
 from batch.input.listing import read_listing
@@ -379,6 +380,14 @@ def test_keys_beside_the_ids_are_kept_if_one_column_has_them(
     found = listing(f"{header}\n{A}, K-1 {last}\n{B},{last}\n{C},K-3{last}\n")
 
     assert found.keys_beside == beside
+
+
+def test_a_key_beside_an_id_is_read_as_a_list_of_ours_spells_it() -> None:
+    keys = ["=1+1", "-2", "@a", "'b", "K-1"]
+
+    rows = "".join(f"{A},{cell(key)}\n" for key in keys)
+
+    assert listing(f"id,license_key\n{rows}").keys_beside == keys
 
 
 def test_the_column_of_the_ids_is_none_of_keys_whatever_it_is_called() -> None:
