@@ -222,19 +222,29 @@ def parse_where(text: str) -> Condition:
 
 
 def parse_product(text: str) -> str:
-    """Read ``--expect-product``: a UUID, in any case.
+    """Read ``--expect-product``, as `parse_uuid` does."""
+    return parse_uuid("--expect-product", text, "product ID")
+
+
+def parse_uuid(option: str, text: str, what: str = "ID") -> str:
+    """Read an ID of the vendor's: a UUID, in any case.
+
+    Args:
+        option: The option that it was given to.
+        text: What was given.
+        what: What it is called.
 
     Raises:
         ConfigError: It is none.
     """
-    product = text.strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", product):
+    found = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", found):
         raise ConfigError(
-            f"{text}: is no product ID",
-            option="--expect-product",
+            f"{text}: is no {what}",
+            option=option,
             hint="it reads like 63dfd63e-ed71-4f84-9236-02ee0ddb062c, and stands in the dashboard.",
         )
-    return product
+    return found
 
 
 def output_path(

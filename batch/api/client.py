@@ -330,7 +330,7 @@ def filter_query(filters: Mapping[str, Sequence[str]]) -> str:
     """
     parts = []
     for name, values in filters.items():
-        if not name.strip() or not values or not all(map(_says_something, values)):
+        if not name.strip() or not values or not all(map(says_something, values)):
             raise ValueError(f"the filter {name} is empty: it would match every license")
         if name.lower().endswith(("[in]", "[nin]")):
             if any("," in value for value in values):
@@ -342,6 +342,6 @@ def filter_query(filters: Mapping[str, Sequence[str]]) -> str:
     return "".join(parts)
 
 
-def _says_something(value: str) -> bool:
+def says_something(value: str) -> bool:
     """Tell whether anything is left of a value without its commas and white space."""
     return bool(value.replace(",", " ").strip())

@@ -15,7 +15,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from batch.api.client import says_something
 from batch.errors import ConfigError, GuardError
+from batch.settings import parse_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +33,6 @@ LONGEST = 2000
 """Characters of one filter in a URL: with several of them it stays below what servers admit."""
 
 _DAY = 86_400 * TICKS
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -130,14 +131,14 @@ class Asked:
 
 def of_ids(option: str, values: Iterable[str], what: str, name: str) -> Filter:
     """A filter of IDs, in any case, such as ``productId``."""
-    ids = [_checked_id(option, each) for each in values]
+    ids = [parse_uuid(option, each) for each in values]
     sent = [{name: (each,)} for each in ids]
     return Filter(option, f"{what} {' or '.join(ids)}", sent, _text_in(ids, name, lower=True))
 
 
 def of_users(option: str, values: Iterable[str]) -> Filter:
     """A filter of the IDs of users."""
-    ids = [_checked_id(option, each) for each in values]
+    ids = [parse_uuid(option, each) for each in values]
     sent = [{"userId": (each,)} for each in ids]
     holds = _in_user(_text_in(ids, "id", lower=True))
     return Filter(option, f"user {' or '.join(ids)}", sent, holds)
@@ -174,7 +175,7 @@ def of_metadata(option: str, values: Sequence[str]) -> Filter:
     pairs, sent = [], []
     for each in values:
         name, sign, value = each.partition("=")
-        if not sign or not _says_something(name):
+        if not sign or not says_something(name):
             raise ConfigError(
                 "names no entry, or no value to compare with",
                 option=option,
@@ -184,7 +185,7 @@ def of_metadata(option: str, values: Sequence[str]) -> Filter:
         pairs.append((name, value))
         asked = {"metadata.key[eq]": (name,)}
         # The API ignores an empty filter.
-        sent.append(asked | {"metadata.value[eq]": (value,)} if _says_something(value) else asked)
+        sent.append(asked | {"metadata.value[eq]": (value,)} if says_something(value) else asked)
 
     def holds(license_: Told) -> bool | None:
         entries = license_.get("metadata", ...)
@@ -296,17 +297,6 @@ def ticks_of(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * (TICKS // 1_000_000)
 
 
-def _checked_id(option: str, text: str) -> str:
-    found = text.strip().lower()
-    if not _ID.fullmatch(found):
-        raise ConfigError(
-            f"{text}: is no ID",
-            option=option,
-            hint="it reads like 63dfd63e-ed71-4f84-9236-02ee0ddb062c, and stands in the dashboard.",
-        )
-    return found
-
-
 def _text_in(values: Iterable[str], name: str, *, lower: bool = False) -> Callable[[Told], Any]:
     """Return what tells whether a property is one of some texts."""
     wanted = frozenset(values)
@@ -341,7 +331,7 @@ def _either(option: str, name: str, values: Sequence[str]) -> list[Sent]:
     A value with a comma, which would be read as two, is one of its own.
     """
     for each in values:
-        if not _says_something(each):
+        if not says_something(each):
             raise ConfigError(
                 "is empty: the API ignores an empty filter and returns every license",
                 option=option,
@@ -361,7 +351,3 @@ def _either(option: str, name: str, values: Sequence[str]) -> list[Sent]:
         {f"{name}[in]": tuple(each)} if len(each) > 1 else {f"{name}[eq]": tuple(each)}
         for each in lists
     ]
-
-
-def _says_something(text: str) -> bool:
-    return bool(text.replace(",", " ").strip())
