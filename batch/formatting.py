@@ -22,6 +22,17 @@ _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _FORMULA = re.compile(r"'*[=+\-@]")
 
 
+def epoch_seconds(text: object) -> float | None:
+    """Seconds since 1970 of a timestamp with or without fractions; UTC where it names no zone."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (OverflowError, ValueError):
+        return None
+
+
 def timestamp(moment: datetime) -> str:
     """Spell a moment: UTC, ISO 8601, milliseconds, ``Z``."""
     if moment.tzinfo is not UTC:

@@ -21,7 +21,7 @@ from batch.errors import (
     TransientError,
     UnconfirmedError,
 )
-from batch.formatting import escaped
+from batch.formatting import epoch_seconds, escaped
 from batch.model import License, Page, Property, ToldPage
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def confirmed(
         error = UnconfirmedError(
             f"the answer says {changes}: {str(value).lower()}", status=status, code="not_confirmed"
         )
-        error.updated = _moment(found.get("updatedAt"))
+        error.updated = epoch_seconds(found.get("updatedAt"))
         raise error
 
 
@@ -227,9 +227,9 @@ def _described(data: dict[str, Any]) -> License:
         key=_text(data, "key"),
         product=_text(data, "productId").lower(),
         type=_text(data, "type"),
-        expires=_moment(data.get("expiresAt")),
-        created=_moment(data.get("createdAt")),
-        updated=_moment(data.get("updatedAt")),
+        expires=epoch_seconds(data.get("expiresAt")),
+        created=epoch_seconds(data.get("createdAt")),
+        updated=epoch_seconds(data.get("updatedAt")),
         activations=activations if type(activations) is int and 0 <= activations < 2**63 else 0,
         reseller=_text(data, "resellerId"),
         organization=_text(data, "organizationId"),
@@ -248,17 +248,6 @@ def _flag(data: dict[str, Any], name: str) -> bool | None:
 def _text(data: dict[str, Any], name: str) -> str:
     value = data.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _moment(value: object) -> float | None:
-    """Seconds since 1970 of a timestamp with or without fractions; UTC where it names no zone."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (OverflowError, ValueError):
-        return None
 
 
 def _refuse(status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:

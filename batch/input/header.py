@@ -6,12 +6,11 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch.columns import COLUMNS, HEADERS, columns
 from batch.errors import Detail, InputError
-from batch.formatting import LONGEST, uncell
+from batch.formatting import LONGEST, epoch_seconds, uncell
 from batch.input.identifiers import ID, KEY, Kind, simplified, unquoted
 from batch.input.table import HEAD_ROWS, Row
 from batch.model import Outcome, Property
@@ -524,17 +523,15 @@ class EarlierResults:
     def _is_old(self, place: str, block: Block, index: int) -> bool:
         """Tell whether a license was suspended long enough ago; if not, count its row."""
         cell = block.columns[self._finished][index] if self._finished is not None else ""
-        try:
-            moment = datetime.fromisoformat(uncell(cell.strip()))
-        except ValueError:
+        at = epoch_seconds(uncell(cell.strip()))
+        if at is None:
             if self._before is None:
                 return True
             raise InputError(
                 f"{place}: it is not told when the license was suspended",
                 shown=f'"{shown(cell)}"',
                 hint="take the results as they were written; or leave out --older-than.",
-            ) from None
-        at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            )
         if self._before is not None and at > self._before:
             self.left_out[LATER] = self.left_out.get(LATER, 0) + 1
             return False

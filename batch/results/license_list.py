@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from batch.columns import LIST_COLUMNS
 from batch.errors import ResultsError, StoppedError
-from batch.formatting import cell, timestamp
+from batch.formatting import cell, epoch_seconds, timestamp
 from batch.host.files import creating
 from batch.results.output import set_aside
 
@@ -125,8 +125,5 @@ def _name(license_: Mapping[str, Any], of: str) -> str:
 
 def _moment(value: object) -> str:
     """A timestamp as results have them: UTC, milliseconds; as it is where it cannot be read."""
-    try:
-        moment = datetime.fromisoformat(_text(value))
-        return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    except (ValueError, OverflowError):
-        return _text(value)
+    at = epoch_seconds(value)
+    return _text(value) if at is None else timestamp(datetime.fromtimestamp(at, UTC))
