@@ -41,8 +41,7 @@ def resume_command(context: click.Context, action: Action, source: str, results:
     For a verify it is the command that does what has not been done, by what it has found.
     """
     if action.only_reads:
-        words = ["bulk-revoke", SETS[action.changes].command, _operand(str(results))]
-        return shlex.join(words + _repeated(context, lambda name: name in OF_ITS_RESULTS))
+        return _command_for(context, SETS[action.changes].command, results)
     once = ONCE - {"limit"} if action.is_dry_run else ONCE
     words = ["bulk-revoke", context.command.name or "", _operand(source)]
     words += _repeated(context, lambda name: name not in once)
@@ -52,7 +51,12 @@ def resume_command(context: click.Context, action: Action, source: str, results:
 
 def run_command_of(context: click.Context, listed: Path) -> str:
     """Spell the command that shows what a run would do with a list."""
-    words = ["bulk-revoke", "run", _operand(str(listed)), "--dry-run"]
+    return _command_for(context, "run", listed, "--dry-run")
+
+
+def _command_for(context: click.Context, command: str, path: Path, *more: str) -> str:
+    """Spell a command about the file that another one has written."""
+    words = ["bulk-revoke", command, _operand(str(path)), *more]
     return shlex.join(words + _repeated(context, lambda name: name in OF_ITS_RESULTS))
 
 
