@@ -102,19 +102,14 @@ class Look:
             entries = await ListLookup(self, entries).read()
         if len(entries) > SAMPLE and not self.needs_each:
             await self.each(spread(entries, LARGE_SAMPLE), self.get)
-            entries = [entry for entry in entries if not self.snapshot.states[entry]]
-            if self._knows_none:
-                entries = []
+            entries = [] if self._knows_none else self.snapshot.unseen(entries)
         self.expect(len(entries))
         await self.each(entries, self.get)
 
     @property
     def _knows_none(self) -> bool:
         """Tell whether not one of the licenses that were looked at is known, and there are some."""
-        states = self.snapshot.states
-        return states.count(State.MISSING) >= FEWEST and not (
-            states.count(State.OFF) or states.count(State.ON)
-        )
+        return self.snapshot.states.count(State.MISSING) >= FEWEST and not self.snapshot.known
 
     def _prove(self) -> None:
         """Stop the run if nothing that was answered shows that the API is there at all."""
@@ -256,7 +251,7 @@ class _Keys:
 
     async def _alone(self, entries: Sequence[int]) -> None:
         """Ask alone for keys of which nothing is known yet."""
-        unseen = [entry for entry in entries if not self.look.snapshot.states[entry]]
+        unseen = self.look.snapshot.unseen(entries)
         if unseen and self._goes_on:
             self._expect(len(unseen))
             await self.look.each(unseen, self._ask_alone)

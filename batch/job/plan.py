@@ -320,12 +320,11 @@ def _missing(listing: Listing, snapshot: Snapshot, recorded: Recorded | None) ->
 
 def _is_known(snapshot: Snapshot, recorded: Recorded | None, missing: int) -> bool:
     """Tell whether the account knows any license that was looked at, or too few were to tell."""
-    states = snapshot.states
-    known = states.count(State.OFF) + states.count(State.ON)
+    known = snapshot.known
     known += sum(each.error_code == "key_ambiguous" for each in snapshot.problems.values())
     if recorded is not None:
         known += recorded.known
-    return known > 0 or not missing or missing + states.count(State.UNREAD) < FEWEST
+    return known > 0 or not missing or missing + snapshot.states.count(State.UNREAD) < FEWEST
 
 
 def _check_licenses(plan: Plan, expected: int | None) -> None:

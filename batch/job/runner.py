@@ -79,8 +79,7 @@ class Runner:
         clock: Of everything that is paced.
         lock: Keeps other runs on this host away from the API; None in a rehearsal.
         claim: Keeps other runs away from the results; None in a rehearsal.
-        client: What everything is sent through, once there is an API to send to.
-        connection: The same with its lock, and signs of life.
+        connection: What everything is sent through, with its lock and signs of life.
     """
 
     action: Action
@@ -94,7 +93,6 @@ class Runner:
     clock: Clock = field(default_factory=Clock)
     lock: Lock | None = field(init=False, default=None)
     claim: Claim | None = field(init=False, default=None)
-    client: RetryingClient = field(init=False)
     connection: Connection = field(init=False)
 
     def run(self) -> Report:
@@ -123,12 +121,16 @@ class Runner:
             loop = stack.enter_context(runs())
             api = self._api(targets.listing, earlier)
             self.connection = self._connect(*stack.enter_context(entered(loop, api)))
-            self.client = self.connection.client
             stack.callback(self.connection.leave)
             snapshot = self._look(loop, targets, earlier)
             plan = self._plan(targets, snapshot, earlier)
             self._ask(plan, terminal)
             return self._act(loop, plan, earlier)
+
+    @property
+    def client(self) -> RetryingClient:
+        """What everything is sent through, once there is an API to send to."""
+        return self.connection.client
 
     @property
     def _asks(self) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from batch.model import Property
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from batch.errors import ApiError
     from batch.model import License, Listing, RowResult
@@ -137,6 +137,15 @@ class Snapshot:
         """Take down why nothing is known of a license."""
         self.states[entry] = state
         self.problems[entry] = result
+
+    def unseen(self, entries: Iterable[int]) -> array[int]:
+        """Those entries of which nothing is known yet."""
+        return array("I", (entry for entry in entries if not self.states[entry]))
+
+    @property
+    def known(self) -> int:
+        """Licenses that the server has described."""
+        return self.states.count(State.OFF) + self.states.count(State.ON)
 
     def value(self, entry: int) -> bool | None:
         """The value of the property that the run is about; None if a license was not seen."""
