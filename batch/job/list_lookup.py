@@ -187,8 +187,7 @@ class ListLookup:
         return not (self._ill or self.look.client.stopped or self.look.snapshot.off)
 
     def _unread(self) -> array[int]:
-        states = self.look.snapshot.states
-        return array("I", (entry for entry in self.entries if not states[entry]))
+        return self.look.snapshot.unseen(self.entries)
 
     async def _by_keys(self) -> None:
         """Look licenses up by the keys that stand beside their IDs."""
@@ -258,10 +257,11 @@ class ListLookup:
         """
         there = self._left * len(sample.found) / sample.read
         shown = {each: min(self._wanted(each, sample), there) for each in lists}
-        costs = {each: self._pages(each) + shown[each] * each.narrowing.risk for each in lists}
+        pages = {each: self._pages(each) for each in lists}
+        costs = {each: pages[each] + shown[each] * each.narrowing.risk for each in lists}
         prices = {each: costs[each] / shown[each] for each in lists if shown[each]}
         cheapest = sorted(prices, key=prices.__getitem__)[:2]
-        whole = inf if self._account.done else self._pages(self._account)
+        whole = pages.get(self._account, inf)
 
         def total(each: _List) -> float:
             left = there - shown[each] * (1 - each.narrowing.risk)
@@ -272,9 +272,7 @@ class ListLookup:
 
         # The best of many guesses looks better than it is.
         pay = [
-            each
-            for each in lists
-            if each is self._account or self._pages(each) * UNSURE < shown[each]
+            each for each in lists if each is self._account or pages[each] * UNSURE < shown[each]
         ]
         best = min(pay, key=total, default=None)
         return best if best is not None and total(best) < there else None
@@ -369,7 +367,7 @@ class ListLookup:
                 await self._read_another_way()
             except OWN as error:
                 each.done = True
-                self._ill = error.status != 400  # that may be about its filters
+                self._ill |= error.status != 400  # that may be about its filters
                 return
             else:
                 each.last = page

@@ -270,8 +270,10 @@ def _listed(counts: Counter[str]) -> str:
 
 def _what_stays(plan: Plan) -> list[str]:
     """Return a line on licenses of a restore that have the other property, which it leaves."""
+    if plan.action.wanted:
+        return []
     count = sum(map(plan.snapshot.others.__getitem__, plan.affected))
-    if plan.action.wanted or not count:
+    if not count:
         return []
     verbs = ("is", "stays") if count == 1 else ("are", "stay")
     other = plan.action.changes.other
@@ -360,7 +362,8 @@ def _activations(plan: Plan, entries: array[int], words: _Words, unseen: int) ->
 
 def _contradicted(plan: Plan) -> list[str]:
     """Licenses beside whose ID the list has the key of another one."""
-    found = [entry for entry in plan.affected if entry in plan.snapshot.contradicted]
+    contradicted = plan.snapshot.contradicted
+    found = sorted(contradicted.intersection(plan.affected)) if contradicted else []
     if not found:
         return []
     verb = "has" if len(found) == 1 else "have"
