@@ -56,7 +56,8 @@ $(VENV)/.installed-dev: pyproject.toml .ci/make_venv.py
 demo: $(VENV)/.installed
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 	@head -n 61 samples/licenses.csv >$(DEMO)/licenses.csv
-	$(BIN)/bulk-revoke run $(DEMO)/licenses.csv --sandbox --output $(DEMO)/licenses.results.csv
+	$(BIN)/bulk-revoke run $(DEMO)/licenses.csv --sandbox --yes \
+		--output $(DEMO)/licenses.results.csv
 	@echo
 	@head -n 6 $(DEMO)/licenses.results.csv
 

@@ -55,6 +55,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters; an ellipsis stands for the rest."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
 def folded(key: str) -> str:
     """A key without what a server may overlook: upper and lower case, and blanks around it."""
     return key.casefold().strip()

@@ -36,6 +36,13 @@ def at_home(
 
 
 @pytest.fixture(autouse=True)
+def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words alone, whatever the developer likes; tests of colours ask for them."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
     """A command leaves the signals as its process is to end with them; here others come next."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

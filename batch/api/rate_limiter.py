@@ -136,8 +136,17 @@ class RateLimiter:
 
     def quiet(self) -> float:
         """Seconds from now in which nobody else may send, if nothing more is sent here."""
-        paused = max(0.0, self._paused_until - self._clock.now())
-        return paused if self.limit is None else max(paused, self.period + MARGIN)
+        return self.paused if self.limit is None else max(self.paused, self.period + MARGIN)
+
+    @property
+    def paused(self) -> float:
+        """Seconds for which everybody is held back yet."""
+        return max(0.0, self._paused_until - self._clock.now())
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have no answer yet."""
+        return self._in_flight
 
     @property
     def is_guessing(self) -> bool:

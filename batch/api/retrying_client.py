@@ -71,6 +71,7 @@ class RetryingClient:
             error body of its own.
         attended: Whether somebody is there, who need not wait for what is hardly an outage.
         heard: Whether anything has come of a request, be it a failure.
+        rests_until: When the wait is over in which nothing at all is sent, by the clock.
         stranger: The last answer that was not the API's, before it has shown itself.
     """
 
@@ -86,6 +87,7 @@ class RetryingClient:
     introduced: bool = False
     attended: bool = False
     heard: bool = False
+    rests_until: float = -math.inf
     stranger: ApiError | None = None
     _strange: int = 0
     _tokens: int = 0
@@ -353,7 +355,8 @@ class RetryingClient:
             self._resting.discard(task)
 
     async def wait_or_stop(self, seconds: float) -> None:
-        """Wait until some time is over, or the run is stopped."""
+        """Send nothing until some time is over, or the run is stopped."""
+        self.rests_until = self.clock.now() + seconds
         try:
             await self.wait(seconds)
         except asyncio.CancelledError:

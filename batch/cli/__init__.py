@@ -17,6 +17,7 @@ from batch.errors import BugError, meaning_of, told
 from batch.host.signals import State, signals
 from batch.host.streams import is_watched, let_go_of_streams, open_closed_streams, say
 from batch.reporting.observers import Observers
+from batch.reporting.style import presented
 
 COMMANDS = {
     "run": "revoke every license that INPUT lists",
@@ -129,11 +130,11 @@ def run_command(arguments: list[str]) -> int:
         said = [title, end.text]
         observers.notify(end.code, title, end.to_all, warnings.append)
     for each in filter(None, said):
-        say(each)
+        say(presented(each, sys.stderr))
     if is_watched():
         observers.notify(end.code, title, end.to_all, warnings.append)
     for each in warnings:
-        say(each)
+        say(presented(each, sys.stderr))
     return end.code
 
 

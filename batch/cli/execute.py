@@ -49,6 +49,10 @@ EXCLUSIVE = (("quiet", "verbose"), ("resume", "overwrite"), ("resume", "dry_run"
 """Switches of which only one can be on."""
 
 
+REHEARSAL = "rehearsal | "
+"""Stands at the beginning of every line that is shown of a rehearsal."""
+
+
 def perform(context: click.Context, action: Action) -> int:
     """Run a command from its options to its exit code.
 
@@ -138,7 +142,8 @@ def prepare(
 
     found = _token(settings, options["token_file"])
     redact = observers.redact = logs.Redactor(found.token, *observers.secrets)
-    screen = Screen(quiet=options["quiet"], redact=redact)
+    mark = REHEARSAL if settings.sandbox else ""
+    screen = Screen(quiet=options["quiet"], redact=redact, mark=mark)
     for each in filter(None, (found.warning, observers.warning)):
         screen.say(f"warning: {each}")
     another_token = _checked(found, settings, needs, redact.hide)
@@ -237,7 +242,7 @@ def settings_of(source: str, suffix: str, options: Mapping[str, Any], run_id: st
 
 
 def _refuse_contradictions(options: Mapping[str, Any]) -> None:
-    if options.get("yes") and options["max_licenses"] is None:
+    if options.get("yes") and options["max_licenses"] is None and not options["sandbox"]:
         raise ConfigError(
             "without --max-licenses: nobody would notice the wrong file",
             option="--yes",

@@ -100,13 +100,18 @@ signals = Signals()
 
 @contextmanager
 def stopped_by_signals(
-    stop: Callable[[StoppedError], None], say: Callable[[str], None], *, is_last: bool = False
+    stop: Callable[[StoppedError], None],
+    say: Callable[[str], None],
+    waiting: Callable[[], str],
+    *,
+    is_last: bool = False,
 ) -> Iterator[None]:
     """Let the first signal stop a run while the block runs, and the second end the process.
 
     Args:
         stop: Begins nothing new; called on the event loop.
         say: Tells the user.
+        waiting: Says what the stop waits for.
         is_last: Whether all is done once the block has ended well, and is to be outlasted.
     """
     import asyncio  # noqa: PLC0415 - what is above has to be there before --help is shown
@@ -115,7 +120,10 @@ def stopped_by_signals(
 
     def stop_for(number: signal.Signals) -> None:
         stop(InterruptedRunError(number))
-        say(f"{number.name}: waiting for what is in flight; once more ends at once")
+        is_typed = number is signal.SIGINT
+        what = "stopping" if is_typed else f"stopping ({number.name})"
+        again = "Ctrl-C" if is_typed else "a signal"
+        say(f"{what}: {waiting()}; {again} once more ends at once")
 
     after = State.RAISE
     signals.enter(State.DRAIN, lambda number: loop.call_soon_threadsafe(stop_for, number))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import (
     AbstractAsyncContextManager,
+    AbstractContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
@@ -21,7 +23,9 @@ from batch.api.retry import RetryPolicy
 from batch.api.retrying_client import RetryingClient
 from batch.api.transport import tls_context
 from batch.errors import ConfigError, StoppedError
+from batch.formatting import counted
 from batch.host import claim, lock
+from batch.host.signals import stopped_by_signals
 from batch.model import Property
 
 if TYPE_CHECKING:
@@ -140,10 +144,26 @@ class Connection:
                 self.seconds += self.clock.now() - started
 
     def trouble(self) -> str:
-        """What keeps a phase from going on, if anything does."""
-        if self.client.breaker.is_down:
-            return "the server is down"
-        return "" if self.client.introduced else "no answer yet"
+        """What keeps a phase from going on, and for how long yet, if anything does."""
+        client, paused = self.client, self.client.rate_limiter.paused
+        if client.stopped:
+            return f"stopping: {self.unanswered()}"
+        if client.breaker.is_down:
+            return f"the server is down, next try in {math.ceil(paused)} s"
+        wait = max(paused, client.rests_until - client.clock.now())
+        if wait > 0:
+            return f"waiting {math.ceil(wait)} s"
+        return "" if client.introduced else "no answer yet"
+
+    def interruptible(self, *, is_last: bool = False) -> AbstractContextManager[None]:
+        """Let the first signal stop what the block does; see `stopped_by_signals`."""
+        return stopped_by_signals(
+            self.client.stop, self.screen.say, self.unanswered, is_last=is_last
+        )
+
+    def unanswered(self) -> str:
+        """What an orderly stop waits for."""
+        return f"waiting for {counted(self.client.rate_limiter.in_flight, 'request')}"
 
     def leave(self) -> None:
         """Tell the run that comes next when it may begin; nothing, if nothing was sent here."""

@@ -16,7 +16,6 @@ from batch.api.retrying_client import HaltedError
 from batch.errors import ApiError, BulkRevokeError, StoppedError
 from batch.formatting import counted, plain, timestamp
 from batch.host.clock import Clock
-from batch.host.signals import stopped_by_signals
 from batch.job.connection import Connection, check, client_of, locked, runs
 from batch.job.filters import TICKS
 from batch.job.paging import Paging
@@ -177,8 +176,7 @@ class Lister:
             lines.flush()
 
         paging = Paging(client, self.asked.made, _now, take, expect=progress.expect, step=step)
-        signals = stopped_by_signals(client.stop, self.screen.say, is_last=True)
-        with _without_a_file(client), signals:
+        with _without_a_file(client), connection.interruptible(is_last=True):
             async with connection.working(progress):
                 for filters in self.asked.lists():
                     doubt = await paging.read(filters)

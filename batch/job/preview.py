@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from heapq import nlargest
-from textwrap import wrap
+from math import inf
 from typing import TYPE_CHECKING
 
 from batch.errors import told
-from batch.formatting import counted, duration, plain
+from batch.formatting import counted, duration, plain, shortened
 from batch.input.header import shown
 from batch.input.selection import values_seen
 from batch.job.plan import LEFT, LIFTED, Plan
 from batch.model import ID_BYTES, Listing, Outcome, Property, RowResult
+from batch.reporting.style import WIDEST, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    import os
+    from collections.abc import Iterable, Iterator, Sequence
 
     from batch.job.snapshot import Snapshot
     from batch.settings import Settings
@@ -30,14 +34,26 @@ if TYPE_CHECKING:
 MOST = 10
 """Products, types or licenses that are named in one place; the rest is counted."""
 
+FEWER = (MOST, 5, 3, 2, 1)
+"""How many are named, until all fits on the terminal."""
+
+LONGEST_NAME = 20
+"""Characters of a name that are shown beside a license."""
+
+PRODUCT = 38
+"""Columns of a product ID, its margin included."""
+
+QUESTION = 2
+"""Lines of a terminal that the question takes, and what is typed."""
+
+LATELY = 30 * 86_400.0
+"""Seconds since its last use in which a license counts as one that is in use."""
+
 RECENT = 2 * 86_400.0
 """Seconds since its creation for which a license is pointed out."""
 
 SHARE = 95
 """Per cent of the licenses, all of one product, that make another product look like a mistake."""
-
-WIDTH, INDENT = 80, 10
-"""Columns of a terminal, and of the labels at its margin."""
 
 _EARLIER = "done in an earlier session of this run"
 _REASONS = {
@@ -63,13 +79,13 @@ class _Words:
         columns: Heads of the numbers of each product, as far as they are shown.
         effect: What one activation does, and what several do; empty where they do nothing.
         unseen: What is not known of licenses that nobody has looked at.
-        consequences: What follows, for whom; a line each.
+        consequences: What follows, for whom.
     """
 
     columns: tuple[str, ...]
     effect: tuple[str, ...]
     unseen: str
-    consequences: tuple[str, ...]
+    consequences: str
 
 
 _WORDS = {
@@ -77,39 +93,46 @@ _WORDS = {
         columns=("licenses", "current", "expired", "activations"),
         effect=("stops working", "stop working"),
         unseen="it is not known which are revoked already, nor what will stop working",
-        consequences=(
-            "Applications notice at their next server sync. Restoring a license makes",
-            "its users activate again.",
-        ),
+        consequences="Applications notice at their next server sync. Restoring a license makes its "
+        "users activate again.",
     ),
     ("suspend", Property.SUSPENDED): _Words(
         columns=("licenses", "current", "expired", "activations"),
-        effect=("is told that it is suspended", "are told that they are suspended"),
+        effect=("is suspended", "are suspended"),
         unseen="it is not known which are suspended already, nor who will be told",
-        consequences=(
-            "Applications are told at their next server sync, and stay activated.",
-            "Once it is taken back, nobody has to activate again.",
-        ),
+        consequences="Applications are told at their next server sync, and stay activated. Once it "
+        "is taken back, nobody has to activate again.",
     ),
     ("restore", Property.SUSPENDED): _Words(
         columns=("licenses", "current", "expired"),
         effect=(),
         unseen="it is not known which are suspended now",
-        consequences=("Applications go on at their next server sync; nobody activates again.",),
+        consequences="Applications go on at their next server sync; nobody activates again.",
     ),
     ("restore", Property.REVOKED): _Words(
         columns=("licenses", "current", "expired"),
         effect=(),
         unseen="it is not known which are revoked now",
-        consequences=(
-            "Users of these licenses must activate again: this does not happen by itself.",
-        ),
+        consequences="Users of these licenses must activate again: this does not happen by itself.",
     ),
 }
 """By the command of an action, and what it changes."""
 
 
-def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: float) -> str:
+_Part = Callable[[int], list[str]]
+"""Lines of a preview, in which at most so many of a kind are named."""
+
+
+def preview(
+    plan: Plan,
+    settings: Settings,
+    *,
+    place: str,
+    seconds: float,
+    now: float,
+    warning: str = "",
+    size: os.terminal_size | None = None,
+) -> str:
     """Say what is about to happen, where, how fast and with what consequences.
 
     Args:
@@ -118,32 +141,74 @@ def preview(plan: Plan, settings: Settings, *, place: str, seconds: float, now: 
         place: Name of the installation.
         seconds: The shortest time it can take.
         now: Seconds since 1970.
+        warning: What is to be known beside the plan, or empty.
+        size: Of the terminal, where it must fit on one together with the question.
     """
+    columns, room = (WIDEST, inf) if size is None else (size.columns, size.lines - QUESTION)
+    parts = list(_parts(plan, settings, columns, place=place, seconds=seconds, now=now))
+    parts += [_always(f"warning: {warning}")] if warning else []
+    for most in FEWER:
+        lines = [line for part in parts for line in part(most)]
+        if sum(len(fold(line, columns)) for line in lines) <= room:
+            break
+    return "\n".join(lines)
+
+
+def _parts(
+    plan: Plan, settings: Settings, columns: int, *, place: str, seconds: float, now: float
+) -> Iterator[_Part]:
     action, affected = plan.action, plan.affected
     words = _WORDS[action.command, action.changes]
     verb = f"{action.verb}:" if action.sends else f"would {action.verb}:"
     others = _others(plan)
-    results = _line("results:", str(settings.output))
-    lines = _input(plan.listing, now) + _protected(plan)
+    yield from map(_always, _input(plan.listing, now))
+    yield from _protected(plan)
+    results = _always(_line("results:", str(settings.output)))
     if not affected:
-        lines += [_line(verb, f"nothing at {place}{_why_nothing(others)}"), results]
-        return "\n".join(lines)
-    lines.append(_line(verb, f"{counted(len(affected), 'license')} at {place}"))
+        yield _always(_line(verb, f"nothing at {place}{_why_nothing(others)}"))
+        yield results
+        return
+    yield _always(_line(verb, f"{counted(len(affected), 'license')} at {place}{_share(plan)}"))
     if settings.sandbox:
-        lines.append(_line("", "A rehearsal: what follows is invented, your account is not asked."))
-    lines += _what_stays(plan)
-    lines += [_line("others:", _listed(others))] if others else []
-    lines += _found(plan, words, now)
-    lines += [_line("rate:", f"{_pace(settings)}, at least {duration(seconds)}"), results]
+        yield _always(_line("", "What follows is invented: your account is not asked."))
+    yield from map(_always, _what_stays(plan))
+    if others:
+        yield _always(_line("others:", _listed(others)))
+    yield from _found(plan, words, now, columns)
+    least = f", at least {duration(seconds)}" if seconds >= 1 else ""
+    yield _always(_line("rate:", f"{_pace(settings)}{least}"))
+    yield results
     if not settings.sandbox:
-        lines += [_line("", text) for text in words.consequences]
-    return "\n".join(lines)
+        yield _always(_line("", words.consequences))
+
+
+def _always(line: str) -> _Part:
+    """A line that stands there however little room there is."""
+    return lambda _most: [line]
+
+
+def _some(head: str, rows: Sequence[str], total: int, what: str = "") -> _Part:
+    """A head, below it as many rows as there is room for, and how many more there are.
+
+    Args:
+        head: The first line.
+        rows: The first of the rows.
+        total: How many there are in all.
+        what: What the others are, if that is not plain.
+    """
+
+    def lines(most: int) -> list[str]:
+        shown = rows[:most]
+        more = total - len(shown)
+        return [head, *shown, *[f"  and {more:,} more{what}"] * (more > 0)]
+
+    return lines
 
 
 def taken(plan: Plan) -> str:
     """Say what a verify is about, which has no plan to decide on."""
     lines = [_line("input:", plan.listing.title), *_left_out(plan.listing), *_where(plan.listing)]
-    lines += _protected(plan)
+    lines += [line for part in _protected(plan) for line in part(MOST)]
     if not plan.known:
         lines.append("warning: the account knows none of these licenses: is it the right one?")
     return "\n".join(lines)
@@ -191,28 +256,21 @@ def _where(listing: Listing) -> list[str]:
         rows = f"{counts[condition.value]:,} of {counted(counts.total(), 'row')}"
         values = values_seen(counts, condition.value)
         text = f"{shown(str(condition))}: {rows}. The column holds {values}"
-        label, *more = wrap(text, WIDTH - INDENT, break_long_words=False, break_on_hyphens=False)
-        lines += [_line("where:", label), *(_line("", each) for each in more)]
+        lines.append(_line("where:", text))
     return lines
 
 
-def _protected(plan: Plan) -> list[str]:
-    """Return lines on what each file of ``--exclude`` protects.
-
-    One that protects nothing may be the wrong one: there is a warning.
-    """
-    lines = []
+def _protected(plan: Plan) -> Iterator[_Part]:
+    """What each file of ``--exclude`` protects; one that protects nothing may be the wrong one."""
     for index, file in enumerate(plan.exclusion):
         entries = sorted(entry for entry, by in plan.excluded.items() if index in by)
         told = f"{plain(file.path)}: {counted(file.rows, 'row')}, "
         if not entries:
-            lines.append(f"warning: --exclude {told}protects no license of this list")
+            yield _always(f"warning: --exclude {told}protects no license of this list")
             continue
-        lines.append(_line("exclude:", f"{told}protects {counted(len(entries), 'license')}:"))
-        lines += _named(plan.listing, ((entry, "") for entry in entries[:MOST]))
-        if len(entries) > MOST:
-            lines.append(f"  and {len(entries) - MOST:,} more")
-    return lines
+        head = _line("exclude:", f"{told}protects {counted(len(entries), 'license')}:")
+        rows = _named(plan, ((entry, "") for entry in entries[:MOST]))
+        yield _some(head, rows, len(entries))
 
 
 def _aside(listing: Listing, licenses: int) -> str:
@@ -280,22 +338,54 @@ def _what_stays(plan: Plan) -> list[str]:
     return [_line("", f"{count:,} of them {verbs[0]} {other} as well, and {verbs[1]} so")]
 
 
-def _found(plan: Plan, words: _Words, now: float) -> list[str]:
-    """Return lines on what the look says of the licenses that are sent."""
+def _share(plan: Plan) -> str:
+    """Say how much of the account that is, where its size is known."""
+    total = plan.snapshot.account_total
+    if total is None:
+        return ""
+    part = f", {len(plan.affected):,} of {total:,}"
+    return f"{part}: your whole account" if len(plan.affected) >= total else part
+
+
+def _found(plan: Plan, words: _Words, now: float, columns: int) -> Iterator[_Part]:
+    """What the look says of the licenses that are sent."""
     snapshot = plan.snapshot
     known = array("I", (entry for entry in plan.affected if snapshot.value(entry) is not None))
     unseen = len(plan.affected) - len(known)
-    lines = []
     if unseen:
-        lines += [_line("not seen:", _why_unseen(plan, unseen)), _line("", words.unseen)]
-    if known:
-        products = _by_product(snapshot, known, now)
-        if words.effect:
-            lines += _activations(plan, known, words, unseen)
-        lines += _table(snapshot, products, words.columns)
-        lines.append(_line("by type:", _by_type(snapshot, known)))
-        lines += _look_twice(plan, known, products, now)
-        lines += _contradicted(plan)
+        yield _always(_line("not seen:", _why_unseen(plan, unseen)))
+        yield _always(_line("", words.unseen))
+    if not known:
+        return
+    yield from map(_always, _who(plan, known, now))
+    products = _by_product(snapshot, known, now)
+    if words.effect:
+        yield _activations(plan, known, words, unseen)
+    yield partial(_table, snapshot, products, words.columns, columns)
+    yield _always(_line("by type:", _by_type(snapshot, known)))
+    yield from _look_twice(plan, known, products, now)
+    yield from _contradicted(plan)
+
+
+def _who(plan: Plan, entries: array[int], now: float) -> list[str]:
+    """Lines on how many are hit who would notice, and on those who never will."""
+    snapshot = plan.snapshot
+    last_used = snapshot.last_used
+    lately = sum(now - last_used[entry] < LATELY for entry in entries)
+    lines = [_line("in use:", f"{lately:,} in the last 30 days")]
+    groups = (
+        (snapshot.organizations_of(entries), "organization"),
+        (snapshot.resellers_of(entries), "reseller"),
+    )
+    whose = ", ".join(counted(number, name) for number, name in groups if number)
+    if whose:
+        lines[0] += f"; of {whose}"
+    never = snapshot.never_notice(entries)
+    if never:
+        verb = "has" if never == 1 else "have"
+        lines.append(
+            _line("", f"{never:,} {verb} no limit to the grace period, and may never notice")
+        )
     return lines
 
 
@@ -320,16 +410,23 @@ def _by_product(snapshot: Snapshot, entries: array[int], now: float) -> dict[int
     return dict(sorted(found.items(), key=lambda item: -item[1][0]))
 
 
-def _table(snapshot: Snapshot, products: dict[int, list[int]], columns: Sequence[str]) -> list[str]:
+def _table(
+    snapshot: Snapshot,
+    products: dict[int, list[int]],
+    columns: Sequence[str],
+    room: int,
+    most: int,
+) -> list[str]:
     rows = [(f"  {_told(snapshot.product_ids[at])}", sums) for at, sums in products.items()]
-    if more := rows[MOST:]:
+    if more := rows[most:]:
         sums = [sum(numbers) for numbers in zip(*(sums for _, sums in more), strict=True)]
-        rows[MOST:] = [(f"  and {counted(len(more), 'more product')}", sums)]
+        rows[most:] = [(f"  and {counted(len(more), 'more product')}", sums)]
     texts = [columns, *([f"{number:,}" for number in sums[: len(columns)]] for _, sums in rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     labels = ["by product:", *(label for label, _ in rows)]
+    width = min(PRODUCT, room - sum(widths) - 2 * len(widths))
     return [
-        f"{label:<38}  {'  '.join(map(str.rjust, numbers, widths))}"
+        f"{shortened(label, width):<{width}}  {'  '.join(map(str.rjust, numbers, widths))}"
         for label, numbers in zip(labels, texts, strict=True)
     ]
 
@@ -342,73 +439,74 @@ def _by_type(snapshot: Snapshot, entries: array[int]) -> str:
     return ", ".join(parts)
 
 
-def _activations(plan: Plan, entries: array[int], words: _Words, unseen: int) -> list[str]:
+def _activations(plan: Plan, entries: array[int], words: _Words, unseen: int) -> _Part:
     activations = plan.snapshot.activations
     total = sum(map(activations.__getitem__, entries))
     if not total:
-        return [_line("activations:", "none known of" if unseen else "none")]
-    most = nlargest(MOST + 1, entries, key=activations.__getitem__)
-    complete = len(most) <= MOST or not activations[most[MOST]]
-    which = "the licenses that have them" if complete else "the licenses with most of them"
+        return _always(_line("activations:", "none known of" if unseen else "none"))
+    with_some = sum(activations[entry] > 0 for entry in entries)
+    most = nlargest(min(MOST, with_some), entries, key=activations.__getitem__)
     amount = f"{'at least ' if unseen else ''}{total:,} {words.effect[total != 1]}"
     width = len(f"{activations[most[0]]:,}")
-    notes = [
-        (entry, f"{number:>{width},} activation{'' if number == 1 else 's'}")
-        for entry in most[:MOST]
-        if (number := activations[entry])
-    ]
-    return [_line("activations:", f"{amount}; {which}:"), *_named(plan.listing, notes)]
+    notes = [(entry, f"{activations[entry]:>{width},}") for entry in most]
+    return _some(_line("activations:", f"{amount}; by license:"), _named(plan, notes), with_some)
 
 
-def _contradicted(plan: Plan) -> list[str]:
+def _contradicted(plan: Plan) -> Iterator[_Part]:
     """Licenses beside whose ID the list has the key of another one."""
     contradicted = plan.snapshot.contradicted
     found = sorted(contradicted.intersection(plan.affected)) if contradicted else []
     if not found:
-        return []
+        return
     verb = "has" if len(found) == 1 else "have"
-    lines = [
-        f"warning: {counted(len(found), 'license')} {verb} another key than the list has",
-        "         beside the ID: was a column sorted by itself? The ID counts:",
-        *_named(plan.listing, ((entry, "") for entry in found[:MOST])),
-    ]
-    if len(found) > MOST:
-        lines.append(f"  and {len(found) - MOST:,} more")
-    return lines
+    head = (
+        f"warning: {counted(len(found), 'license')} {verb} another key than the list has beside "
+        "the ID: was a column sorted by itself? The ID counts:"
+    )
+    yield _some(head, _named(plan, ((entry, "") for entry in found[:MOST])), len(found))
 
 
 def _look_twice(
     plan: Plan, entries: array[int], products: dict[int, list[int]], now: float
-) -> list[str]:
+) -> Iterator[_Part]:
     """The licenses that may have got into the list by mistake."""
     snapshot = plan.snapshot
     main, (count, *_) = next(iter(products.items()))
-    strangers: list[int] = []
     if 100 * count >= SHARE * len(entries):
         strangers = [entry for entry in entries if snapshot.products[entry] != main]
+        if strangers:
+            rows = _named(plan, ((entry, "") for entry in strangers[:MOST]))
+            yield _some("look twice: of another product than nearly all", rows, len(strangers))
     recent = array("I", (entry for entry in entries if now - snapshot.created[entry] < RECENT))
-    if not (strangers or recent):
-        return []
-    notes = [(entry, f"product {_told(snapshot.product(entry))}") for entry in strangers[:MOST]]
-    notes += [
-        (entry, f"created {duration(max(0.0, now - snapshot.created[entry]))} ago")
-        for entry in nlargest(MOST, recent, key=snapshot.created.__getitem__)
-    ]
-    lines = ["look twice:", *_named(plan.listing, notes)]
-    if len(strangers) > MOST:
-        lines.append(f"  and {len(strangers) - MOST:,} more of other products")
-    if len(recent) > MOST:
-        lines.append(f"  and {len(recent) - MOST:,} more created in the last two days")
-    return lines
+    if recent:
+        notes = (
+            (entry, f"{duration(max(0.0, now - snapshot.created[entry]))} ago")
+            for entry in nlargest(MOST, recent, key=snapshot.created.__getitem__)
+        )
+        head = "look twice: created in the last two days"
+        yield _some(head, _named(plan, notes), len(recent))
 
 
-def _named(listing: Listing, notes: Iterable[tuple[int, str]]) -> list[str]:
-    """A line for each of some licenses: its row, its ID (never its key) and what is said of it."""
+def _named(plan: Plan, notes: Iterable[tuple[int, str]]) -> list[str]:
+    """A line for each of some licenses: its row, its ID (never its key), whose it is, a note."""
+    listing = plan.listing
     rows = [(f"row {listing.rows[entry]}", entry, note) for entry, note in notes]
     width = max(len(row) for row, *_ in rows)
     return [
-        f"  {row:<{width}}  {_id(listing, entry)}  {note}".rstrip() for row, entry, note in rows
+        f"  {row:<{width}}  {_id(listing, entry)}  {note}{'  ' * bool(note)}"
+        f"{_customer(plan, entry)}".rstrip()
+        for row, entry, note in rows
     ]
+
+
+def _customer(plan: Plan, entry: int) -> str:
+    """Name of whom a license belongs to: a column that is carried, else what the server says."""
+    listing = plan.listing
+    carried = listing.carried[entry] if listing.carried else ()
+    for column, text in zip(listing.carry, carried, strict=False):
+        if text.strip() and "key" not in column.casefold():
+            return shortened(plain(text), LONGEST_NAME)
+    return shortened(plan.snapshot.customer(entry), LONGEST_NAME)
 
 
 def _id(listing: Listing, entry: int) -> str:

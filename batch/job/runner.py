@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,10 +17,9 @@ from batch.api.base_url import label
 from batch.api.client import PAGE_SIZE
 from batch.api.rate_limiter import least_seconds
 from batch.api.retrying_client import LATE
-from batch.errors import StoppedError, meaning_of, told
+from batch.errors import GuardError, StoppedError, meaning_of, told
 from batch.formatting import cell, counted
 from batch.host.clock import Clock
-from batch.host.signals import stopped_by_signals
 from batch.host.terminal import confirm, open_terminal, tell
 from batch.job.connection import Connection, check, client_of, entered, locked, runs
 from batch.job.executor import Executor
@@ -105,7 +104,7 @@ class Runner:
         output.check(settings, command=self.action.command, resumable=self.action.sends)
         check(settings)
         with ExitStack() as stack:
-            terminal = stack.enter_context(open_terminal()) if self._asks else None
+            terminal = self._terminal(stack) if self._asks else None
             targets = read_targets(self.action, settings, api=self._api_name)
             if not len(targets.listing):
                 manifest = self.manifest(targets.listing)
@@ -134,12 +133,23 @@ class Runner:
 
     @property
     def _asks(self) -> bool:
-        return self.action.sends and not (self.settings.yes or self.settings.sandbox)
+        is_looked_at = self.screen.is_terminal or not self.settings.sandbox
+        return self.action.sends and not self.settings.yes and is_looked_at
 
     @property
     def _is_attended(self) -> bool:
         """Tell whether somebody is there: who is asked, or looks on where nothing is asked."""
         return self._asks or (self.screen.is_terminal and not self.settings.yes)
+
+    def _terminal(self, stack: ExitStack) -> TextIO | None:
+        """Open what is asked on; a rehearsal does without.
+
+        Raises:
+            GuardError: There is none.
+        """
+        with suppress(*[GuardError] * self.settings.sandbox):
+            return stack.enter_context(open_terminal())
+        return None
 
     @property
     def _replaces(self) -> bool:
@@ -236,10 +246,10 @@ class Runner:
             needs_each=needs_each,
             changes=self.action.changes,
         )
-        with stopped_by_signals(self.client.stop, self.screen.say):
-            if self.action.sends and not self.settings.sandbox:
-                await self._outlast(targets.late)
+        with self.connection.interruptible():
             async with self.connection.working(progress):
+                if self.action.sends and not self.settings.sandbox:
+                    await self._outlast(targets.late)
                 return await look.run(entries)
 
     async def _outlast(self, late: Late) -> None:
@@ -307,17 +317,24 @@ class Runner:
             return  # there is nothing to decide on
         settings = self.settings
         seconds = least_seconds(settings.rate.limit, settings.rate.period, len(plan.affected))
-        shown = preview(plan, settings, place=self._place, seconds=seconds, now=time.time())
+        count = len(plan.to_send)
         end = datetime.now(UTC) + timedelta(seconds=seconds)
-        warning = expiry_warning(self.token, end=end) if plan.to_send else ""
-        if warning:
-            shown += f"\nwarning: {warning}"
-        if terminal is None or not plan.to_send:
+        shown = preview(
+            plan,
+            settings,
+            place=self._place,
+            seconds=seconds,
+            now=time.time(),
+            warning=expiry_warning(self.token, end=end) if count else "",
+            size=None if terminal is None else self.screen.size,
+        )
+        if terminal is None or not count:
             self.screen.say(shown)
             return
         say = self.screen.insist if self.screen.is_terminal else tell
         say(shown)
-        confirm(len(plan.to_send), self.action.verb, terminal, say)
+        what = "this license" if count == 1 else "these licenses"
+        confirm(count, f"Type {count} to {self.action.verb} {what}: ", terminal, say)
 
     def _act(self, loop: asyncio.Runner, plan: Plan, earlier: Earlier | None) -> Report:
         """Write the plan down, carry it out, and bring the results to their end."""
@@ -355,7 +372,7 @@ class Runner:
             journal.close()
 
     async def _settle(self, plan: Plan, journal: Journal, finish: Finish) -> Report:
-        with stopped_by_signals(self.client.stop, self.screen.say, is_last=True):
+        with self.connection.interruptible(is_last=True):
             if plan.to_send:
                 await self._send(plan, journal)
             return finish.close(self.connection.seconds)
@@ -363,7 +380,13 @@ class Runner:
     async def _send(self, plan: Plan, journal: Journal) -> None:
         """Send what is planned, and record how each license is settled."""
         settings, licenses = self.settings, len(plan.to_send)
-        progress = Progress(self.screen, self.clock, licenses, trouble=self.connection.trouble)
+        progress = Progress(
+            self.screen,
+            self.clock,
+            licenses,
+            phase=f"{plan.action.verb.removesuffix('e')}ing",
+            trouble=self.connection.trouble,
+        )
 
         def settled(row_results: Sequence[tuple[int, RowResult]]) -> None:
             failed = sum(result.outcome in _FAILED for _, result in row_results)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Never, TextIO
 
 from batch.formatting import duration
+from batch.reporting.style import ERASE, WIDEST, is_coloured, presented, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,9 +35,6 @@ LINES_AT = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds after the start at which a line is printed where there is no bar; from the last one on,
 every `LINES_AT[-1]` seconds."""
 
-USUAL_COLUMNS = 80
-"""Width of a terminal that does not know its size, as under ``docker run -t`` and expect."""
-
 
 class _Lasting:
     """A stream whose reader may go away: what cannot be written any more is dropped."""
@@ -55,6 +53,9 @@ class _Lasting:
         with suppress(OSError, ValueError):
             self._stream.flush()
 
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
     def isatty(self) -> bool:
         return not self._stream.closed and self._stream.isatty()
 
@@ -66,6 +67,7 @@ class Screen:
         stream: Where to write; standard error by default, nowhere if that is closed.
         quiet: Whether to write nothing but what `insist` is given.
         redact: Takes secrets out of what is written.
+        mark: Stands at the beginning of every line, so that none is taken for another one's.
     """
 
     def __init__(
@@ -74,10 +76,13 @@ class Screen:
         *,
         quiet: bool = False,
         redact: Callable[[str], str] = str,
+        mark: str = "",
     ) -> None:
         self.stream = _Lasting(stream or sys.stderr or io.StringIO())
         self.quiet = quiet
         self.redact = redact
+        self.mark = mark
+        self.has_bar = False
 
     @property
     def is_terminal(self) -> bool:
@@ -85,21 +90,31 @@ class Screen:
         return self.stream.isatty()
 
     @property
-    def columns(self) -> int:
-        """Characters that fit on a line without being wrapped."""
-        columns = 0
-        with suppress(OSError, ValueError):
-            columns = os.get_terminal_size(self.stream.fileno()).columns
-        return (columns or USUAL_COLUMNS) - 1
+    def size(self) -> os.terminal_size:
+        """Characters of a line, and lines, that fit beside the mark without being wrapped."""
+        columns, lines = size(self.stream)
+        return os.terminal_size((columns - 1 - len(self.mark), lines))
+
+    @property
+    def is_coloured(self) -> bool:
+        """Tell whether colours are wanted."""
+        return is_coloured(self.stream)
 
     def say(self, text: str) -> None:
         """Write lines above the bar, unless quiet."""
         if not self.quiet:
             self.insist(text)
 
-    def insist(self, text: str) -> None:
-        """Write lines above the bar, even if quiet."""
-        tqdm.write(self.redact(text), file=self.stream)
+    def insist(self, text: str, *, exit_code: int | None = None) -> None:
+        """Write lines above the bar, even if quiet.
+
+        Args:
+            text: One line or more.
+            exit_code: That of the run which the first line is the verdict on, if it is one.
+        """
+        shown = presented(self.redact(text), self.stream, mark=self.mark, exit_code=exit_code)
+        # Behind the bar may stand the ^C that somebody has typed.
+        tqdm.write(ERASE + shown if self.has_bar else shown, file=self.stream)
         self.stream.flush()
 
 
@@ -143,22 +158,39 @@ class Progress:
                 total=total,
                 file=screen.stream,
                 unit=unit[0],
-                ncols=screen.columns,
+                ncols=self._width,
                 bar_format=self._bar_format,
+                colour=self._colour,
+                leave=False,
             )
+            screen.has_bar = True
+
+    @property
+    def _width(self) -> int:
+        """Columns of the bar: beside it there is room for ``^C``."""
+        return min(self._screen.size.columns, WIDEST) + len(self._screen.mark) - 2
 
     @property
     def _bar_format(self) -> str:
-        start = self._phase + "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}"
+        start = self._screen.mark + self._phase
         if self._total is None:
-            start = self._phase + "{n_fmt} " + self._unit[1] + " [{elapsed}"
-        failed = f", failed {self._failed:,}"
+            start += "{n_fmt} " + self._unit[1] + " [{elapsed}"
+        else:
+            start += "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}"
+        failed = f", failed {self._failed:,}" if self._failed else ""
         trouble = self._trouble()
         if trouble:
-            return f"{start}{failed if self._failed else ''}, {trouble}]"
-        if self._total is None:
-            return f"{start}, {{rate_fmt}}{failed}]"
-        return f"{start}<{{remaining}}, {{rate_fmt}}{failed}]"
+            return f"{start}{failed}, {trouble}]"
+        left = "" if self._total is None else "<{remaining}"
+        return f"{start}{left}, {{rate_fmt}}{failed}]"
+
+    @property
+    def _colour(self) -> str | None:
+        if not self._screen.is_coloured:
+            return None
+        if self._trouble():
+            return "yellow"
+        return "red" if self._failed else "green"
 
     def expect(self, left: int) -> None:
         """Correct how many there will be: those that are done, and so many more."""
@@ -179,8 +211,9 @@ class Progress:
     def tick(self) -> None:
         """Keep the bar's clock going, or print a line when one is due; call it once a second."""
         if self._bar is not None:
-            self._bar.ncols = self._screen.columns
+            self._bar.ncols = self._width
             self._bar.bar_format = self._bar_format
+            self._bar.colour = self._colour
             self._bar.refresh()
             return
         elapsed = self._clock.now() - self._started
@@ -196,16 +229,19 @@ class Progress:
 
     def _course(self, rate: float) -> str:
         """How it goes, at so many per second, as the end of a line."""
-        failed, trouble = f", {self._failed:,} failed", self._trouble()
+        failed = f", {self._failed:,} failed" if self._failed else ""
+        trouble = self._trouble()
         if trouble:
-            return f"{failed if self._failed else ''}, {trouble}"
+            return f"{failed}, {trouble}"
         left = ""
         if rate and self._total is not None:
             left = f", {duration(max(0, self._total - self._done) / rate)} left"
         return f"{failed}, {rate:.1f} per second{left}"
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Take the bar away: what has become of all stands in what is said next."""
         if self._bar is not None:
-            self._bar.bar_format = self._bar_format
             self._bar.close()
+            self._screen.stream.write(ERASE)
+            self._screen.stream.flush()
+            self._screen.has_bar = False

@@ -113,26 +113,33 @@ def test_what_was_blocked_at_the_start_is_heard() -> None:
 
 
 @pytest.mark.parametrize("is_stuck", [True, False])
+@pytest.mark.parametrize(
+    ("number", "told", "again"),
+    [
+        (signal.SIGINT, "stopping", "Ctrl-C"),
+        (signal.SIGTERM, "stopping (SIGTERM)", "a signal"),
+    ],
+)
 def test_a_run_is_stopped_on_its_loop_and_ended_also_where_the_loop_is_stuck(
-    is_stuck: bool,
+    number: signal.Signals, told: str, again: str, is_stuck: bool
 ) -> None:
     stopped: list[StoppedError] = []
     said: list[str] = []
     before: list[int] = []
 
     async def run() -> None:
-        with stopped_by_signals(stopped.append, said.append):
-            signal.raise_signal(signal.SIGTERM)
+        with stopped_by_signals(stopped.append, said.append, lambda: "waiting for 3 requests"):
+            signal.raise_signal(number)
             if not is_stuck:
                 await asyncio.sleep(0)
             before.extend(each.exit_code for each in stopped)
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
 
-    with pytest.raises(EndedError, match="143"):
+    with pytest.raises(EndedError, match=str(128 + number)):
         asyncio.run(run())
 
-    assert before == ([] if is_stuck else [143])
-    assert said == ["SIGTERM: waiting for what is in flight; once more ends at once"]
+    assert before == ([] if is_stuck else [128 + number])
+    assert said == [f"{told}: waiting for 3 requests; {again} once more ends at once"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +149,7 @@ def test_only_after_a_good_end_that_is_the_last_an_interrupt_is_raised_no_more(
     is_last: bool, fails: bool, raised: int
 ) -> None:
     async def run() -> None:
-        with stopped_by_signals(lambda _: None, lambda _: None, is_last=is_last):
+        with stopped_by_signals(lambda _: None, lambda _: None, str, is_last=is_last):
             if fails:
                 raise ValueError
 

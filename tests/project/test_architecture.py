@@ -16,7 +16,7 @@ ROOMS = (
 """Each may import what stands behind it; `sandbox` stands apart and imports nothing of them."""
 
 DOORS = {
-    "aiohttp": {"api", "sandbox"}, "apprise": {"reporting"}, "click": {"cli"},
+    "aiohttp": {"api", "sandbox"}, "apprise": {"reporting"}, "click": {"cli", "reporting"},
     "olefile": {"input"}, "pandas": {"input"}, "portalocker": {"host"},
     "prometheus_client": {"reporting"}, "python_calamine": {"input"},
     "pythonjsonlogger": {"reporting"}, "tqdm": {"reporting"},

@@ -15,6 +15,7 @@ import pytest
 from batch.host.clock import Clock
 from batch.reporting.logs import Redactor
 from batch.reporting.progress import Progress, Screen
+from batch.reporting.style import ERASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def last_bar(text: str) -> str:
+    """The bar as it stood before it was taken away."""
+    shown = re.split(r"[\r\n]", text.replace(ERASE, ""))
+    return [each.rstrip() for each in shown if each.strip()][-1]
 
 
 class Gone(io.StringIO):
@@ -114,13 +121,13 @@ def test_a_line_counts_and_says_how_long_it_will_take(time: Time) -> None:
 
 
 def test_with_nothing_done_nobody_knows_how_long_it_will_take(time: Time) -> None:
-    assert line(time, total=10, outcomes=[]) == "0 of 10 licenses done, 0 failed, 0.0 per second\n"
+    assert line(time, total=10, outcomes=[]) == "0 of 10 licenses done, 0.0 per second\n"
 
 
 def test_more_than_expected_leaves_nothing_to_wait_for(time: Time) -> None:
     said = line(time, total=2, outcomes=[False] * 60)
 
-    assert said == "60 of 2 licenses done, 0 failed, 1.0 per second, 0 s left\n"
+    assert said == "60 of 2 licenses done, 1.0 per second, 0 s left\n"
 
 
 def test_where_there_is_no_terminal_there_is_no_bar(time: Time) -> None:
@@ -136,7 +143,7 @@ def test_a_terminal_has_a_bar_and_no_lines(time: Time) -> None:
     progress.tick()
     progress.close()
 
-    bar = stream.getvalue().split("\r")[-1]
+    bar = last_bar(stream.getvalue())
     assert "| 2/3 [" in bar
     assert "failed 1" in bar
     assert "per second" not in stream.getvalue()
@@ -154,7 +161,7 @@ def test_as_many_are_counted_as_came_together(time: Time) -> None:
         progress.close()
 
     assert lines.getvalue().startswith("2,503 of 3,000 licenses done, 1,201 failed")
-    shown = bar.getvalue().split("\r")[-1]
+    shown = last_bar(bar.getvalue())
     assert "| 2503/3000 [" in shown
     assert "failed 1,201" in shown
 
@@ -186,7 +193,7 @@ def test_what_is_expected_can_be_corrected_on_the_way(time: Time) -> None:
         progress.close()
 
     assert lines.getvalue().startswith("1 of 5 licenses done")
-    assert "| 1/5 [" in bar.getvalue().split("\r")[-1]
+    assert "| 1/5 [" in last_bar(bar.getvalue())
 
 
 def test_where_nobody_knows_how_many_there_will_be_they_are_counted(time: Time) -> None:
@@ -204,11 +211,11 @@ def test_where_nobody_knows_how_many_there_will_be_they_are_counted(time: Time) 
         progress.close()
 
     assert lines.getvalue().splitlines() == [
-        "listing: 60 requests done, 0 failed, 2.0 per second",
-        "listing: 60 of 80 requests done, 0 failed, 1.0 per second, 20 s left",
+        "listing: 60 requests done, 2.0 per second",
+        "listing: 60 of 80 requests done, 1.0 per second, 20 s left",
     ]
     assert re.search(r"listing: 60 requests \[[\d:]+, ", bar.getvalue())
-    assert "| 60/80 [" in bar.getvalue().split("\r")[-1]
+    assert "| 60/80 [" in last_bar(bar.getvalue())
 
 
 def troubled(time: Time, stream: TextIO) -> list[str]:
@@ -224,7 +231,7 @@ def troubled(time: Time, stream: TextIO) -> list[str]:
         time.seconds += 600
         progress.tick()
         assert isinstance(stream, io.StringIO)
-        said.append(stream.getvalue().rstrip("\n").split("\n")[-1].split("\r")[-1])
+        said.append(last_bar(stream.getvalue()))
     progress.close()
     return said
 
@@ -245,18 +252,6 @@ def test_a_bar_says_what_keeps_it_from_going_on_and_not_how_long_it_will_take(ti
     assert well.endswith(", failed 1]")
 
 
-def test_what_is_over_before_the_first_tick_does_not_say_that_nobody_has_answered(
-    time: Time,
-) -> None:
-    bar, trouble = Terminal(), "no answer yet"
-    progress = Progress(Screen(bar), time.clock, 1, trouble=lambda: trouble)
-    trouble = ""
-    progress.step()
-    progress.close()
-
-    assert "no answer yet" not in bar.getvalue().rstrip().split("\r")[-1]
-
-
 @contextmanager
 def at_a_terminal(rows: int, columns: int) -> Iterator[tuple[int, TextIO]]:
     """A pseudo terminal of this size: what is seen of it, and what is written to."""
@@ -268,13 +263,18 @@ def at_a_terminal(rows: int, columns: int) -> Iterator[tuple[int, TextIO]]:
     os.close(seen)
 
 
-def shown(seen: int) -> str:
-    """The line that stands on a terminal; empty if nothing was written since."""
+def written(seen: int) -> str:
+    """What was written to a terminal since."""
     text = ""
     with suppress(BlockingIOError):
         while True:
             text += os.read(seen, 4096).decode()
-    return text.rstrip("\r\n").split("\n")[-1].split("\r")[-1].rstrip()
+    return text
+
+
+def shown(seen: int) -> str:
+    """The bar that stands on a terminal."""
+    return last_bar(written(seen))
 
 
 def test_a_bar_takes_the_width_of_its_terminal_as_it_is_now(time: Time) -> None:
@@ -286,7 +286,7 @@ def test_a_bar_takes_the_width_of_its_terminal_as_it_is_now(time: Time) -> None:
         narrow = shown(seen)
         progress.close()
 
-    assert (len(wide), len(narrow)) == (99, 59)
+    assert (len(wide), len(narrow)) == (78, 57)
 
 
 def test_a_terminal_that_does_not_know_its_size_has_a_bar_of_80_columns(time: Time) -> None:
@@ -298,7 +298,7 @@ def test_a_terminal_that_does_not_know_its_size_has_a_bar_of_80_columns(time: Ti
         progress.close()
 
     assert "| 1/3 [" in bar
-    assert len(bar) == 79
+    assert len(bar) == 77
 
 
 @pytest.mark.parametrize(
@@ -332,6 +332,20 @@ print(*(name for name in os.environ if name.startswith("TQDM_")))
     assert done.returncode == 0, bar
     assert "| 2/3 [" in bar
     assert done.stdout.split() == [name], "children of ours still have it"
+
+
+def test_a_bar_that_is_over_leaves_nothing_behind_not_even_what_was_typed_beside_it(
+    time: Time,
+) -> None:
+    with at_a_terminal(24, 80) as (seen, stream):
+        progress = Progress(Screen(stream), time.clock, 3)
+        progress.step()
+        progress.close()
+        text = written(seen)
+
+    blank, erased = text.split("\r")[-2:]
+    assert not blank.strip()
+    assert erased == ERASE
 
 
 def test_a_message_is_written_above_the_bar(time: Time) -> None:
