@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MOST = 10
 """Products, types or licenses that are named in one place; the rest is counted."""
 
-FEWER = (MOST, 5, 3, 2, 1)
+FEWER = (MOST, 5, 3, 2, 1, 0)
 """How many are named, until all fits on the terminal."""
 
 LONGEST_NAME = 20
@@ -187,20 +187,18 @@ def _always(line: str) -> _Part:
     return lambda _most: [line]
 
 
-def _some(head: str, rows: Sequence[str], total: int, what: str = "") -> _Part:
+def _some(head: str, rows: Sequence[str], total: int) -> _Part:
     """A head, below it as many rows as there is room for, and how many more there are.
 
     Args:
         head: The first line.
         rows: The first of the rows.
         total: How many there are in all.
-        what: What the others are, if that is not plain.
     """
 
     def lines(most: int) -> list[str]:
-        shown = rows[:most]
-        more = total - len(shown)
-        return [head, *shown, *[f"  and {more:,} more{what}"] * (more > 0)]
+        more = total - min(most, len(rows))
+        return [head, *rows[:most], *[f"  and {more:,} more"] * (0 < more < total)]
 
     return lines
 
@@ -268,7 +266,7 @@ def _protected(plan: Plan) -> Iterator[_Part]:
         if not entries:
             yield _always(f"warning: --exclude {told}protects no license of this list")
             continue
-        head = _line("exclude:", f"{told}protects {counted(len(entries), 'license')}:")
+        head = _line("exclude:", f"{told}protects {counted(len(entries), 'license')}")
         rows = _named(plan, ((entry, "") for entry in entries[:MOST]))
         yield _some(head, rows, len(entries))
 
@@ -417,6 +415,8 @@ def _table(
     room: int,
     most: int,
 ) -> list[str]:
+    if not most:
+        return [_line("by product:", counted(len(products), "product"))]
     rows = [(f"  {_told(snapshot.product_ids[at])}", sums) for at, sums in products.items()]
     if more := rows[most:]:
         sums = [sum(numbers) for numbers in zip(*(sums for _, sums in more), strict=True)]
@@ -449,7 +449,7 @@ def _activations(plan: Plan, entries: array[int], words: _Words, unseen: int) ->
     amount = f"{'at least ' if unseen else ''}{total:,} {words.effect[total != 1]}"
     width = len(f"{activations[most[0]]:,}")
     notes = [(entry, f"{activations[entry]:>{width},}") for entry in most]
-    return _some(_line("activations:", f"{amount}; by license:"), _named(plan, notes), with_some)
+    return _some(_line("activations:", amount), _named(plan, notes), with_some)
 
 
 def _contradicted(plan: Plan) -> Iterator[_Part]:
@@ -461,7 +461,7 @@ def _contradicted(plan: Plan) -> Iterator[_Part]:
     verb = "has" if len(found) == 1 else "have"
     head = (
         f"warning: {counted(len(found), 'license')} {verb} another key than the list has beside "
-        "the ID: was a column sorted by itself? The ID counts:"
+        "the ID: was a column sorted by itself? The ID counts"
     )
     yield _some(head, _named(plan, ((entry, "") for entry in found[:MOST])), len(found))
 

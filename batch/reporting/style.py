@@ -10,12 +10,9 @@ import os
 import re
 from contextlib import suppress
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 INDENT = 10
 """Columns of the labels at the margin."""
@@ -96,10 +93,12 @@ def fold(line: str, columns: int) -> list[str]:
     """Break a line at blanks so that it fits; what goes on stands below the text of its label."""
     if len(line) <= columns or line.startswith(TO_COPY):
         return [line]
-    if _APART in line.strip():
-        return [part for each in _parts(line) for part in fold(each, columns)]
     label = _LABEL.match(line)
     start = len(line) - len(line.lstrip())
+    head, apart, rest = line[label.end() if label else start :].partition(_APART)
+    if apart:
+        first = line[: line.index(head)] + head
+        return [*fold(first, columns), *fold(f"  {rest.lstrip()}", columns)]
     margin = len(label[0]) if label else start if start >= INDENT else start + 2
     return wrap(
         line,
@@ -108,13 +107,6 @@ def fold(line: str, columns: int) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _parts(line: str) -> Iterator[str]:
-    first, *more = re.split(f"(?<=\\S){_APART}+", line)
-    yield first
-    for each in more:
-        yield f"  {each}"
 
 
 def _verdict(text: str, exit_code: int | None, columns: int) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from dataclasses import replace
@@ -14,10 +15,12 @@ from batch.api.rate_limiter import least_seconds
 from batch.errors import ApiError
 from batch.formatting import duration
 from batch.job.plan import Guards, make_plan
-from batch.job.preview import _WORDS, INDENT, MOST, WIDTH, preview, taken
+from batch.job.preview import MOST, QUESTION, preview, taken
 from batch.job.snapshot import Snapshot, State
-from batch.model import RESTORE, REVOKE, Condition, License, Outcome, Property, RowResult
+from batch.model import RESTORE, REVOKE, SUSPEND, Condition, License, Outcome, RowResult
+from batch.reporting.style import fold
 from batch.results.csv_file import CODES, Recorded
+from batch.results.details import Details
 from batch.settings import Rate, Settings
 from tests.support.builders import calm, listing
 from tests.support.job_harness import some_ids
@@ -103,31 +106,33 @@ revoke:   1,207 licenses at api.cryptlex.com
 others:   84 already revoked, 4 not found, 1 excluded
 not seen: 2 could not be read and will be sent all the same:
           it is not known which are revoked already, nor what will stop working
-activations: at least 3,675 stop working; the licenses with most of them:
-  row 1202  {IDS[1200]}  1,250 activations
-  row 3     {IDS[1]}     25 activations
-  row 2     {IDS[0]}      2 activations
-  row 4     {IDS[2]}      2 activations
-  row 5     {IDS[3]}      2 activations
-  row 6     {IDS[4]}      2 activations
-  row 7     {IDS[5]}      2 activations
-  row 8     {IDS[6]}      2 activations
-  row 9     {IDS[7]}      2 activations
-  row 10    {IDS[8]}      2 activations
+in use:   0 in the last 30 days
+activations: at least 3,675 stop working
+  row 1202  {IDS[1200]}  1,250
+  row 3     {IDS[1]}     25
+  row 2     {IDS[0]}      2
+  row 4     {IDS[2]}      2
+  row 5     {IDS[3]}      2
+  row 6     {IDS[4]}      2
+  row 7     {IDS[5]}      2
+  row 8     {IDS[6]}      2
+  row 9     {IDS[7]}      2
+  row 10    {IDS[8]}      2
+  and 1,193 more
 by product:                             licenses  current  expired  activations
   {PRODUCT}     1,202    1,201        1        2,425
   {ADD_ON}         2        2        0            0
   {SERVER}         1        1        0        1,250
 by type:  node-locked 1,202, hosted-floating 3
-look twice:
-  row 1202  {IDS[1200]}  product {SERVER}
-  row 1203  {IDS[1201]}  product {ADD_ON}
-  row 1204  {IDS[1202]}  product {ADD_ON}
-  row 3     {IDS[1]}  created 5 h 12 min ago
+look twice: of another product than nearly all
+  row 1202  {IDS[1200]}
+  row 1203  {IDS[1201]}
+  row 1204  {IDS[1202]}
+look twice: created in the last two days
+  row 3  {IDS[1]}  5 h 12 min ago
 rate:     45 requests in any 5 s, at least 1 min 05 s
 results:  licenses.results.csv
-          Applications notice at their next server sync. Restoring a license makes
-          its users activate again."""  # noqa: E501 - as it is shown
+          Applications notice at their next server sync. Restoring a license makes its users activate again."""  # noqa: E501 - as it is shown
 
 
 def test_a_person_sees_what_will_happen_where_how_fast_and_with_what_consequences() -> None:
@@ -158,6 +163,7 @@ input:    licenses.csv
           5 licenses
 restore:  2 licenses at api.cryptlex.com
 others:   1 already restored, 1 not found, 1 could not be read
+in use:   0 in the last 30 days
 by product:                             licenses  current  expired
   {PRODUCT}         2        1        1
 by type:  node-locked 2
@@ -357,24 +363,28 @@ def test_of_what_is_restored_unseen_nothing_is_known_but_that() -> None:
     ("counts", "line"),
     [
         ((0, 0), "activations: none"),
-        ((0, 1), "activations: 1 stops working; the licenses that have them:"),
-        ((1, 1), "activations: 2 stop working; the licenses that have them:"),
-        ((1,) * 10 + (0,), "activations: 10 stop working; the licenses that have them:"),
-        ((1,) * 11, "activations: 11 stop working; the licenses with most of them:"),
+        ((0, 1), "activations: 1 stops working"),
+        ((1, 1), "activations: 2 stop working"),
+        ((1,) * 10 + (0,), "activations: 10 stop working"),
+        ((1,) * 11, "activations: 11 stop working"),
     ],
 )
 def test_the_activations_that_stop_working_are_counted(counts: Sequence[int], line: str) -> None:
     lines = shown(planned(*(replace(NORMAL, activations=count) for count in counts)))
 
-    assert lines[3] == line
-    assert len(under("activations:", lines)) == min(MOST, sum(counts))
+    rows = under("activations:", lines)
+    assert lines[4] == line
+    assert sum(row.startswith("row ") for row in rows) == min(MOST, sum(counts))
+    assert [row for row in rows if not row.startswith("row ")] == ["and 1 more"] * (
+        sum(counts) > MOST
+    )
 
 
 @pytest.mark.parametrize(
     ("activations", "line"),
     [
         (0, "activations: none known of"),
-        (2, "activations: at least 2 stop working; the licenses that have them:"),
+        (2, "activations: at least 2 stop working"),
     ],
 )
 def test_activations_of_licenses_that_could_not_be_read_may_come_on_top(
@@ -424,7 +434,7 @@ def test_no_word_of_a_server_moves_the_cursor() -> None:
     text = text_of(planned(*[NORMAL] * 30, hostile))
 
     assert all(line.isprintable() for line in text.split("\n"))
-    assert text.count(r"\x1b[2Jp\n") == 2
+    assert text.count(r"\x1b[2Jp\n") == 1
     assert r"\u202etype\r 1" in text
 
 
@@ -439,17 +449,19 @@ def test_a_license_of_another_product_is_pointed_out_where_nearly_all_are_of_one
 
     lines = shown(planned(*[add_on] * others, *[NORMAL] * usual))
 
-    assert sum(line.endswith(f"  product {ADD_ON}") for line in lines) == pointed_out
-    assert ("look twice:" in lines) is bool(pointed_out)
+    head = "look twice: of another product than nearly all"
+    assert (head in lines) is bool(pointed_out)
+    if pointed_out:
+        assert len(under(head, lines)) == pointed_out
 
 
 @pytest.mark.parametrize(
     ("age", "note"),
     [
-        (-60, "created 0 s ago"),
-        (0, "created 0 s ago"),
-        (5.2 * HOUR, "created 5 h 12 min ago"),
-        (2 * DAY - 61, "created 47 h 58 min ago"),
+        (-60, "0 s ago"),
+        (0, "0 s ago"),
+        (5.2 * HOUR, "5 h 12 min ago"),
+        (2 * DAY - 61, "47 h 58 min ago"),
         (2 * DAY, None),
         (YEAR, None),
     ],
@@ -459,9 +471,10 @@ def test_a_license_that_was_created_in_the_last_two_days_is_pointed_out(
 ) -> None:
     lines = shown(planned(replace(NORMAL, created=NOW - age)))
 
-    assert ("look twice:" in lines) is (note is not None)
+    head = "look twice: created in the last two days"
+    assert (head in lines) is (note is not None)
     if note:
-        assert under("look twice:", lines) == [f"row 2  {A}  {note}"]
+        assert under(head, lines) == [f"row 2  {A}  {note}"]
 
 
 @pytest.mark.parametrize(("wrong", "named", "more"), [(0, 0, 0), (1, 1, 0), (12, 10, 2)])
@@ -477,7 +490,7 @@ def test_an_id_and_a_key_side_by_side_that_are_not_of_one_license_are_pointed_ou
     if wrong:
         at = next(index for index, line in enumerate(lines) if line.startswith("warning: "))
         assert f"{wrong} license{'s have' if wrong > 1 else ' has'} another key" in lines[at]
-        rows = [line for line in lines[at + 2 :] if line.startswith("  row ")]
+        rows = [line for line in lines[at + 1 :] if line.startswith("  row ")]
         assert len(rows) == named
         assert (f"  and {more} more" in lines) is bool(more)
     assert "K-" not in "\n".join(lines)  # no key is shown
@@ -490,14 +503,13 @@ def test_ten_licenses_to_look_at_are_named_of_each_kind_the_newest_first() -> No
 
     lines = shown(planned(*strangers, *newcomers, *[NORMAL] * 240))
 
-    block = under("look twice:", lines)
-    rows = [int(line.split()[1]) for line in block[:20]]
-    assert rows[:10] == list(range(2, 12))
-    assert rows[10:] == [24, 23, 22, 21, 20, 14, 15, 16, 17, 18]
-    assert block[20:] == [
-        "and 2 more of other products",
-        "and 1 more created in the last two days",
+    blocks = [
+        under(f"look twice: {why}", lines)
+        for why in ("of another product", "created in the last two days")
     ]
+    rows = [[int(line.split()[1]) for line in block[:10]] for block in blocks]
+    assert rows == [list(range(2, 12)), [24, 23, 22, 21, 20, 14, 15, 16, 17, 18]]
+    assert [block[10:] for block in blocks] == [["and 2 more"], ["and 1 more"]]
 
 
 def test_a_license_that_is_listed_by_its_key_is_shown_by_its_id() -> None:
@@ -518,6 +530,7 @@ def test_a_rehearsal_shows_the_look_and_warns_of_nothing() -> None:
     assert starts(lines) == [
         "input:",
         "revoke:",
+        "in use:",
         "activations:",
         "by product:",
         "by type:",
@@ -525,7 +538,7 @@ def test_a_rehearsal_shows_the_look_and_warns_of_nothing() -> None:
         "results:",
     ]
     assert lines[-1] == "results:  licenses.results.csv"
-    assert "invented, your account is not asked" in lines[3]
+    assert "invented: your account is not asked" in lines[3]
 
 
 def test_a_plan_of_four_products_fits_on_a_screen() -> None:
@@ -629,7 +642,7 @@ def test_no_license_has_more_activations_than_those_that_are_named(
 
     text = text_of(plan)
 
-    named = re.findall(r"^  row \d+ +[0-9a-f-]{36} +([\d,]+) activations?$", text, re.MULTILINE)
+    named = re.findall(r"^  row \d+ +[0-9a-f-]{36} +([\d,]+)$", text, re.MULTILINE)
     assert [int(each.replace(",", "")) for each in named] == [n for n in counts[:MOST] if n]
 
 
@@ -667,6 +680,63 @@ def test_the_pace_is_shown_as_it_was_set(rate: str, line: str) -> None:
     assert f"rate:     {line}" in lines
 
 
+def test_what_takes_no_time_is_given_none() -> None:
+    text = preview(planned(NORMAL), SETTINGS, place="x", seconds=0.4, now=NOW)
+
+    assert "rate:     45 requests in any 5 s\n" in text
+
+
+@pytest.mark.parametrize(
+    ("total", "line"),
+    [
+        (None, "revoke:   2 licenses at api.cryptlex.com"),
+        (1200, "revoke:   2 licenses at api.cryptlex.com, 2 of 1,200"),
+        (2, "revoke:   2 licenses at api.cryptlex.com, 2 of 2: your whole account"),
+    ],
+)
+def test_it_is_said_how_much_of_the_account_that_is(total: int | None, line: str) -> None:
+    plan = planned(NORMAL, NORMAL)
+    plan.snapshot.account_total = total
+
+    assert shown(plan)[2] == line
+
+
+def test_it_is_said_how_many_are_in_use_whose_they_are_and_who_will_not_notice() -> None:
+    used = replace(NORMAL, last_used=NOW - 29 * DAY, organization="one", reseller="r")
+    long_ago = replace(NORMAL, last_used=NOW - 31 * DAY, organization="two", grace_period=-1)
+
+    lines = shown(planned(used, used, long_ago, NORMAL))
+
+    assert lines[3:5] == [
+        "in use:   2 in the last 30 days; of 2 organizations, 1 reseller",
+        "          1 has no limit to the grace period, and may never notice",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("carry", "carried", "name"),
+    [
+        ((), (), "ACME"),
+        (("Customer",), ("Initech",), "Initech"),
+        (("Customer",), (" ",), "ACME"),
+        (("License Key", "Customer"), ("KEY-1", "Initech"), "Initech"),
+        (("Customer",), ("A customer with a very long name",), "A customer with a v…"),
+        (("Customer",), ("\x1b[2J",), r"\x1b[2J"),
+    ],
+)
+def test_beside_an_id_stands_whose_it_is(
+    carry: tuple[str, ...], carried: tuple[str, ...], name: str
+) -> None:
+    listed = replace(listing(A), carry=carry, carried=[carried] if carry else [])
+    snapshot = Snapshot.nothing(listed, details=Details(1))
+    snapshot.looked = True
+    snapshot.note(0, replace(NORMAL, details=("",) * 5 + ("ACME", "", "")))
+
+    plan = make_plan(REVOKE, listed, snapshot)
+
+    assert under("activations:", shown(plan)) == [f"row 2  {A}  1  {name}"]
+
+
 def test_a_hundred_thousand_licenses_take_three_hours() -> None:
     assert duration(least_seconds(45, 5.0, 100_000)).startswith("3 h ")
     assert duration(least_seconds(None, 5.0, 100_000)) == "0 s"
@@ -686,28 +756,80 @@ def test_what_a_selection_leaves_out_is_told_apart_from_what_is_wrong() -> None:
             "          2 licenses (7 rows: 3 not selected by --where; 1 repeats a license; 1 holds"
             " no license ID and is skipped)"
         ),
-        'where:    Action=revoke: 4 of 7 rows. The column holds "revoke" 4, "Revoke" 1,',
+        'where:    Action=revoke: 4 of 7 rows. The column holds "revoke" 4, "Revoke" 1, "keep" 2',
     ]
     assert "others:" not in starts(lines)
-    assert lines[3] == '          "keep" 2'
-    assert taken(plan).split("\n")[1:] == lines[2:4]
+    assert taken(plan).split("\n")[1:] == lines[2:3]
 
 
-def test_many_values_stay_within_the_width_of_a_terminal() -> None:
+def test_many_values_are_counted_from_the_eleventh_on() -> None:
     listed = listing(A)
     counts = Counter({f"value number {n}": n + 1 for n in range(40)})
     listed.where = {Condition("Why", "value number 7"): counts}
 
-    lines = shown(make_plan(REVOKE, listed, Snapshot.nothing(listed)))
+    told = shown(make_plan(REVOKE, listed, Snapshot.nothing(listed)))[2]
 
-    told = lines[2 : lines.index("revoke:   1 license at api.cryptlex.com")]
-    assert told[0].startswith("where:    Why=value number 7: 8 of 820 rows. The column holds")
-    assert all(len(line) <= 80 for line in told)
-    assert all(line.startswith("          ") for line in told[1:])
-    assert " ".join(" ".join(told).split()).endswith(", 30 more values in 488 rows")
+    assert told.startswith("where:    Why=value number 7: 8 of 820 rows. The column holds")
+    assert told.endswith(", 30 more values in 488 rows")
 
 
-def test_what_follows_of_a_suspension_fits_a_terminal() -> None:
-    for command in ("suspend", "restore"):
-        words = _WORDS[command, Property.SUSPENDED]
-        assert all(len(line) <= WIDTH - INDENT for line in words.consequences)
+def full(action: Action = REVOKE) -> Plan:
+    """A plan of which there is much to say, about 3,000 licenses."""
+    ids = some_ids(3000)
+    listed = replace(
+        listing(*ids, "no id", title='licenses.xlsx, sheet "July", column "License ID"'),
+        carry=("Customer",),
+        carried=[(f"Customer number {n} of some length",) for n in range(3001)],
+        blank=2,
+        keys_beside=["other"] * 3001,
+    )
+    known = [
+        License(
+            "", revoked=not action.wanted, product=f"{n % 14:08x}{PRODUCT[8:]}", key=f"K-{n}",
+            type=f"{'on-premise-floating' if n % 3 else 'node-locked'}", suspended=True,
+            activations=n, created=NOW - n * HOUR, last_used=NOW - n * HOUR, grace_period=n % 5 - 1,
+            reseller=f"reseller {n % 7}", organization=f"organization {n % 90}",
+        )
+        for n in range(2000)
+    ]  # fmt: skip
+    usual = replace(NORMAL, revoked=not action.wanted)
+    done = replace(NORMAL, revoked=action.wanted)
+    snapshot = looked(listed, *known, done, MISSING, UNREAD, *[usual] * 997)
+    snapshot.account_total = 12_000
+    return make_plan(action, listed, snapshot, excluded={7: (0,)})
+
+
+TERMINALS = [os.terminal_size(each) for each in ((79, 24), (67, 24), (59, 30), (199, 60))]
+"""Columns that can be used, and lines; of 80 columns a rehearsal leaves 67, and warns of nothing."""
+
+
+@pytest.mark.parametrize("size", TERMINALS, ids=str)
+@pytest.mark.parametrize("action", [REVOKE, RESTORE, SUSPEND, DRY_RUN])
+def test_what_is_asked_about_fits_on_the_terminal_together_with_the_question(
+    action: Action, size: os.terminal_size
+) -> None:
+    text = preview(
+        full(action),
+        replace(SETTINGS, sandbox=size.columns == 67),
+        place="api.cryptlex.com",
+        seconds=65,
+        now=NOW,
+        warning="the access token expires at 14:00 UTC, before the run can be over"
+        * (size.columns != 67),
+        size=size,
+    )
+
+    folded = [each for line in text.split("\n") for each in fold(line, size.columns)]
+    assert len(folded) <= size.lines - QUESTION
+    assert max(map(len, folded)) <= size.columns
+    assert "rate:" in starts(text.split("\n"))
+
+
+def test_as_much_is_named_as_the_terminal_has_room_for() -> None:
+    def named(lines: int) -> int:
+        size = os.terminal_size((79, lines))
+        text = preview(full(), SETTINGS, place="x", seconds=65, now=NOW, size=size)
+        return sum(line.startswith("  row") for line in text.split("\n"))
+
+    few, usual, more, most = (named(lines) for lines in (10, 24, 40, 1000))
+    assert 0 == few <= usual < more < most == 3 * MOST

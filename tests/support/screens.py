@@ -122,7 +122,7 @@ class Shell:
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
 
     def everything(self) -> list[list[Char]]:
-        """All lines since the start, those that have scrolled away too, without empty ones below."""
+        """All lines since the start, those that have scrolled away too."""
         rows = [
             *self.screen.history.top,
             *(self.screen.buffer[y] for y in range(self.screen.lines)),
@@ -147,7 +147,7 @@ def svg(lines: Sequence[Sequence[Char]], title: str, *, columns: int, light: boo
         f'<rect width="100%" height="100%" rx="8" fill="{colours["background"]}"/>',
         (
             "<g font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" "
-            'font-size="14" xml:space="preserve">'
+            'font-size="14">'
         ),
     ]
     for number, line in enumerate(lines):
@@ -177,6 +177,9 @@ def _drawn(
         )
         front = colours["background"]
     if text.strip():
+        start = len(text) - len(text.lstrip())
+        left += start * CHAR
+        text = text.strip().replace(" ", "\N{NO-BREAK SPACE}")
         weight = ' font-weight="bold"' if style.bold else ""
         yield (
             f'<text x="{left:g}" y="{top + 13.5:g}" fill="{front}"{weight} '
