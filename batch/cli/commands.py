@@ -114,12 +114,12 @@ def verify(context: click.Context, /, *, manifest: bool, suspended: bool, **_: o
 
 def _compare(context: click.Context) -> int:
     """Say whether the files of a run are still those that it saw."""
-    import json  # noqa: PLC0415 - as above
-    from pathlib import Path  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415 - as above
 
     from batch.results.integrity import compare  # noqa: PLC0415
 
-    context.ensure_object(Observers).stand_down()  # no run ends here
+    observers = context.ensure_object(Observers)
+    observers.stand_down()  # no run ends here
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if given and parameter.name not in {"source", "manifest", "json", "quiet", "config"}:
@@ -130,8 +130,7 @@ def _compare(context: click.Context) -> int:
             )
     options = context.params
     found = compare(Path(options["source"]))
-    if options["json"]:
-        click.echo(json.dumps(found.as_json()))
+    observers.answer = found.as_json()
     if found.exit_code or not options["quiet"]:
         say(str(found))
     return found.exit_code

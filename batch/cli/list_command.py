@@ -102,10 +102,10 @@ def _perform(context: click.Context) -> int:
 
     restrain_libraries()
     from batch.cli.execute import (  # noqa: PLC0415 - keeps --help short
+        ended,
         logged,
         owner_of,
         prepare,
-        print_summary,
         settings_of,
     )
     from batch.cli.resume_command import run_command_of  # noqa: PLC0415
@@ -120,25 +120,24 @@ def _perform(context: click.Context) -> int:
     _check_output(options["output"])
     run_id = new_run_id()
     settings = settings_of("", "", options, run_id)
+    observers.known |= {"run_id": run_id, "api": settings.base_url}
     observers.check(settings.output)
     make_room_for(1)
     token, screen, another_token = prepare(
         observers, settings, options, run_id, needs="license:read"
     )
     with logged("list", str(settings.output)):
-        observers.report = Lister(
+        lister = Lister(
             asked=asked,
             settings=settings,
             token=token,
             screen=screen,
-            owner=owner_of(run_id, "list"),
+            owner=owner_of(run_id, "list", observers.started_at),
             next_command=run_command_of(context, settings.output),
             another_token=another_token,
-        ).run()
-        summary = observers.report.summary
-        logs.ended(summary.exit_code, {"listed": summary.licenses})
-    if options["json"]:
-        print_summary(summary, screen.insist)
+        )
+        summary = ended(lister, observers)
+        logs.ended(summary.exit_code, summary.counts)
     return summary.exit_code
 
 

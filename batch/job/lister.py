@@ -21,7 +21,7 @@ from batch.job.connection import Connection, check, client_of, locked, runs
 from batch.job.filters import TICKS
 from batch.job.paging import Paging
 from batch.reporting.progress import Progress
-from batch.reporting.summary import Report, Summary
+from batch.reporting.summary import Report, Summary, span
 from batch.results import output
 from batch.results.license_list import LicenseList, writing
 
@@ -60,6 +60,11 @@ class Found:
         """Licenses."""
         return len(self._ids)
 
+    def counts(self) -> dict[str, int]:
+        """What a summary says of it; no outcomes, since nothing was done to any of them."""
+        states = {f"listed_{name}": self.states[name] for name in ("revoked", "suspended")}
+        return {"listed": len(self), **states}
+
     def is_new(self, license_: Mapping[str, Any]) -> bool:
         """Count a license, and tell whether it was not there before."""
         license_id = bytes.fromhex(license_["id"].replace("-", ""))
@@ -89,6 +94,7 @@ class Lister:
         another_token: Brings one that the server has not refused yet, or None.
         clock: Of everything that is paced.
         found: What was found so far.
+        known: As that of `Runner`.
     """
 
     asked: Asked
@@ -100,6 +106,7 @@ class Lister:
     another_token: Callable[[], str | None] = lambda: None
     clock: Clock = field(default_factory=Clock)
     found: Found = field(init=False, default_factory=Found)
+    known: dict[str, Any] = field(init=False, default_factory=dict)
 
     def run(self) -> Report:
         """Go through all steps.
@@ -110,7 +117,6 @@ class Lister:
         settings, say = self.settings, self.screen.say
         output.check(settings, command="list", resumable=False)
         check(settings)
-        started = datetime.now(UTC)
         with ExitStack() as stack:
             _, api_lock = stack.enter_context(locked(settings, self.owner, say))
             output.check(settings, command="list", resumable=False)  # it may have been waited for
@@ -126,11 +132,12 @@ class Lister:
             )
             connection = Connection(client, self.clock, self.screen, api_lock)
             stack.callback(connection.leave)
+            stack.callback(lambda: self.known.update(connection.sent()))
             with writing(
                 settings.output, self.screen.redact, overwrite=settings.overwrite
             ) as lines:
                 loop.run(self._read(connection, lines))
-        return self._report(connection, started)
+        return self._report(connection)
 
     def _question(self) -> str:
         """What is asked for, for a person."""
@@ -186,27 +193,25 @@ class Lister:
                 if client.stopped is not None:
                     raise HaltedError
 
-    def _report(self, connection: Connection, started: datetime) -> Report:
+    def _report(self, connection: Connection) -> Report:
         """Say how it ended."""
-        client, settings, licenses = connection.client, self.settings, len(self.found)
-        requests, seconds = client.rate_limiter.requests, connection.seconds
+        settings, licenses = self.settings, len(self.found)
+        started_at, finished_at = self.owner.started_at, timestamp(datetime.now(UTC))
         summary = Summary(
             run_id=self.owner.run_id,
             command="list",
             exit_code=1 if self.found.doubts else 0,
             api=settings.base_url,
-            started_at=timestamp(started),
-            finished_at=timestamp(datetime.now(UTC)),
+            started_at=started_at,
+            finished_at=finished_at,
             rows=licenses,
             licenses=licenses,
-            counts={},
-            requests=requests,
-            patches=0,
-            throttled=client.breaker.throttled,
-            seconds=round(seconds, 3),
-            rate=round(requests / seconds, 2) if seconds else 0.0,
+            counts=self.found.counts(),
+            **connection.sent(),
+            seconds=span(started_at, finished_at),
             results=str(settings.output),
             manifest="",
+            error="; ".join(map(doubt, self.found.doubts)),
             hint=self.next_command if licenses else "",
         )
         text = block(summary, self.found, label(settings.base_url))
@@ -227,9 +232,9 @@ def block(summary: Summary, found: Found, place: str) -> str:
             f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
         )
     ]
-    for shown, total in found.doubts:
+    for each in found.doubts:
         lines += [
-            f"  the server counts {counted(total, 'license')}, and has shown {shown:,}:",
+            f"  {doubt(each)}:",
             "  either licenses were changed meanwhile, or some are missing; list again",
         ]
     if licenses:
@@ -253,6 +258,12 @@ def block(summary: Summary, found: Found, place: str) -> str:
             "         there, capitals included, and this the right account?"
         )
     return "\n".join(lines)
+
+
+def doubt(found: tuple[int, int]) -> str:
+    """Say that the server counts others than it has shown: shown, counted."""
+    shown, total = found
+    return f"the server counts {counted(total, 'license')}, and has shown {shown:,}"
 
 
 def _now() -> int:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch.errors import Detail, ResultsError
-from batch.formatting import timestamp
 from batch.host.files import replacing, try_out
 from batch.results.csv_file import Recorded
 from batch.results.journal import Journal
@@ -208,6 +207,7 @@ def begin(
     found: Earlier | None,
     manifest: Manifest,
     *,
+    started_at: str,
     changes: Property,
     redact: Callable[[str], str],
     claim: Claim | None = None,
@@ -222,6 +222,7 @@ def begin(
             earlier session has left it.
         found: What earlier sessions have left, if this goes on with them.
         manifest: The run's manifest; it gets a session of its own.
+        started_at: When that session began: the command, not its first PATCH.
         changes: The property that the run is about.
         redact: Takes secrets out of a text from outside.
         claim: As `Journal` takes it.
@@ -233,7 +234,7 @@ def begin(
     before = manifest_path(path).read_bytes() if found else b""
     journal = Journal(path, listing, was, changes=changes, redact=redact, claim=claim)
     manifest.results.pop("sha256", None)
-    manifest.sessions.append(SessionRecord(started_at=timestamp(datetime.now(UTC))))
+    manifest.sessions.append(SessionRecord(started_at=started_at))
     is_to_go = settings.overwrite or replaces_trial(settings, manifest.command)
     if found is None and (is_to_go or not path.exists()):
         set_aside(path)  # also the manifest of a start that has come to nothing

@@ -59,7 +59,7 @@ def test_a_dry_run_names_the_command_that_does_what_it_says(api: Served) -> None
 def test_a_dry_run_with_nothing_to_do_names_no_command(api: Served) -> None:
     write("list.csv", IDS[:3])
 
-    assert api.run("run", "list.csv", "--dry-run").summary["hint"] == ""
+    assert api.run("run", "list.csv", "--dry-run").summary["hint"] is None
 
 
 def test_nobody_has_to_say_yes_to_it(api: Served) -> None:

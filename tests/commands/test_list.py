@@ -60,7 +60,7 @@ def ask(api: Served, *options: str) -> Ended:
     arguments = ["list", "--base-url", api.base_url, "--rate", "none", "-o", OUT, *options]
     with redirect_stdout(out), redirect_stderr(err):
         code = run_command([*arguments, "--json"])
-    return Ended(code, err.getvalue(), json.loads(out.getvalue() or "{}"))
+    return Ended(code, err.getvalue(), json.loads(out.getvalue()))
 
 
 def listed() -> list[str]:
@@ -662,7 +662,7 @@ def test_a_log_names_no_filter(api: Served) -> None:
     assert ended.code == 0
     assert "Secret" not in Path("log.jsonl").read_text(encoding="utf-8")
     assert [each["event"] for each in events] == ["started", *["attempt"] * 2, "ended"]
-    assert events[-1]["message"] == "exit code 0: listed 0"
+    assert events[-1]["message"] == "exit code 0: listed 0, listed_revoked 0, listed_suspended 0"
 
 
 def test_an_empty_list_is_a_list_and_no_command_comes_next(api: Served) -> None:
