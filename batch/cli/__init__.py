@@ -5,19 +5,22 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from batch import __version__
-from batch.errors import BugError, meaning_of, told
+from batch.cli.usage import refusal
+from batch.errors import BugError, ConfigError, meaning_of, told
 from batch.host.signals import State, signals
 from batch.host.streams import is_watched, let_go_of_streams, open_closed_streams, say
 from batch.reporting.observers import Observers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "run": "revoke every license that INPUT lists",
@@ -57,7 +60,7 @@ class _Commands(click.Group):
             from batch.cli.profile import meant  # noqa: PLC0415 - only here
 
             hint = meant(name, COMMANDS, "commands are")
-            raise click.UsageError(f"No such command {name!r}.\nhint: {hint}", ctx)
+            raise ConfigError(f"no such command: {name}", hint=hint)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -123,9 +126,9 @@ def run_command(arguments: list[str]) -> int:
             signals.enter(State.OUTLAST)
         end = _End(code if isinstance(code, int) else 0)
     except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - the last resort
-        if isinstance(cause, click.UsageError):
+        if isinstance(cause, (click.UsageError, ConfigError)):
             observers.wants_json |= "--json" in arguments  # it may stand behind what is wrong
-        end = _ended_by(cause, observers)
+        end = _ended_by(cause, observers, arguments)
     title = observers.title(end.code) if end.text else ""
     warnings: list[str] = []
     if is_watched():
@@ -179,13 +182,13 @@ def _print(found: dict[str, Any]) -> None:
         say(f"warning: the summary cannot be printed: {cause.strerror}")
 
 
-def _ended_by(cause: BaseException, observers: Observers) -> _End:
+def _ended_by(cause: BaseException, observers: Observers, arguments: Sequence[str]) -> _End:
     """Say what has ended a command before it could say so by itself."""
-    if isinstance(cause, click.ClickException):
-        shown = io.StringIO()
-        cause.show(shown)
-        text = shown.getvalue().rstrip("\n")
-        return _End(cause.exit_code, text, text, cause.format_message())
+    if isinstance(cause, click.exceptions.NoArgsIsHelpError):
+        return _End(cause.exit_code, cause.message, cause.message)
+    if isinstance(cause, click.UsageError):
+        name = next((each for each in arguments[:1] if each in COMMANDS), "")
+        cause = refusal(cause, f"bulk-revoke {name}".strip())
     is_inside = isinstance(cause, click.Abort)  # click makes it of any interrupt, and of EOFError
     raised = (is_inside and cause.__cause__) or cause
     error = meaning_of(raised)

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from batch.cli import profile
+from batch.cli.usage import origin
 from batch.errors import BulkRevokeError, ConfigError
 from batch.reporting.observers import Observers
 
@@ -161,8 +162,8 @@ class Command(click.Command):
         except KeyboardInterrupt as interrupt:
             raise click.Abort from interrupt  # of which click makes no empty line
         except BulkRevokeError as error:
-            if origin := _origin(ctx, error.option):
-                error.hint = f"{error.hint} {origin}".strip()
+            if place := origin(ctx, error.option):
+                error.hint = f"{error.hint} {place}".strip()
             raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -179,13 +180,8 @@ class Command(click.Command):
             self._take_profile(ctx, self._parse_anything(ctx, given))
             rest = super().parse_args(ctx, args)
             self._check_environment(ctx)
-        except (click.UsageError, BulkRevokeError) as error:
+        except (click.UsageError, BulkRevokeError):
             self._gather(observers, self._parse_anything(ctx, given))
-            if isinstance(error, click.BadParameter) and error.param is not None:
-                origin = _origin(ctx, error.param.opts[-1])
-                if origin:
-                    told = f"{error.message} {origin}"
-                    raise click.BadParameter(told, error.ctx, error.param) from error
             raise
         self._gather(observers, ctx)
         return rest
@@ -244,14 +240,3 @@ class Command(click.Command):
     def _gather(self, observers: Observers, ctx: click.Context) -> None:
         notified = profile.addresses(ctx.default_map or {})
         observers.gather(self.name or "", ctx.params, notified)
-
-
-def _origin(context: click.Context, option: str) -> str:
-    """Say where an option comes from that is refused; empty if that needs no saying."""
-    name = option.removeprefix("--").replace("-", "_")
-    match context.get_parameter_source(name):
-        case ParameterSource.ENVIRONMENT:
-            return f"It comes from {context.auto_envvar_prefix}_{name.upper()}."
-        case ParameterSource.DEFAULT_MAP:
-            return f"It comes from {context.params.get('config')}."
-    return ""
