@@ -84,7 +84,28 @@ class GroupedOption(click.Option):
         return extra
 
 
-class Command(click.Command):
+class WithExamples(click.Command):
+    """A command whose help page shows how it is typed.
+
+    Args:
+        examples: What each is for, empty for one that belongs to the one before; and the command
+            as it is typed.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]], **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command does, and the examples; a line of these is never wrapped."""
+        super().format_help_text(ctx, formatter)
+        with formatter.section("Examples"):
+            for purpose, typed in self.examples:
+                comment = f"  # {purpose}\n" if purpose else ""
+                formatter.write(f"{comment}  {typed}\n")
+
+
+class Command(WithExamples):
     """A command whose options are shown in groups, and whose end is told to its observers.
 
     Args:

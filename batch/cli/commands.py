@@ -32,6 +32,18 @@ _OF_LISTS = (
     cls=Command,
     suffix=".results.csv",
     short_help="revoke every license that INPUT lists",
+    examples=(
+        ("what would happen: nothing is sent", "bulk-revoke run licenses.xlsx --dry-run"),
+        (
+            "five of them, and after a look at the results the rest",
+            "bulk-revoke run licenses.xlsx --limit 5",
+        ),
+        ("", "bulk-revoke run licenses.xlsx --resume"),
+        (
+            "by a scheduler, which nobody can ask",
+            "bulk-revoke run list.csv --yes --max-licenses 500 --quiet",
+        ),
+    ),
     epilog=_SENT,
 )
 @click.argument("source", metavar="INPUT", type=PATH)
@@ -56,6 +68,17 @@ def run(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     cls=Command,
     suffix=".results.csv",
     short_help="suspend every license that INPUT lists",
+    examples=(
+        ("what would happen: nothing is sent", "bulk-revoke suspend licenses.xlsx --dry-run"),
+        (
+            "suspend them, and keep why",
+            'bulk-revoke suspend licenses.xlsx --reason "contract 4711 has ended"',
+        ),
+        (
+            "a month later: revoke those that are suspended still",
+            "bulk-revoke run licenses.results.csv --older-than 30d",
+        ),
+    ),
     epilog=_SENT,
 )
 @click.argument("source", metavar="INPUT", type=PATH)
@@ -79,6 +102,14 @@ def suspend(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     cls=Command,
     suffix=".verify.csv",
     short_help="read every license that INPUT lists: is it revoked, or suspended?",
+    examples=(
+        ("are they revoked?", "bulk-revoke verify licenses.xlsx"),
+        ("is still so what a run has done?", "bulk-revoke verify licenses.results.csv"),
+        (
+            "are the files those of the run? No server is asked",
+            "bulk-revoke verify licenses.results.csv --manifest",
+        ),
+    ),
     epilog="Exit codes: 0 all are revoked (suspended), 1 some are not, 2 refused, 3 stopped early, "
     "4 another run is at work, 129/130/143 interrupted.",
 )
@@ -141,6 +172,17 @@ def _compare(context: click.Context) -> int:
     cls=Command,
     suffix=".restored.csv",
     short_help="take back what a run did, and nothing else",
+    examples=(
+        (
+            "what would be taken back: nothing is sent",
+            "bulk-revoke restore licenses.results.csv --dry-run",
+        ),
+        (
+            "a part of it, by a column that the run was told to --carry",
+            "bulk-revoke restore licenses.results.csv --where Customer=ACME",
+        ),
+        ("all of it", "bulk-revoke restore licenses.results.csv -o restored.csv"),
+    ),
     epilog=_SENT,
 )
 @click.argument("source", metavar="RESULTS", type=PATH)

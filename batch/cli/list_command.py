@@ -76,6 +76,17 @@ WRITING = (
     cls=Command,
     suffix=".csv",
     short_help="licenses that match filters, as a CSV that `run` takes",
+    examples=(
+        ("of one customer", 'bulk-revoke list --company "ACME Ltd" -o acme.csv'),
+        (
+            "expired by the end of January, and not revoked yet",
+            "bulk-revoke list --expires-to 2026-01-31 --not-revoked -o expired.csv",
+        ),
+        (
+            "all of the account, each night under another name",
+            "bulk-revoke list --all -o licenses-{date}.csv",
+        ),
+    ),
     epilog="Exit codes: 0 the list is written, 1 it is, but the server counts others, 2 refused, "
     "3 stopped early, 4 another run is at work, 129/130/143 interrupted.",
 )
