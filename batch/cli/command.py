@@ -75,6 +75,16 @@ class GroupedOption(click.Option):
         found = super().resolve_envvar_value(ctx)
         return found if found and found.strip() else None
 
+    def value_from_envvar(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Take each line as a value of an option that may be repeated: a blank is a part of it.
+
+        Files have a colon between them, as in ``PATH``.
+        """
+        found = self.resolve_envvar_value(ctx)
+        if found is None or not self.multiple or isinstance(self.type, click.Path):
+            return super().value_from_envvar(ctx)
+        return tuple(filter(None, map(str.strip, found.splitlines())))
+
     def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
         """Without the range: who leaves it is told. And the results have a name in each command."""
         extra = super().get_help_extra(ctx)
@@ -144,8 +154,8 @@ class Command(WithExamples):
         prefix = ctx.auto_envvar_prefix
         between = {":": "colon", ";": "semicolon"}[os.pathsep]
         rule = (
-            f"Each option{excepted}; {prefix}_LOG_FILE sets --log-file. Between several values"
-            f" stands a blank, between several files a {between}."
+            f"Each option{excepted}; {prefix}_LOG_FILE sets --log-file. Of several values each"
+            f" stands on a line of its own, of several files a {between} between them."
         )
         return [
             (f"{prefix}_<OPTION>", rule),
@@ -176,6 +186,22 @@ class Command(WithExamples):
                 hint = f"{option.opts[-1]} has to be typed; unset the variable."
             raise ConfigError(f"{variable}: sets no option", hint=hint)
 
+    def _refuse_both(self, given: Sequence[str]) -> None:
+        """Refuse a choice and its opposite, where neither is the default: the later one would win.
+
+        Args:
+            given: The command line.
+        """
+        typed = set(given[: given.index("--")] if "--" in given else given)
+        for each in self.params:
+            if isinstance(each, click.Option) and each.default is None and each.secondary_opts:
+                one, other = each.opts[-1], each.secondary_opts[-1]
+                if {one, other} <= typed:
+                    raise ConfigError(
+                        f"{one} and {other} exclude each other",
+                        hint="leave out one; or both, if either is meant.",
+                    )
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Say of an option that is refused where it comes from, if not from the command line."""
         try:
@@ -201,6 +227,7 @@ class Command(WithExamples):
             self._take_profile(ctx, self._parse_anything(ctx, given))
             rest = super().parse_args(ctx, args)
             self._check_environment(ctx)
+            self._refuse_both(given)
         except (click.UsageError, BulkRevokeError):
             self._gather(observers, self._parse_anything(ctx, given))
             raise

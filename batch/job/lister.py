@@ -47,12 +47,14 @@ class Found:
         products: Product ID to its licenses.
         activations: Product ID to their activations.
         states: ``revoked`` and ``suspended`` to how many are so.
+        nearly: Licenses that differ from what was asked for in capital letters alone.
         doubts: Where the server counts others than it has shown: shown, counted.
     """
 
     products: Counter[str] = field(default_factory=Counter)
     activations: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
+    nearly: set[str] = field(default_factory=set)
     doubts: list[tuple[int, int]] = field(default_factory=list)
     _ids: set[bytes] = field(default_factory=set)
 
@@ -118,7 +120,7 @@ class Lister:
         output.check(settings, command="list", resumable=False)
         check(settings)
         with ExitStack() as stack:
-            _, api_lock = stack.enter_context(locked(settings, self.owner, say))
+            claimed, api_lock = stack.enter_context(locked(settings, self.owner, say))
             output.check(settings, command="list", resumable=False)  # it may have been waited for
             say(self._question())
             loop = stack.enter_context(runs())
@@ -137,6 +139,7 @@ class Lister:
                 settings.output, self.screen.redact, overwrite=settings.overwrite
             ) as lines:
                 loop.run(self._read(connection, lines))
+                claimed.require()
         return self._report(connection)
 
     def _question(self) -> str:
@@ -176,7 +179,10 @@ class Lister:
         )
 
         def take(license_: Mapping[str, Any]) -> None:
-            if self.asked.matches(license_) and self.found.is_new(license_):
+            if not self.asked.matches(license_):
+                if self.asked.only_case_differs(license_):
+                    self.found.nearly.add(license_["id"].lower())
+            elif self.found.is_new(license_):
                 lines.add(license_)
 
         def step() -> None:
@@ -237,6 +243,12 @@ def block(summary: Summary, found: Found, place: str) -> str:
             f"  {doubt(each)}:",
             "  either licenses were changed meanwhile, or some are missing; list again",
         ]
+    if found.nearly:
+        nearly = counted(len(found.nearly), "license")
+        lines += [
+            f"  not listed: {nearly} of which all of this holds but for capital letters;",
+            "  text is compared as it is written",
+        ]
     if licenses:
         states = [f"{name} {count:,}" for name, count in found.states.items()]
         activations = counted(sum(found.activations.values()), "activation")
@@ -282,6 +294,11 @@ def _without_a_file(client: RetryingClient) -> Iterator[None]:
         error.__cause__ = cause
     except ApiError as cause:
         error = cause.becomes(StoppedError)
+        if cause.status == 400:
+            error.hint = (
+                "the server does not take one of the filters: leave out one after the other to see"
+                " which, and choose by --where in the list instead."
+            )
         if cause.status == 403:
             error = StoppedError(
                 "the token may not read licenses",

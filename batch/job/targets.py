@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from batch.api.retrying_client import LATE
 from batch.errors import ConfigError, InputError, ResultsError
-from batch.formatting import counted
+from batch.formatting import counted, plain
 from batch.input.exclusion import Exclusion
 from batch.input.listing import read_listing
 from batch.input.selection import Selection
@@ -230,8 +230,8 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
         )
     if manifest.options.get("dry_run"):
         raise InputError(
-            f"{settings.input}: these are the results of a dry run; nothing was changed",
-            hint="take the list that it was about.",
+            f"{settings.input}: these are the results of a dry run, which has sent nothing",
+            hint=f"name the list itself: {plain(str(manifest.input.get('path', '')))}.",
         )
     own = SETS[action.changes].command
     then = {SUSPEND.command} if action.command == REVOKE.command else set()
@@ -330,6 +330,13 @@ def _manifest_of_run(path: Path) -> Manifest:
             f"{path}: these are the results of bulk-revoke {manifest.command}, which has nothing to"
             " take back",
             hint=f"name the results file of bulk-revoke {' or '.join(commands)}.",
+        )
+    if manifest.options.get("dry_run"):
+        raise InputError(
+            f"{path}: these are the results of a dry run, which has sent nothing: there is nothing"
+            " to take back",
+            hint=f"name the results that bulk-revoke {manifest.command} has written without"
+            " --dry-run.",
         )
     return manifest
 
