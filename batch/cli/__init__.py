@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
-import io
 import sys
+from datetime import UTC, datetime
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from batch import __version__
-from batch.errors import BugError, meaning_of, told
+from batch.cli.usage import refusal
+from batch.errors import BugError, ConfigError, meaning_of, told
 from batch.host.signals import State, signals
 from batch.host.streams import is_watched, let_go_of_streams, open_closed_streams, say
 from batch.reporting.observers import Observers
 from batch.reporting.style import presented
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "run": "revoke every license that INPUT lists",
@@ -57,7 +61,7 @@ class _Commands(click.Group):
             from batch.cli.profile import meant  # noqa: PLC0415 - only here
 
             hint = meant(name, COMMANDS, "commands are")
-            raise click.UsageError(f"No such command {name!r}.\nhint: {hint}", ctx)
+            raise ConfigError(f"no such command: {name}", hint=hint)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -93,17 +97,21 @@ def main() -> None:
 
 
 class _End(NamedTuple):
-    """The end of a command; both texts are empty if it has told that by itself.
+    """The end of a command; all texts are empty if it has told that by itself.
 
     Attributes:
         code: Its exit code.
         text: What went wrong with it.
         to_all: The same, as far as everybody may know it.
+        error: The first part of that: what happened.
+        hint: What to do now; the command that goes on, where there is one.
     """
 
     code: int
     text: str = ""
     to_all: str = ""
+    error: str = ""
+    hint: str = ""
 
 
 def run_command(arguments: list[str]) -> int:
@@ -119,7 +127,9 @@ def run_command(arguments: list[str]) -> int:
             signals.enter(State.OUTLAST)
         end = _End(code if isinstance(code, int) else 0)
     except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - the last resort
-        end = _ended_by(cause, observers)
+        if isinstance(cause, (click.UsageError, ConfigError)):
+            observers.wants_json |= "--json" in arguments  # it may stand behind what is wrong
+        end = _ended_by(cause, observers, arguments)
     title = observers.title(end.code) if end.text else ""
     warnings: list[str] = []
     if is_watched():
@@ -131,6 +141,8 @@ def run_command(arguments: list[str]) -> int:
         observers.notify(end.code, title, end.to_all, warnings.append)
     for each in filter(None, said):
         say(presented(each, sys.stderr))
+    if observers.wants_json:
+        _print(_object(end, observers))
     if is_watched():
         observers.notify(end.code, title, end.to_all, warnings.append)
     for each in warnings:
@@ -138,31 +150,67 @@ def run_command(arguments: list[str]) -> int:
     return end.code
 
 
-def _ended_by(cause: BaseException, observers: Observers) -> _End:
+def _object(end: _End, observers: Observers) -> dict[str, Any]:
+    """Return what ``--json`` asks for, however the command has ended."""
+    if observers.answer is not None and not end.text:
+        return observers.answer
+    from batch.formatting import timestamp  # noqa: PLC0415 - --help needs none of it
+    from batch.reporting.summary import object_of, span  # noqa: PLC0415
+
+    if observers.report is not None:
+        known = observers.report.summary.as_json()
+    else:
+        times = timestamp(observers.started_at), timestamp(datetime.now(UTC))
+        known = observers.known | {
+            "command": observers.command,
+            "started_at": times[0],
+            "finished_at": times[1],
+            "seconds": span(*times),
+        }
+    if end.text:
+        known |= {"error": end.error, "hint": end.hint}
+    return object_of(known | {"exit_code": end.code})
+
+
+def _print(found: dict[str, Any]) -> None:
+    """Print an object; a reader that is gone does not change how the command ended."""
+    import json  # noqa: PLC0415 - as above
+
+    try:
+        click.echo(json.dumps(found))
+        sys.stdout.flush()
+    except OSError as cause:
+        say(f"warning: the summary cannot be printed: {cause.strerror}")
+
+
+def _ended_by(cause: BaseException, observers: Observers, arguments: Sequence[str]) -> _End:
     """Say what has ended a command before it could say so by itself."""
-    if isinstance(cause, click.ClickException):
-        shown = io.StringIO()
-        cause.show(shown)
-        text = shown.getvalue().rstrip("\n")
-        return _End(cause.exit_code, text, text)
+    if isinstance(cause, click.exceptions.NoArgsIsHelpError):
+        return _End(cause.exit_code, cause.message, cause.message)
+    if isinstance(cause, click.UsageError):
+        name = next((each for each in arguments[:1] if each in COMMANDS), "")
+        cause = refusal(cause, f"bulk-revoke {name}".strip())
     is_inside = isinstance(cause, click.Abort)  # click makes it of any interrupt, and of EOFError
     raised = (is_inside and cause.__cause__) or cause
     error = meaning_of(raised)
     if isinstance(raised, KeyboardInterrupt):
         if observers.report is not None:
             return _End(observers.report.summary.exit_code)
-        to_all = told(error) + ": nothing was sent" * is_inside
+        to_all = reason = told(error) + ": nothing was sent" * is_inside
         text = f"\n{to_all}" if is_watched() else to_all  # behind the ^C
     else:
         if isinstance(error, BugError):
             say(observers.redact(_traceback(error)))
             error.hint = "the results file, if there is one, says what was sent."
         hint = f"\nhint: {error.hint}" if error.hint else ""
-        text, to_all = (f"error: {told(error, to_all=each)}{hint}" for each in (False, True))
-    again = ""
-    if observers.resume_command and error.exit_code not in {2, 4}:
-        again = f"\nagain:   {observers.resume_command}"
-    return _End(error.exit_code, *(observers.redact(each + again) for each in (text, to_all)))
+        reason = told(error, to_all=True)
+        text, to_all = (f"error: {each}{hint}" for each in (told(error), reason))
+    command = "" if error.exit_code in {2, 4} else observers.resume_command
+    again = f"\nagain:   {command}" if command else ""
+    if command and error.hint:
+        reason = f"{reason}: {error.hint}"
+    texts = (text + again, to_all + again, reason, command or error.hint)
+    return _End(error.exit_code, *map(observers.redact, texts))
 
 
 def _traceback(error: BugError) -> str:

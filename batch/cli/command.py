@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from batch.cli import profile
+from batch.cli.usage import origin
 from batch.errors import BulkRevokeError, ConfigError
 from batch.reporting.observers import Observers
 
@@ -74,6 +75,16 @@ class GroupedOption(click.Option):
         found = super().resolve_envvar_value(ctx)
         return found if found and found.strip() else None
 
+    def value_from_envvar(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Take each line as a value of an option that may be repeated: a blank is a part of it.
+
+        Files have a colon between them, as in ``PATH``.
+        """
+        found = self.resolve_envvar_value(ctx)
+        if found is None or not self.multiple or isinstance(self.type, click.Path):
+            return super().value_from_envvar(ctx)
+        return tuple(filter(None, map(str.strip, found.splitlines())))
+
     def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
         """Without the range: who leaves it is told. And the results have a name in each command."""
         extra = super().get_help_extra(ctx)
@@ -83,7 +94,28 @@ class GroupedOption(click.Option):
         return extra
 
 
-class Command(click.Command):
+class WithExamples(click.Command):
+    """A command whose help page shows how it is typed.
+
+    Args:
+        examples: What each is for, empty for one that belongs to the one before; and the command
+            as it is typed.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]], **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command does, and the examples; a line of these is never wrapped."""
+        super().format_help_text(ctx, formatter)
+        with formatter.section("Examples"):
+            for purpose, typed in self.examples:
+                comment = f"  # {purpose}\n" if purpose else ""
+                formatter.write(f"{comment}  {typed}\n")
+
+
+class Command(WithExamples):
     """A command whose options are shown in groups, and whose end is told to its observers.
 
     Args:
@@ -122,8 +154,8 @@ class Command(click.Command):
         prefix = ctx.auto_envvar_prefix
         between = {":": "colon", ";": "semicolon"}[os.pathsep]
         rule = (
-            f"Each option{excepted}; {prefix}_LOG_FILE sets --log-file. Between several values"
-            f" stands a blank, between several files a {between}."
+            f"Each option{excepted}; {prefix}_LOG_FILE sets --log-file. Of several values each"
+            f" stands on a line of its own, of several files a {between} between them."
         )
         return [
             (f"{prefix}_<OPTION>", rule),
@@ -154,6 +186,22 @@ class Command(click.Command):
                 hint = f"{option.opts[-1]} has to be typed; unset the variable."
             raise ConfigError(f"{variable}: sets no option", hint=hint)
 
+    def _refuse_both(self, given: Sequence[str]) -> None:
+        """Refuse a choice and its opposite, where neither is the default: the later one would win.
+
+        Args:
+            given: The command line.
+        """
+        typed = set(given[: given.index("--")] if "--" in given else given)
+        for each in self.params:
+            if isinstance(each, click.Option) and each.default is None and each.secondary_opts:
+                one, other = each.opts[-1], each.secondary_opts[-1]
+                if {one, other} <= typed:
+                    raise ConfigError(
+                        f"{one} and {other} exclude each other",
+                        hint="leave out one; or both, if either is meant.",
+                    )
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Say of an option that is refused where it comes from, if not from the command line."""
         try:
@@ -161,8 +209,8 @@ class Command(click.Command):
         except KeyboardInterrupt as interrupt:
             raise click.Abort from interrupt  # of which click makes no empty line
         except BulkRevokeError as error:
-            if origin := _origin(ctx, error.option):
-                error.hint = f"{error.hint} {origin}".strip()
+            if place := origin(ctx, error.option):
+                error.hint = f"{error.hint} {place}".strip()
             raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -179,13 +227,9 @@ class Command(click.Command):
             self._take_profile(ctx, self._parse_anything(ctx, given))
             rest = super().parse_args(ctx, args)
             self._check_environment(ctx)
-        except (click.UsageError, BulkRevokeError) as error:
+            self._refuse_both(given)
+        except (click.UsageError, BulkRevokeError):
             self._gather(observers, self._parse_anything(ctx, given))
-            if isinstance(error, click.BadParameter) and error.param is not None:
-                origin = _origin(ctx, error.param.opts[-1])
-                if origin:
-                    told = f"{error.message} {origin}"
-                    raise click.BadParameter(told, error.ctx, error.param) from error
             raise
         self._gather(observers, ctx)
         return rest
@@ -244,14 +288,3 @@ class Command(click.Command):
     def _gather(self, observers: Observers, ctx: click.Context) -> None:
         notified = profile.addresses(ctx.default_map or {})
         observers.gather(self.name or "", ctx.params, notified)
-
-
-def _origin(context: click.Context, option: str) -> str:
-    """Say where an option comes from that is refused; empty if that needs no saying."""
-    name = option.removeprefix("--").replace("-", "_")
-    match context.get_parameter_source(name):
-        case ParameterSource.ENVIRONMENT:
-            return f"It comes from {context.auto_envvar_prefix}_{name.upper()}."
-        case ParameterSource.DEFAULT_MAP:
-            return f"It comes from {context.params.get('config')}."
-    return ""

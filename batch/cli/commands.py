@@ -32,6 +32,18 @@ _OF_LISTS = (
     cls=Command,
     suffix=".results.csv",
     short_help="revoke every license that INPUT lists",
+    examples=(
+        ("what would happen: nothing is sent", "bulk-revoke run licenses.xlsx --dry-run"),
+        (
+            "five of them, and after a look at the results the rest",
+            "bulk-revoke run licenses.xlsx --limit 5",
+        ),
+        ("", "bulk-revoke run licenses.xlsx --resume"),
+        (
+            "by a scheduler, which nobody can ask",
+            "bulk-revoke run list.csv --yes --max-licenses 500 --quiet",
+        ),
+    ),
     epilog=_SENT,
 )
 @click.argument("source", metavar="INPUT", type=PATH)
@@ -56,6 +68,17 @@ def run(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     cls=Command,
     suffix=".results.csv",
     short_help="suspend every license that INPUT lists",
+    examples=(
+        ("what would happen: nothing is sent", "bulk-revoke suspend licenses.xlsx --dry-run"),
+        (
+            "suspend them, and keep why",
+            'bulk-revoke suspend licenses.xlsx --reason "contract 4711 has ended"',
+        ),
+        (
+            "a month later: revoke those that are suspended still",
+            "bulk-revoke run licenses.results.csv --older-than 30d",
+        ),
+    ),
     epilog=_SENT,
 )
 @click.argument("source", metavar="INPUT", type=PATH)
@@ -79,6 +102,14 @@ def suspend(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     cls=Command,
     suffix=".verify.csv",
     short_help="read every license that INPUT lists: is it revoked, or suspended?",
+    examples=(
+        ("are they revoked?", "bulk-revoke verify licenses.xlsx"),
+        ("is still so what a run has done?", "bulk-revoke verify licenses.results.csv"),
+        (
+            "are the files those of the run? No server is asked",
+            "bulk-revoke verify licenses.results.csv --manifest",
+        ),
+    ),
     epilog="Exit codes: 0 all are revoked (suspended), 1 some are not, 2 refused, 3 stopped early, "
     "4 another run is at work, 129/130/143 interrupted.",
 )
@@ -115,12 +146,12 @@ def verify(context: click.Context, /, *, manifest: bool, suspended: bool, **_: o
 
 def _compare(context: click.Context) -> int:
     """Say whether the files of a run are still those that it saw."""
-    import json  # noqa: PLC0415 - as above
-    from pathlib import Path  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415 - as above
 
     from batch.results.integrity import compare  # noqa: PLC0415
 
-    context.ensure_object(Observers).stand_down()  # no run ends here
+    observers = context.ensure_object(Observers)
+    observers.stand_down()  # no run ends here
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if given and parameter.name not in {"source", "manifest", "json", "quiet", "config"}:
@@ -131,8 +162,7 @@ def _compare(context: click.Context) -> int:
             )
     options = context.params
     found = compare(Path(options["source"]))
-    if options["json"]:
-        click.echo(json.dumps(found.as_json()))
+    observers.answer = found.as_json()
     if found.exit_code or not options["quiet"]:
         say(str(found))
     return found.exit_code
@@ -143,6 +173,17 @@ def _compare(context: click.Context) -> int:
     cls=Command,
     suffix=".restored.csv",
     short_help="take back what a run did, and nothing else",
+    examples=(
+        (
+            "what would be taken back: nothing is sent",
+            "bulk-revoke restore licenses.results.csv --dry-run",
+        ),
+        (
+            "a part of it, by a column that the run was told to --carry",
+            "bulk-revoke restore licenses.results.csv --where Customer=ACME",
+        ),
+        ("all of it", "bulk-revoke restore licenses.results.csv -o restored.csv"),
+    ),
     epilog=_SENT,
 )
 @click.argument("source", metavar="RESULTS", type=PATH)

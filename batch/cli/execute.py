@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import sys
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import click
 
 from batch.api.auth import Found, TokenFile, check_token, find_token
 from batch.api.base_url import check_base_url
@@ -40,6 +36,10 @@ from batch.settings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    import click
+
+    from batch.job.lister import Lister
+    from batch.job.runner import Runner
     from batch.model import Action, Listing
     from batch.reporting.progress import Screen
     from batch.reporting.summary import Summary
@@ -64,7 +64,7 @@ def perform(context: click.Context, action: Action) -> int:
         BulkRevokeError: It was refused, or stopped before the first PATCH.
     """
     restrain_libraries()
-    from batch.job.runner import Runner  # noqa: PLC0415 - only now may libraries be imported
+    from batch.job.runner import SANDBOX, Runner  # noqa: PLC0415 - only now may libraries be imported
     from batch.job.targets import told_by  # noqa: PLC0415
 
     options = dict(context.params)
@@ -78,6 +78,8 @@ def perform(context: click.Context, action: Action) -> int:
     make_room_for(settings.concurrency)
     if settings.resume:
         run_id = run_id_of(settings.output) or run_id
+    api = SANDBOX if settings.sandbox else settings.base_url
+    observers.known |= {"run_id": run_id, "api": api}
     if action.only_reads or not action.wanted:
         action = told_by(action, source)
     if settings.dry_run:
@@ -87,21 +89,32 @@ def perform(context: click.Context, action: Action) -> int:
     command = resume_command(context, action, source, settings.output)
     observers.resume_command = command if action.sends else ""
     with logged(action.command, source):
-        observers.report = Runner(
+        runner = Runner(
             action=action,
             settings=settings,
             token=token,
             screen=screen,
-            owner=owner_of(run_id, action.command),
+            owner=owner_of(run_id, action.command, observers.started_at),
             manifest=partial(_new_manifest, settings, action, options, run_id),
             resume_command=command,
             another_token=another_token,
-        ).run()
-        summary = observers.report.summary
+        )
+        summary = ended(runner, observers)
         logs.ended(summary.exit_code, summary.counts)
-    if options["json"]:
-        print_summary(summary, screen.insist)
     return summary.exit_code
+
+
+def ended(job: Runner | Lister, observers: Observers) -> Summary:
+    """Go through all steps of a job, and let the observers know what became of it.
+
+    Raises:
+        BulkRevokeError: It was refused, or stopped.
+    """
+    try:
+        observers.report = job.run()
+    finally:
+        observers.known |= job.known
+    return observers.report.summary
 
 
 class Prepared(NamedTuple):
@@ -193,15 +206,6 @@ def logged(command: str, source: str) -> Iterator[None]:
         raise
     finally:
         logs.stop()
-
-
-def print_summary(summary: Summary, insist: Any) -> None:  # noqa: ANN401
-    """Print what ``--json`` asks for; a reader that is gone does not change how the run ended."""
-    try:
-        click.echo(json.dumps(summary.as_json()))
-        sys.stdout.flush()
-    except OSError as cause:
-        insist(f"warning: the summary cannot be printed: {cause.strerror}")
 
 
 def settings_of(source: str, suffix: str, options: Mapping[str, Any], run_id: str) -> Settings:
@@ -304,14 +308,14 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
         )
 
 
-def owner_of(run_id: str, command: str) -> Owner:
+def owner_of(run_id: str, command: str, started_at: datetime) -> Owner:
     """Say who this is, for runs that find the lock taken."""
     return Owner(
         run_id=run_id,
         command=command,
         user=user_name(),
         pid=os.getpid(),
-        started_at=timestamp(datetime.now(UTC)),
+        started_at=timestamp(started_at),
     )
 
 

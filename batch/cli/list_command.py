@@ -60,7 +60,7 @@ WRITING = (
         "--output",
         metavar="PATH",
         type=PATH,
-        help="Where the list goes, as CSV; may hold {date}, {time} (UTC) and {run_id}.",
+        help="Needed: where the list goes, as CSV; may hold {date}, {time} (UTC) and {run_id}.",
     ),
     _output(
         "--overwrite",
@@ -76,6 +76,17 @@ WRITING = (
     cls=Command,
     suffix=".csv",
     short_help="licenses that match filters, as a CSV that `run` takes",
+    examples=(
+        ("of one customer", 'bulk-revoke list --company "ACME Ltd" -o acme.csv'),
+        (
+            "expired by the end of January, and not revoked yet",
+            "bulk-revoke list --expires-to 2026-01-31 --not-revoked -o expired.csv",
+        ),
+        (
+            "all of the account, each night under another name",
+            "bulk-revoke list --all -o licenses-{date}.csv",
+        ),
+    ),
     epilog="Exit codes: 0 the list is written, 1 it is, but the server counts others, 2 refused, "
     "3 stopped early, 4 another run is at work, 129/130/143 interrupted.",
 )
@@ -102,10 +113,10 @@ def _perform(context: click.Context) -> int:
 
     restrain_libraries()
     from batch.cli.execute import (  # noqa: PLC0415 - keeps --help short
+        ended,
         logged,
         owner_of,
         prepare,
-        print_summary,
         settings_of,
     )
     from batch.cli.resume_command import run_command_of  # noqa: PLC0415
@@ -120,25 +131,24 @@ def _perform(context: click.Context) -> int:
     _check_output(options["output"])
     run_id = new_run_id()
     settings = settings_of("", "", options, run_id)
+    observers.known |= {"run_id": run_id, "api": settings.base_url}
     observers.check(settings.output)
     make_room_for(1)
     token, screen, another_token = prepare(
         observers, settings, options, run_id, needs="license:read"
     )
     with logged("list", str(settings.output)):
-        observers.report = Lister(
+        lister = Lister(
             asked=asked,
             settings=settings,
             token=token,
             screen=screen,
-            owner=owner_of(run_id, "list"),
+            owner=owner_of(run_id, "list", observers.started_at),
             next_command=run_command_of(context, settings.output),
             another_token=another_token,
-        ).run()
-        summary = observers.report.summary
-        logs.ended(summary.exit_code, {"listed": summary.licenses})
-    if options["json"]:
-        print_summary(summary, screen.insist)
+        )
+        summary = ended(lister, observers)
+        logs.ended(summary.exit_code, summary.counts)
     return summary.exit_code
 
 
@@ -171,11 +181,11 @@ def asked_for(options: Mapping[str, Any], *, now: datetime) -> Asked:
     found = _of_texts(options)
     made, expires = _span(options, "created"), _span(options, "expires")
     if made != Span():
-        option = "--created-to" if made.first is None else "--created-from"
-        found.append(of_moments(option, "made", "createdAt", made, is_sent=False))
+        typed = _typed(options, "created_from", "created_to")
+        found.append(of_moments(typed, "createdAt", made, is_sent=False))
     if expires != Span():
-        option = "--expires-to" if expires.first is None else "--expires-from"
-        found.append(of_moments(option, "expires", "expiresAt", expires))
+        typed = _typed(options, "expires_from", "expires_to")
+        found.append(of_moments(typed, "expiresAt", expires))
     if options["unused_since"] is not None:
         since = _unused_since(options["unused_since"], now)
         found.append(since)
@@ -184,7 +194,11 @@ def asked_for(options: Mapping[str, Any], *, now: datetime) -> Asked:
         if (value := options[name]) is not None:
             found.append(of_flag(f"--{name}" if value else f"--not-{name}", name, value))
     if found and options["all"]:
-        raise ConfigError("and filters exclude each other", option="--all")
+        raise ConfigError(
+            "and filters exclude each other",
+            option="--all",
+            hint="leave out --all; or the filters, if every license of the account is meant.",
+        )
     if not found and not options["all"]:
         raise ConfigError(
             "no filter is given: that would be every license of the account",
@@ -222,8 +236,18 @@ def _span(options: Mapping[str, Any], name: str) -> Span:
     first = None if start is None else parse_moment(f"--{name}-from", start)[0]
     before = None if end is None else parse_moment(f"--{name}-to", end)[1]
     if first is not None and before is not None and first >= before:
-        raise ConfigError(f"{end}: is before --{name}-from", option=f"--{name}-to")
+        raise ConfigError(
+            f"{end}: is before --{name}-from {start}",
+            option=f"--{name}-to",
+            hint="swap the two; of a span the earlier day comes first.",
+        )
     return Span(first, before)
+
+
+def _typed(options: Mapping[str, Any], *names: str) -> dict[str, str]:
+    """Options as they are typed, and what they were given; those that were not are left out."""
+    given = ((f"--{name.replace('_', '-')}", options[name]) for name in names)
+    return {option: value.strip() for option, value in given if value is not None}
 
 
 def _unused_since(text: str, now: datetime) -> Filter:
@@ -233,6 +257,8 @@ def _unused_since(text: str, now: datetime) -> Filter:
     since, _ = parse_moment(option, text)
     if since > ticks_of(now):
         raise ConfigError(
-            f"{text}: is not over yet: every license would be unused since then", option=option
+            f"{text}: is not over yet: every license would be unused since then",
+            option=option,
+            hint="name a day that is over.",
         )
-    return of_unused(option, since)
+    return of_unused(option, since, text.strip())

@@ -274,7 +274,7 @@ OPTIONS = {
             metavar="N",
             default=5,
             show_default=True,
-            help="Attempts for one license, the first included.",
+            help="Attempts for one license (for one page of a list), the first included.",
         ),
         _api(
             "--wait",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batch.cli.command import WithExamples
 from batch.cli.options import with_options
 from batch.errors import ConfigError, ResultsError
 from batch.host.process import check_key_log
@@ -22,7 +23,18 @@ DIGITS = 7
 """Of the largest number of licenses: a filter takes memory for each of them."""
 
 
-@click.command(short_help="a local license API to rehearse against")
+@click.command(
+    cls=WithExamples,
+    short_help="a local license API to rehearse against",
+    examples=(
+        ("an account of a thousand licenses", "bulk-revoke sandbox"),
+        ("one that holds the licenses of a list", "bulk-revoke sandbox --licenses licenses.xlsx"),
+        (
+            "a large one in which 2 % of the requests go wrong, on any free port",
+            "bulk-revoke sandbox --licenses 500000 --faults 2% --port 0",
+        ),
+    ),
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -523,7 +523,7 @@ class EarlierResults:
         if outcome in _OTHERS:
             raise InputError(
                 f"{place}: {outcome} is an outcome of {_OTHERS[Outcome(outcome)]}.",
-                hint="take the list that it was about.",
+                hint="name the list itself.",
             )
         if outcome not in set(Outcome):
             raise InputError(

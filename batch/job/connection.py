@@ -13,7 +13,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch.api.base_url import label, proxy_for
 from batch.api.circuit_breaker import CircuitBreaker
@@ -27,10 +27,10 @@ from batch.formatting import counted
 from batch.host import claim, lock
 from batch.host.signals import stopped_by_signals
 from batch.model import Property
+from batch.reporting.summary import per_second
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-    from typing import Any
 
     from batch.host.claim import Claim
     from batch.host.clock import Clock
@@ -142,6 +142,16 @@ class Connection:
                 await asyncio.gather(*tasks, return_exceptions=True)
                 progress.close()
                 self.seconds += self.clock.now() - started
+
+    def sent(self) -> dict[str, Any]:
+        """What was sent so far, by the fields of a `Summary`."""
+        requests = self.client.rate_limiter.requests
+        return {
+            "requests": requests,
+            "patches": self.client.api.patches,
+            "throttled": self.client.breaker.throttled,
+            "rate": per_second(requests, self.seconds),
+        }
 
     def trouble(self) -> str:
         """What keeps a phase from going on, and for how long yet, if anything does."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import product
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +32,9 @@ TICKS = 10_000_000
 
 LONGEST = 2000
 """Characters of one filter in a URL: with several of them it stays below what servers admit."""
+
+MOST_SHOWN = 3
+"""Values of one filter that a person is shown."""
 
 _DAY = 86_400 * TICKS
 _MOMENT = re.compile(
@@ -79,6 +83,7 @@ class Filter:
         sent: What is sent of it: of several mappings each is a list of its own.
         holds: Tells whether it holds of a license object; None where the object does not tell.
         made_before: The moment in ticks since 1970 before which such licenses were made, or None.
+        nearly: As ``holds``, whatever the case of letters; None where that makes no difference.
     """
 
     option: str
@@ -86,6 +91,7 @@ class Filter:
     sent: Sequence[Sent]
     holds: Callable[[Told], bool | None]
     made_before: int | None = None
+    nearly: Callable[[Told], bool | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,42 +134,49 @@ class Asked:
                 )
         return True
 
+    def only_case_differs(self, license_: Told) -> bool:
+        """Tell whether all filters would hold if capital letters did not count."""
+        return any(each.nearly for each in self.filters) and all(
+            (each.nearly or each.holds)(license_) for each in self.filters
+        )
+
 
 def of_ids(option: str, values: Iterable[str], what: str, name: str) -> Filter:
     """A filter of IDs, in any case, such as ``productId``."""
     ids = [parse_uuid(option, each) for each in values]
     sent = [{name: (each,)} for each in ids]
-    return Filter(option, f"{what} {' or '.join(ids)}", sent, _text_in(ids, name, lower=True))
+    return Filter(option, f"{what} {_some(ids)}", sent, _text_in(ids, name, str.lower))
 
 
 def of_users(option: str, values: Iterable[str]) -> Filter:
     """A filter of the IDs of users."""
     ids = [parse_uuid(option, each) for each in values]
     sent = [{"userId": (each,)} for each in ids]
-    holds = _in_user(_text_in(ids, "id", lower=True))
-    return Filter(option, f"user {' or '.join(ids)}", sent, holds)
+    holds = _in_user(_text_in(ids, "id", str.lower))
+    return Filter(option, f"user {_some(ids)}", sent, holds)
 
 
 def of_user_texts(option: str, values: Sequence[str], what: str, name: str) -> Filter:
     """A filter of a user's texts, compared as written: ``email`` or ``company``."""
-    text = f"{what} {' or '.join(values)}"
-    return Filter(
-        option, text, _either(option, f"user.{name}", values), _in_user(_text_in(values, name))
-    )
+    holds, nearly = (_in_user(_text_in(values, name, fold)) for fold in (str, str.casefold))
+    sent = _either(option, f"user.{name}", values)
+    return Filter(option, f"{what} {_some(values)}", sent, holds, nearly=nearly)
 
 
 def of_tags(option: str, values: Sequence[str]) -> Filter:
     """A filter of tags, compared as written: a license has one of them."""
 
-    def holds(license_: Told) -> bool | None:
+    def has_one(license_: Told, fold: Callable[[str], str]) -> bool | None:
         tags = license_.get("tags", ...)
         if tags is None:
             return False
         if not isinstance(tags, list) or not all(isinstance(each, str) for each in tags):
             return None
-        return not set(values).isdisjoint(tags)
+        return not set(map(fold, values)).isdisjoint(map(fold, tags))
 
-    return Filter(option, f"tag {' or '.join(values)}", _either(option, "tag", values), holds)
+    holds, nearly = (partial(has_one, fold=fold) for fold in (str, str.casefold))
+    sent = _either(option, "tag", values)
+    return Filter(option, f"tag {_some(values)}", sent, holds, nearly=nearly)
 
 
 def of_metadata(option: str, values: Sequence[str]) -> Filter:
@@ -187,15 +200,19 @@ def of_metadata(option: str, values: Sequence[str]) -> Filter:
         # The API ignores an empty filter.
         sent.append(asked | {"metadata.value[eq]": (value,)} if says_something(value) else asked)
 
-    def holds(license_: Told) -> bool | None:
+    def has_one(license_: Told, fold: Callable[[str], str]) -> bool | None:
         entries = license_.get("metadata", ...)
         if entries is None:
             return False
         if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
             return None
-        return any((each.get("key"), each.get("value")) in pairs for each in entries)
+        wanted = {(fold(name), fold(value)) for name, value in pairs}
+        told = ((each.get("key"), each.get("value")) for each in entries)
+        texts = (each for each in told if all(isinstance(text, str) for text in each))
+        return any((fold(name), fold(value)) in wanted for name, value in texts)
 
-    return Filter(option, f"metadata {' or '.join(values)}", sent, holds)
+    holds, nearly = (partial(has_one, fold=fold) for fold in (str, str.casefold))
+    return Filter(option, f"metadata {_some(values)}", sent, holds, nearly=nearly)
 
 
 def of_flag(option: str, name: str, value: bool) -> Filter:
@@ -209,8 +226,15 @@ def of_flag(option: str, name: str, value: bool) -> Filter:
     return Filter(option, text, [{name: (str(value).lower(),)}], holds)
 
 
-def of_moments(option: str, what: str, name: str, span: Span, *, is_sent: bool = True) -> Filter:
-    """A filter of a date of a license; one without such a date is not meant."""
+def of_moments(typed: Mapping[str, str], name: str, span: Span, *, is_sent: bool = True) -> Filter:
+    """A filter of a date of a license; one without such a date is not meant.
+
+    Args:
+        typed: The options, and what they were given.
+        name: The date.
+        span: What they mean.
+        is_sent: Whether it is a filter of a list; else the list is narrowed by other means.
+    """
 
     def holds(license_: Told) -> bool | None:
         told = license_.get(name, ...)
@@ -222,13 +246,18 @@ def of_moments(option: str, what: str, name: str, span: Span, *, is_sent: bool =
         sent[f"{name}[gte]"] = (spelled(span.first),)
     if is_sent and span.before is not None:
         sent[f"{name}[lt]"] = (spelled(span.before),)
-    bounds = (("from", span.first), ("before", span.before))
-    text = " and ".join(f"{word} {shown(at)}" for word, at in bounds if at is not None)
-    return Filter(option, f"{what} {text}", [sent], holds)
+    text = " ".join(f"{option} {value}" for option, value in typed.items())
+    return Filter(next(iter(typed)), text, [sent], holds)
 
 
-def of_unused(option: str, since: int) -> Filter:
-    """A filter of what was made before a moment and not used since; it may never have been used."""
+def of_unused(option: str, since: int, typed: str) -> Filter:
+    """A filter of what was made before a moment and not used since; it may never have been used.
+
+    Args:
+        option: The option.
+        since: The moment, in ticks since 1970.
+        typed: The same, as it was given.
+    """
     before = Span(before=since)
 
     def holds(license_: Told) -> bool | None:
@@ -240,7 +269,7 @@ def of_unused(option: str, since: int) -> Filter:
             return False
         return None if made is None or (used is not None and used_at is None) else True
 
-    text = f"made before {shown(since)} and not used since"
+    text = f"made before {typed} and not used since"
     return Filter(option, text, [{}], holds, made_before=since)
 
 
@@ -261,14 +290,6 @@ def spelled(moment: int) -> str:
     """Ticks since 1970 as the API writes them: ISO 8601, UTC, seven decimals, ``Z``."""
     seconds, fraction = divmod(moment, TICKS)
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{fraction:07d}Z"
-
-
-def shown(moment: int) -> str:
-    """The same for a person: no more than there is of it."""
-    at = _EPOCH + timedelta(seconds=moment // TICKS)
-    if moment % TICKS:
-        return spelled(moment)
-    return f"{at:%Y-%m-%d}" if not moment % _DAY else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def parse_moment(option: str, text: str) -> tuple[int, int]:
@@ -297,9 +318,19 @@ def ticks_of(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * (TICKS // 1_000_000)
 
 
-def _text_in(values: Iterable[str], name: str, *, lower: bool = False) -> Callable[[Told], Any]:
-    """Return what tells whether a property is one of some texts."""
-    wanted = frozenset(values)
+def _some(values: Sequence[str]) -> str:
+    """Spell values of which one has to hold: a few, and how many more there are."""
+    more = len(values) - MOST_SHOWN
+    if more <= 1:
+        return " or ".join(values)
+    return f"{' or '.join(values[:MOST_SHOWN])} or {more:,} more"
+
+
+def _text_in(
+    values: Iterable[str], name: str, fold: Callable[[str], str] = str
+) -> Callable[[Told], Any]:
+    """Return what tells whether a property is one of some texts, once both are folded."""
+    wanted = frozenset(map(fold, values))
 
     def holds(told: Told) -> bool | None:
         value = told.get(name, ...)
@@ -307,7 +338,7 @@ def _text_in(values: Iterable[str], name: str, *, lower: bool = False) -> Callab
             return False
         if not isinstance(value, str):
             return None
-        return (value.lower() if lower else value) in wanted
+        return fold(value) in wanted
 
     return holds
 

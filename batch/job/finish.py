@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batch.errors import BulkRevokeError, told
 from batch.formatting import plain, timestamp
 from batch.model import UNFINISHED, Outcome
 from batch.reporting.summary import (
     LEFT_OUT,
-    MOST_SHOWN,
+    MOST_NAMED,
     Report,
     Summary,
     block,
     done_outcomes,
     exit_code,
+    per_second,
+    span,
+    undone_row,
 )
 from batch.results.manifest import Manifest, SessionRecord, manifest_path
 
@@ -37,7 +40,9 @@ _IN_NO_ORDER = (
 )
 
 
-def nothing_due(listing: Listing, manifest: Manifest, screen: Screen, place: str) -> Report:
+def nothing_due(
+    listing: Listing, manifest: Manifest, screen: Screen, place: str, started_at: str
+) -> Report:
     """End a run of which all rows are for a later day: no results, nobody is asked or locked out.
 
     Args:
@@ -45,8 +50,10 @@ def nothing_due(listing: Listing, manifest: Manifest, screen: Screen, place: str
         manifest: What the run's manifest would be.
         screen: Where a person is told.
         place: Name of the installation, for a person.
+        started_at: When the command began.
     """
     now = datetime.now(UTC)
+    finished_at = timestamp(now)
     left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
     text = (
         f"bulk-revoke: nothing is old enough for --older-than yet (exit 0)   {place},"
@@ -58,15 +65,15 @@ def nothing_due(listing: Listing, manifest: Manifest, screen: Screen, place: str
         command=manifest.command,
         exit_code=0,
         api=manifest.api,
-        started_at=timestamp(now),
-        finished_at=timestamp(now),
+        started_at=started_at,
+        finished_at=finished_at,
         rows=0,
         licenses=0,
         counts={},
         requests=0,
         patches=0,
         throttled=0,
-        seconds=0.0,
+        seconds=span(started_at, finished_at),
         rate=0.0,
         results="",
         manifest="",
@@ -124,7 +131,13 @@ class Finish:
             left=self.plan.left,
         )
         own = self._end(code, tally.counts, self._reason(stopped))
-        summary = self._summary(own, seconds)
+        summary = self._summary(
+            own,
+            seconds,
+            error=self._reason(stopped, to_all=True),
+            not_done=[undone_row(cells) for cells in tally.undone] if in_order else None,
+            done=done,
+        )
         text, to_all = (
             block(
                 summary,
@@ -151,6 +164,14 @@ class Finish:
             return  # it had
         self._end(error.exit_code, self.journal.tally().counts, self._reason(error))
 
+    def left(self) -> dict[str, Any]:
+        """What a run that was given up has left, by the fields of `Summary`."""
+        return {
+            "counts": self.manifest.sessions[-1].counts,
+            "results": str(self.journal.path),
+            "manifest": str(manifest_path(self.journal.path)),
+        }
+
     def _end(self, code: int, counts: Mapping[Outcome, int], stopped: str) -> SessionRecord:
         """End the last session of the manifest."""
         own, client = self.manifest.sessions[-1], self.client
@@ -163,8 +184,17 @@ class Finish:
         self._write_manifest()
         return own
 
-    def _summary(self, own: SessionRecord, seconds: float) -> Summary:
-        action = self.plan.action
+    def _summary(
+        self,
+        own: SessionRecord,
+        seconds: float,
+        *,
+        error: str,
+        not_done: list[dict[str, Any]] | None,
+        done: frozenset[Outcome],
+    ) -> Summary:
+        action, rows = self.plan.action, len(self.plan.listing)
+        settled = sum(count for name, count in own.counts.items() if Outcome(name) in done)
         if action.is_dry_run:
             is_unfinished = own.exit_code == 0 and action.in_dry_run in own.counts
         elif action.only_reads:
@@ -178,17 +208,20 @@ class Finish:
             api=self.manifest.api,
             started_at=own.started_at,
             finished_at=own.finished_at,
-            rows=len(self.plan.listing),
+            rows=rows,
             licenses=len(self.plan.listing.distinct()),
             counts=own.counts,
             requests=own.requests,
             patches=own.patches,
             throttled=own.throttled,
-            seconds=round(seconds, 3),
-            rate=round(own.requests / seconds, 2) if seconds else 0.0,
+            seconds=span(own.started_at, own.finished_at),
+            rate=per_second(own.requests, seconds),
             results=str(self.journal.path),
             manifest=str(manifest_path(self.journal.path)),
+            error=error,
             hint=self.resume_command if is_unfinished else "",
+            not_done=not_done,
+            not_done_rows=max(0, rows - settled),
         )
 
     def _write_manifest(self) -> None:
@@ -213,7 +246,7 @@ class Finish:
         try:
             self.journal.check()
             self._make_room()
-            return self.journal.finish(done, most=MOST_SHOWN)
+            return self.journal.finish(done, most=MOST_NAMED)
         except OSError as cause:
             self.screen.insist(
                 f"warning: {self.journal.path}: could not be put into its order: {cause.strerror}"

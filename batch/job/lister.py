@@ -20,7 +20,7 @@ from batch.job.connection import Connection, check, client_of, locked, runs
 from batch.job.filters import TICKS
 from batch.job.paging import Paging
 from batch.reporting.progress import Progress
-from batch.reporting.summary import Report, Summary
+from batch.reporting.summary import Report, Summary, span
 from batch.results import output
 from batch.results.license_list import LicenseList, writing
 
@@ -46,18 +46,25 @@ class Found:
         products: Product ID to its licenses.
         activations: Product ID to their activations.
         states: ``revoked`` and ``suspended`` to how many are so.
+        nearly: Licenses that differ from what was asked for in capital letters alone.
         doubts: Where the server counts others than it has shown: shown, counted.
     """
 
     products: Counter[str] = field(default_factory=Counter)
     activations: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
+    nearly: set[str] = field(default_factory=set)
     doubts: list[tuple[int, int]] = field(default_factory=list)
     _ids: set[bytes] = field(default_factory=set)
 
     def __len__(self) -> int:
         """Licenses."""
         return len(self._ids)
+
+    def counts(self) -> dict[str, int]:
+        """What a summary says of it; no outcomes, since nothing was done to any of them."""
+        states = {f"listed_{name}": self.states[name] for name in ("revoked", "suspended")}
+        return {"listed": len(self), **states}
 
     def is_new(self, license_: Mapping[str, Any]) -> bool:
         """Count a license, and tell whether it was not there before."""
@@ -88,6 +95,7 @@ class Lister:
         another_token: Brings one that the server has not refused yet, or None.
         clock: Of everything that is paced.
         found: What was found so far.
+        known: As that of `Runner`.
     """
 
     asked: Asked
@@ -99,6 +107,7 @@ class Lister:
     another_token: Callable[[], str | None] = lambda: None
     clock: Clock = field(default_factory=Clock)
     found: Found = field(init=False, default_factory=Found)
+    known: dict[str, Any] = field(init=False, default_factory=dict)
 
     def run(self) -> Report:
         """Go through all steps.
@@ -109,9 +118,8 @@ class Lister:
         settings, say = self.settings, self.screen.say
         output.check(settings, command="list", resumable=False)
         check(settings)
-        started = datetime.now(UTC)
         with ExitStack() as stack:
-            _, api_lock = stack.enter_context(locked(settings, self.owner, say))
+            claimed, api_lock = stack.enter_context(locked(settings, self.owner, say))
             output.check(settings, command="list", resumable=False)  # it may have been waited for
             say(self._question())
             loop = stack.enter_context(runs())
@@ -125,11 +133,13 @@ class Lister:
             )
             connection = Connection(client, self.clock, self.screen, api_lock)
             stack.callback(connection.leave)
+            stack.callback(lambda: self.known.update(connection.sent()))
             with writing(
                 settings.output, self.screen.redact, overwrite=settings.overwrite
             ) as lines:
                 loop.run(self._read(connection, lines))
-        return self._report(connection, started)
+                claimed.require()
+        return self._report(connection)
 
     def _question(self) -> str:
         """What is asked for, for a person."""
@@ -168,7 +178,10 @@ class Lister:
         )
 
         def take(license_: Mapping[str, Any]) -> None:
-            if self.asked.matches(license_) and self.found.is_new(license_):
+            if not self.asked.matches(license_):
+                if self.asked.only_case_differs(license_):
+                    self.found.nearly.add(license_["id"].lower())
+            elif self.found.is_new(license_):
                 lines.add(license_)
 
         def step() -> None:
@@ -184,27 +197,25 @@ class Lister:
                 if client.stopped is not None:
                     raise HaltedError
 
-    def _report(self, connection: Connection, started: datetime) -> Report:
+    def _report(self, connection: Connection) -> Report:
         """Say how it ended."""
-        client, settings, licenses = connection.client, self.settings, len(self.found)
-        requests, seconds = client.rate_limiter.requests, connection.seconds
+        settings, licenses = self.settings, len(self.found)
+        started_at, finished_at = self.owner.started_at, timestamp(datetime.now(UTC))
         summary = Summary(
             run_id=self.owner.run_id,
             command="list",
             exit_code=1 if self.found.doubts else 0,
             api=settings.base_url,
-            started_at=timestamp(started),
-            finished_at=timestamp(datetime.now(UTC)),
+            started_at=started_at,
+            finished_at=finished_at,
             rows=licenses,
             licenses=licenses,
-            counts={},
-            requests=requests,
-            patches=0,
-            throttled=client.breaker.throttled,
-            seconds=round(seconds, 3),
-            rate=round(requests / seconds, 2) if seconds else 0.0,
+            counts=self.found.counts(),
+            **connection.sent(),
+            seconds=span(started_at, finished_at),
             results=str(settings.output),
             manifest="",
+            error="; ".join(map(doubt, self.found.doubts)),
             hint=self.next_command if licenses else "",
         )
         text = block(summary, self.found, label(settings.base_url))
@@ -225,10 +236,16 @@ def block(summary: Summary, found: Found, place: str) -> str:
             f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
         )
     ]
-    for shown, total in found.doubts:
+    for each in found.doubts:
         lines += [
-            f"  the server counts {counted(total, 'license')}, and has shown {shown:,}:",
+            f"  {doubt(each)}:",
             "  either licenses were changed meanwhile, or some are missing; list again",
+        ]
+    if found.nearly:
+        nearly = counted(len(found.nearly), "license")
+        lines += [
+            f"  not listed: {nearly} of which all of this holds but for capital letters;",
+            "  text is compared as it is written",
         ]
     if licenses:
         states = [f"{name} {count:,}" for name, count in found.states.items()]
@@ -253,6 +270,12 @@ def block(summary: Summary, found: Found, place: str) -> str:
     return "\n".join(lines)
 
 
+def doubt(found: tuple[int, int]) -> str:
+    """Say that the server counts others than it has shown: shown, counted."""
+    shown, total = found
+    return f"the server counts {counted(total, 'license')}, and has shown {shown:,}"
+
+
 def _now() -> int:
     return int(time.time() * TICKS)
 
@@ -269,6 +292,11 @@ def _without_a_file(client: RetryingClient) -> Iterator[None]:
         error.__cause__ = cause
     except ApiError as cause:
         error = cause.becomes(StoppedError)
+        if cause.status == 400:
+            error.hint = (
+                "the server does not take one of the filters: leave out one after the other to see"
+                " which, and choose by --where in the list instead."
+            )
         if cause.status == 403:
             error = StoppedError(
                 "the token may not read licenses",

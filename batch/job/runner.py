@@ -10,7 +10,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from batch.api.auth import expiry_warning
 from batch.api.base_url import label
@@ -80,6 +80,8 @@ class Runner:
         lock: Keeps other runs on this host away from the API; None in a rehearsal.
         claim: Keeps other runs away from the results; None in a rehearsal.
         connection: What everything is sent through, with its lock and signs of life.
+        known: What is known of the run so far, by the fields of a `Summary`: where it ends early,
+            that is all there is to tell.
     """
 
     action: Action
@@ -94,6 +96,7 @@ class Runner:
     lock: Lock | None = field(init=False, default=None)
     claim: Claim | None = field(init=False, default=None)
     connection: Connection = field(init=False)
+    known: dict[str, Any] = field(init=False, default_factory=dict)
 
     def run(self) -> Report:
         """Go through all steps.
@@ -106,15 +109,15 @@ class Runner:
         check(settings)
         with ExitStack() as stack:
             terminal = self._terminal(stack) if self._asks else None
-            targets = read_targets(self.action, settings, api=self._api_name)
+            targets = self._targets()
             if not len(targets.listing):
-                manifest = self.manifest(targets.listing)
-                return nothing_due(targets.listing, manifest, self.screen, self._place)
+                manifest, begun = self.manifest(targets.listing), self.owner.started_at
+                return nothing_due(targets.listing, manifest, self.screen, self._place, begun)
             if not settings.sandbox:
                 held = locked(settings, self.owner, self.screen.say)
                 self.claim, self.lock = stack.enter_context(held)
             if is_stale(targets, settings):
-                targets = read_targets(self.action, settings, api=self._api_name)
+                targets = self._targets()
             for warning in targets.listing.warnings:
                 self.screen.say(f"warning: {warning}")
             earlier = self._earlier(targets.listing)
@@ -122,6 +125,7 @@ class Runner:
             api = self._api(targets.listing, earlier)
             self.connection = self._connect(*stack.enter_context(entered(loop, api)))
             stack.callback(self.connection.leave)
+            stack.callback(lambda: self.known.update(self.connection.sent()))
             snapshot = self._look(loop, targets, earlier)
             plan = self._plan(targets, snapshot, earlier)
             self._ask(plan, terminal)
@@ -163,6 +167,13 @@ class Runner:
     @property
     def _place(self) -> str:
         return SANDBOX if self.settings.sandbox else label(self.settings.base_url)
+
+    def _targets(self) -> Targets:
+        begun = self.owner.started_at
+        targets = read_targets(self.action, self.settings, api=self._api_name, begun=begun)
+        listing = targets.listing
+        self.known |= {"rows": len(listing), "licenses": len(listing.distinct())}
+        return targets
 
     def _earlier(self, listing: Listing) -> Earlier | None:
         """Return what earlier sessions of this run have left, or None if it is not gone on with."""
@@ -367,6 +378,7 @@ class Runner:
             plan.row_results,
             earlier,
             manifest,
+            started_at=self.owner.started_at,
             changes=plan.action.changes,
             details=plan.snapshot.details,
             redact=self.screen.redact,
@@ -387,6 +399,7 @@ class Runner:
         except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - raised as what it means
             error = meaning_of(cause)
             finish.give_up(error)
+            self.known |= finish.left()
             raise error  # noqa: B904 - it has its cause, or is it
         finally:
             journal.close()

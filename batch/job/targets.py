@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from batch.api.retrying_client import LATE
 from batch.errors import ConfigError, InputError, ResultsError
-from batch.formatting import counted
+from batch.formatting import counted, plain
 from batch.input.exclusion import Exclusion
 from batch.input.listing import read_listing
 from batch.input.selection import Selection
@@ -103,13 +103,14 @@ class Turned:
     manifest: Manifest
 
 
-def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
+def read_targets(action: Action, settings: Settings, *, api: str, begun: str = "") -> Targets:
     """Read what a command is about.
 
     Args:
         action: What is wanted of each license.
         settings: From where.
         api: What a manifest would name as the API.
+        begun: When the command began, as a timestamp; by default now.
 
     Raises:
         InputError: The input, or a file of ``--exclude``, cannot be used.
@@ -124,7 +125,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
         listing = turned.listing
     else:
         _check_manifest(settings, action, api)
-        listing = _listed(action, settings)
+        listing = _listed(action, settings, begun)
     exclusion = Exclusion.read(settings.exclude, listing)
     if exclusion.needs_keys and not (settings.look or listing.keys):
         raise ConfigError(
@@ -140,7 +141,7 @@ def read_targets(action: Action, settings: Settings, *, api: str) -> Targets:
     return Targets(listing, exclusion, excluded, turned.doubtful, turned.late)
 
 
-def _listed(action: Action, settings: Settings) -> Listing:
+def _listed(action: Action, settings: Settings, begun: str) -> Listing:
     """Read an input that is a list, or the results of a run that it goes on from.
 
     Raises:
@@ -158,7 +159,7 @@ def _listed(action: Action, settings: Settings) -> Listing:
         include_hidden=settings.include_hidden,
         header_row=settings.header_row,
         outcomes=_of_results(action),
-        suspended_before=_suspended_before(settings),
+        suspended_before=_suspended_before(settings, begun),
     )
     if listing.suspended_at is not None and not settings.look:
         raise ConfigError(
@@ -170,14 +171,14 @@ def _listed(action: Action, settings: Settings) -> Listing:
     return listing
 
 
-def _suspended_before(settings: Settings) -> float | None:
+def _suspended_before(settings: Settings, started_at: str) -> float | None:
     """The moment of ``--older-than``, in seconds since 1970; None where there is none.
 
     It is counted from the start of the run: one that is gone on with is about the same rows.
     """
     if settings.older_than is None:
         return None
-    begun = datetime.now(UTC)
+    begun = datetime.fromisoformat(started_at) if started_at else datetime.now(UTC)
     manifest = read_manifest(settings.output) if settings.resume else None
     if manifest is not None and manifest.sessions:
         with suppress(ValueError):
@@ -229,8 +230,8 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
         )
     if manifest.options.get("dry_run"):
         raise InputError(
-            f"{settings.input}: these are the results of a dry run; nothing was changed",
-            hint="take the list that it was about.",
+            f"{settings.input}: these are the results of a dry run, which has sent nothing",
+            hint=f"name the list itself: {plain(str(manifest.input.get('path', '')))}.",
         )
     own = SETS[action.changes].command
     then = {SUSPEND.command} if action.command == REVOKE.command else set()
@@ -329,6 +330,13 @@ def _manifest_of_run(path: Path) -> Manifest:
             f"{path}: these are the results of bulk-revoke {manifest.command}, which has nothing to"
             " take back",
             hint=f"name the results file of bulk-revoke {' or '.join(commands)}.",
+        )
+    if manifest.options.get("dry_run"):
+        raise InputError(
+            f"{path}: these are the results of a dry run, which has sent nothing: there is nothing"
+            " to take back",
+            hint=f"name the results that bulk-revoke {manifest.command} has written without"
+            " --dry-run.",
         )
     return manifest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batch.errors import ConfigError, told
@@ -38,6 +39,10 @@ class Observers:
         resume_command: The command that goes on after a stop, or empty.
         redact: Takes secrets out of what is said, once they are known.
         started: When the command began, by a clock that nobody sets.
+        started_at: The same as a time of day.
+        wants_json: Whether an object is printed at the end.
+        known: What is known of a command that has no report, by the fields of a `Summary`.
+        answer: What is printed in the place of that object, or None.
     """
 
     def __init__(self) -> None:
@@ -50,6 +55,10 @@ class Observers:
         self.resume_command = ""
         self.redact: Callable[[str], str] = str
         self.started = time.monotonic()
+        self.started_at = datetime.now(UTC)
+        self.wants_json = False
+        self.known: dict[str, Any] = {"requests": 0, "patches": 0, "throttled": 0}
+        self.answer: dict[str, Any] | None = None
         self._alerts: Alerts | None = None
         self._taken = ""
 
@@ -62,6 +71,7 @@ class Observers:
             addresses: Those that its profile names.
         """
         self.addresses = tuple(addresses)
+        self.wants_json = bool(options.get("json"))
         self.notify_file = options.get("notify_file")
         # Those of a trial would be taken for those of the real run.
         is_trial = options.get("dry_run") or options.get("sandbox")

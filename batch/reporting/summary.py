@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,9 @@ _UNREAD = frozenset({Outcome.UNKNOWN, Outcome.FAILED, Outcome.NOT_ATTEMPTED})
 MOST_SHOWN = 10
 """Rows that are not done and are shown in the summary."""
 
+MOST_NAMED = 100
+"""Rows that are not done and are named in the object of ``--json``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -33,20 +36,25 @@ class Summary:
         command: The command's name.
         exit_code: The exit code that follows from all this.
         api: Base URL.
-        started_at: UTC, ISO 8601.
-        finished_at: UTC, ISO 8601.
+        started_at: When the command began; UTC, ISO 8601.
+        finished_at: When it had come to its end; UTC, ISO 8601.
         rows: Rows with content.
         licenses: Distinct licenses among them.
-        counts: Rows by outcome.
+        counts: Rows by outcome; of a list what it holds.
         requests: Requests sent, all kinds and retries included.
         patches: PATCH requests sent.
         throttled: Answers with status 429.
-        seconds: How long requests were sent, of the look and of what came after the question. Not
-            the whole command: reading, the question, and waiting for another run are left out.
-        rate: Requests per second of these.
+        seconds: From start to finish, by the clock that those two are read from.
+        rate: Requests per second of the time in which requests were sent, of the look and of what
+            came after the question: reading, the question, and waiting for another run are left
+            out.
         results: Path of the results file; empty where no row of an input is due yet.
         manifest: Path of the manifest; likewise.
+        error: What ended it early, without cells and what others say; or empty.
         hint: The next command, or empty.
+        not_done: The first rows that are not done, as `undone_row` makes them; None where they are
+            not known.
+        not_done_rows: All of them.
     """
 
     run_id: str
@@ -65,11 +73,50 @@ class Summary:
     rate: float
     results: str
     manifest: str
+    error: str = field(default="", kw_only=True)
     hint: str
+    not_done: Sequence[Mapping[str, Any]] | None = ()
+    not_done_rows: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Plain types, in the order of the fields."""
-        return asdict(self)
+        """The object of ``--json``."""
+        return object_of({each.name: getattr(self, each.name) for each in fields(self)})
+
+
+def object_of(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the object of ``--json`` for a command, whether or not it came to its end.
+
+    Args:
+        known: By the fields of `Summary`; what is empty, or is not there, becomes null.
+    """
+    values = ((each.name, known.get(each.name)) for each in fields(Summary))
+    return {name: None if value == "" else value for name, value in values}
+
+
+def span(started_at: str, finished_at: str) -> float:
+    """Seconds between two timestamps, to the millisecond."""
+    began, ended = map(datetime.fromisoformat, (started_at, finished_at))
+    return round((ended - began).total_seconds(), 3)
+
+
+def per_second(requests: int, seconds: float) -> float:
+    """Requests per second, as the summary has them."""
+    return round(requests / seconds, 2) if seconds else 0.0
+
+
+def undone_row(cells: Sequence[str]) -> dict[str, Any]:
+    """A row that is not done, from its line of the results, for the object of ``--json``.
+
+    A cell that is no license ID may be a license key, and the server may repeat one: neither is in
+    what it returns.
+    """
+    key, error = uncell(cells[2]), uncell(cells[8])
+    return {
+        "row": int(cells[0]),
+        "license_id": cells[1] if parse_id(cells[1]) else None,
+        "outcome": cells[3],
+        "error": (error.replace(key, "…") if key else error) or None,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch.errors import Detail, ResultsError
-from batch.formatting import timestamp
 from batch.host.files import replacing, try_out
 from batch.results.csv_file import Recorded
 from batch.results.details import has_details
@@ -77,7 +76,7 @@ def check(settings: Settings, *, command: str = "run", resumable: bool = True) -
     if (exists or has_manifest) and not replaces_trial(settings, command):
         raise ResultsError(
             f"{path if exists else manifest_path(path)}: exists already",
-            hint="name another file with --output. "
+            hint="name another file with --output; {date} in it makes one for each day. "
             + "--resume goes on with a run; " * resumable
             + "--overwrite starts again and keeps the old file under another name"
             + ", which a restore then needs too" * resumable
@@ -215,6 +214,7 @@ def begin(
     found: Earlier | None,
     manifest: Manifest,
     *,
+    started_at: str,
     changes: Property,
     details: Details | None = None,
     redact: Callable[[str], str],
@@ -230,6 +230,7 @@ def begin(
             earlier session has left it.
         found: What earlier sessions have left, if this goes on with them.
         manifest: The run's manifest; it gets a session of its own.
+        started_at: When that session began: the command, not its first PATCH.
         changes: The property that the run is about.
         details: As `Journal` takes them.
         redact: Takes secrets out of a text from outside.
@@ -244,7 +245,7 @@ def begin(
         path, listing, was, changes=changes, details=details, redact=redact, claim=claim
     )
     manifest.results.pop("sha256", None)
-    manifest.sessions.append(SessionRecord(started_at=timestamp(datetime.now(UTC))))
+    manifest.sessions.append(SessionRecord(started_at=started_at))
     is_to_go = settings.overwrite or replaces_trial(settings, manifest.command)
     if found is None and (is_to_go or not path.exists()):
         set_aside(path)  # also the manifest of a start that has come to nothing

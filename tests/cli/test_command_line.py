@@ -209,10 +209,12 @@ def test_a_command_without_its_file_says_that_it_is_missing(
 ) -> None:
     code = run_command([command])
 
-    said = capsys.readouterr().err
     assert code == 2
-    assert f"Usage: bulk-revoke {command} [OPTIONS] {named}\n" in said
-    assert said.endswith(f"Error: Missing argument '{named}'.\n")
+    assert capsys.readouterr().err == (
+        f"bulk-revoke {command}: refused, no license was changed (exit 2)\n"
+        f"error: {named} is missing\n"
+        f"hint: bulk-revoke {command} --help shows examples.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,6 +229,54 @@ def test_an_option_that_makes_no_sense_is_refused(
     assert arguments[0] in refusal("good.csv", *yes(), *arguments)
 
 
+PAGE = "bulk-revoke run --help"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (["--zzz"], "no such option: --zzz", f"{PAGE} lists the options."),
+        (["--zzz=secret"], "no such option: --zzz", f"{PAGE} lists the options."),
+        (["--coloumn", "1"], "no such option: --coloumn", "did you mean --column?"),
+        (["-x"], "no such option: -x", f"{PAGE} lists the options."),
+        (["--column"], "--column requires an argument", f"{PAGE} says what it takes."),
+        (["--json=1"], "--json does not take a value", f"{PAGE} says what it takes."),
+        (["--timeout", "soon"], "--timeout 'soon' is no number", f"{PAGE} says what it takes."),
+        (["--limit", "1.5"], "--limit '1.5' is no whole number", f"{PAGE} says what it takes."),
+        (["--limit", "0"], "--limit 0 is not in the range x>=1", f"{PAGE} says what it takes."),
+        (["--by", "x"], "--by 'x' is not one of 'id', 'key'", f"{PAGE} says what it takes."),
+        (
+            ["2.csv", "3.csv"],
+            "got unexpected extra arguments: 2.csv 3.csv",
+            f"a name with blanks needs quotes; {PAGE} shows how it is called.",
+        ),
+    ],
+)
+def test_what_click_refuses_looks_like_every_other_refusal(
+    refusal: Refuse, arguments: list[str], error: str, hint: str
+) -> None:
+    assert refusal("good.csv", *arguments).splitlines() == [
+        "bulk-revoke run: refused, no license was changed (exit 2)",
+        f"error: {error}",
+        f"hint: {hint}",
+    ]
+
+
+def test_a_bad_value_says_where_it_comes_from(
+    refusal: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULK_REVOKE_RUN_TIMEOUT", "soon")
+
+    assert refusal("good.csv").endswith(
+        f"hint: {PAGE} says what it takes. It comes from BULK_REVOKE_RUN_TIMEOUT.\n"
+    )
+
+
+def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command([]) == 2
+    assert capsys.readouterr().err.startswith("Usage: bulk-revoke [OPTIONS] COMMAND")
+
+
 @pytest.mark.parametrize(
     ("typed", "near"), [("rnu", "run"), ("Verify", "verify"), ("restor", "restore"), ("xyz", None)]
 )
@@ -237,7 +287,7 @@ def test_a_mistyped_command_is_refused_with_the_nearest_right_one(
 
     said = capsys.readouterr().err
     assert code == 2
-    assert f"Error: No such command '{typed}'." in said
+    assert said.startswith(f"error: no such command: {typed}\n")
     meant = (
         f"did you mean {near}?"
         if near

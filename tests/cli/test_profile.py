@@ -59,10 +59,10 @@ def values_for(option: GroupedOption) -> Values:
         off = option.secondary_opts[-1:] or [name]
         return Values(("true", True), ("false", False), (off, not option.secondary_opts))
     if option.multiple:
-        between = ":" if option.type is options.PATH else " "
+        between = ":" if option.type is options.PATH else "\nand "
         return Values(
             ('["a", "b c"]', ("a", "b c")),
-            (f"d{between}e", ("d", "e")),
+            (f"d{between}e", ("d", "e" if between == ":" else "and e")),
             ([name, "f", name, "g"], ("f", "g")),
         )
     if isinstance(option.type, click.Choice):

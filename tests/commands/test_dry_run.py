@@ -59,7 +59,7 @@ def test_a_dry_run_names_the_command_that_does_what_it_says(api: Served) -> None
 def test_a_dry_run_with_nothing_to_do_names_no_command(api: Served) -> None:
     write("list.csv", IDS[:3])
 
-    assert api.run("run", "list.csv", "--dry-run").summary["hint"] == ""
+    assert api.run("run", "list.csv", "--dry-run").summary["hint"] is None
 
 
 def test_nobody_has_to_say_yes_to_it(api: Served) -> None:
@@ -166,3 +166,17 @@ def test_a_rehearsal_that_is_dry_needs_nothing_at_all(api: Served, command: str)
 
     assert ended.code == 0
     assert (len(api.patches()), len(api.reads())) == before
+
+
+def test_results_of_a_dry_run_are_no_list_and_nothing_to_take_back(api: Served) -> None:
+    write("list.csv", IDS)
+    api.run("run", "list.csv", "--dry-run")
+
+    again, back = (api.run(command, "list.dry-run.csv") for command in ("run", "restore"))
+
+    assert (again.code, back.code) == (2, 2)
+    assert all("the results of a dry run, which has sent nothing" in e.err for e in (again, back))
+    assert "hint: name the list itself: list.csv.\n" in again.err
+    assert (
+        "hint: name the results that bulk-revoke run has written without --dry-run.\n" in back.err
+    )

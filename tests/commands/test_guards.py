@@ -425,7 +425,7 @@ def refused(api: Served, case: Case, monkeypatch: pytest.MonkeyPatch) -> int:
     ended = api.run(*(argument.format(port=port) for argument in case.arguments))
 
     assert ended.code == case.code, ended.err
-    assert ended.summary == {}
+    assert not ended.has_results
     assert case.said.format(port=port) in ended.err
     assert ("hint: " in ended.err) is case.hint
     return len(api.reads()) - before

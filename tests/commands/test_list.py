@@ -60,7 +60,7 @@ def ask(api: Served, *options: str) -> Ended:
     arguments = ["list", "--base-url", api.base_url, "--rate", "none", "-o", OUT, *options]
     with redirect_stdout(out), redirect_stderr(err):
         code = run_command([*arguments, "--json"])
-    return Ended(code, err.getvalue(), json.loads(out.getvalue() or "{}"))
+    return Ended(code, err.getvalue(), json.loads(out.getvalue()))
 
 
 def listed() -> list[str]:
@@ -283,7 +283,13 @@ def test_values_with_a_comma_are_asked_for_one_by_one() -> None:
         (["--created-from", "yesterday"], "--created-from yesterday: is no date"),
         (["--created-from", "2026-02-30"], "--created-from 2026-02-30: is no date"),
         (["--created-to", "9999-12-31"], "--created-to 9999-12-31: is no date"),
-        (["--created-from", "2026-02-01", "--created-to", "2026-01-31"], "is before"),
+        (
+            ["--created-from", "2026-02-01", "--created-to", "2026-01-31"],
+            "2026-01-31: is before --created-from 2026-02-01\nhint: swap",
+        ),
+        (["--revoked", "--not-revoked"], "--revoked and --not-revoked exclude each other\nhint: "),
+        (["--not-suspended", "--suspended"], "--suspended and --not-suspended exclude each other"),
+        (["--all", "--tag", "x"], "exclude each other\nhint: leave out --all"),
         (["--unused-since", "2999-01-01"], "is not over yet"),
         (["--all", "-o", "-"], "a list goes into a file"),
         (["--all", "-o", "list.xlsx"], "written as CSV"),
@@ -662,7 +668,7 @@ def test_a_log_names_no_filter(api: Served) -> None:
     assert ended.code == 0
     assert "Secret" not in Path("log.jsonl").read_text(encoding="utf-8")
     assert [each["event"] for each in events] == ["started", *["attempt"] * 2, "ended"]
-    assert events[-1]["message"] == "exit code 0: listed 0"
+    assert events[-1]["message"] == "exit code 0: listed 0, listed_revoked 0, listed_suspended 0"
 
 
 def test_an_empty_list_is_a_list_and_no_command_comes_next(api: Served) -> None:
@@ -677,11 +683,64 @@ def test_an_empty_list_is_a_list_and_no_command_comes_next(api: Served) -> None:
 def test_what_is_said_is_what_was_asked_for_and_the_command_that_comes_next(api: Served) -> None:
     ended = ask(api, "--tag", "oem", "--not-revoked", "--created-to", "2030-01-31")
 
-    assert "  tag oem\n  made before 2030-02-01\n  not revoked\n" in ended.err
+    assert "  tag oem\n  --created-to 2030-01-31\n  not revoked\n" in ended.err
     assert ended.summary["hint"] == (
         f"bulk-revoke run {OUT} --dry-run --base-url {api.base_url} --rate none"
     )
     assert f"next:    {ended.summary['hint']}" in ended.err
+
+
+def test_what_differs_in_capital_letters_alone_is_counted_and_not_listed() -> None:
+    account = Account.generate(30)
+    first, second = [each for each in account if each.customer][:2]
+    first.customer = replace_company(first, "Acme Inc")
+    second.customer = replace_company(second, "ACME Inc")
+
+    with served(account) as api:
+        handler = api.sandbox.api
+
+        def whatever_the_case(request: Request) -> Response:
+            """As a server whose database does not tell them apart."""
+            kept = [each for each in request.query if not each[0].startswith("user.")]
+            return handler(replace(request, query=kept))
+
+        api.sandbox.api = whatever_the_case
+        ended = ask(api, "--company", "Acme Inc")
+
+    assert listed() == [first.id]
+    assert "not listed: 1 license of which all of this holds but for capital letters" in ended.err
+
+
+def test_a_blank_in_a_variable_is_a_part_of_the_value(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BULK_REVOKE_LIST_COMPANY", "Acme Inc\nRoe, Ltd\n")
+
+    assert "  company Acme Inc or Roe, Ltd\n" in ask(api).err
+
+
+def test_a_server_that_takes_no_such_filter_is_told_with_what_to_do(account: Account) -> None:
+    with served(account) as api:
+        api.fail_all(400)
+        ended = ask(api, "--tag", "oem")
+
+    assert ended.code == 3
+    assert "leave out one after the other" in ended.err
+
+
+def test_a_list_whose_claim_is_lost_is_not_put_there(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: object) -> None:
+        raise OSError(errno.EEXIST, "another run has claimed them")
+
+    monkeypatch.setattr(claim.Claim, "check", lost)
+
+    ended = ask(api, "--all")
+
+    assert ended.code == 2
+    assert "another run has claimed them" in ended.err
+    assert not Path(OUT).exists()
 
 
 def test_no_value_of_a_filter_is_broken_at_a_hyphen(api: Served) -> None:

@@ -55,7 +55,7 @@ def test_the_command_that_a_pilot_names_sends_the_rest_and_nothing_twice(api: Se
     assert ended.counts == {"revoked": 13}
     assert sorted(api.patches()) == sorted(IDS)
     assert ended.summary["patches"] == 7
-    assert ended.summary["hint"] == ""
+    assert ended.summary["hint"] is None
     assert ended.column("was_revoked") == ["false"] * 13
     assert manifest(RESULTS)["reason"] == "ticket 42"
     assert [each["patches"] for each in manifest(RESULTS)["sessions"]] == [5, 7]
@@ -99,7 +99,7 @@ def test_a_limit_that_is_not_reached_changes_nothing(api: Served) -> None:
 
     assert ended.code == 0
     assert ended.counts == {"revoked": 13}
-    assert ended.summary["hint"] == ""
+    assert ended.summary["hint"] is None
 
 
 def test_where_there_is_nothing_to_go_on_with_it_starts(api: Served) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batch.api.client import filter_query
 from batch.errors import ConfigError, GuardError
 from batch.job import filters as make
-from batch.job.filters import TICKS, Asked, Span, parse_moment, shown, spelled, ticks
+from batch.job.filters import TICKS, Asked, Span, parse_moment, spelled, ticks
 
 if TYPE_CHECKING:
     from batch.job.filters import Filter
@@ -58,7 +58,7 @@ def told(**properties: Any) -> dict[str, Any]:  # noqa: ANN401
         ),
         (make.of_flag("--not-revoked", "revoked", value=False), [{"revoked": ("false",)}]),
         (
-            make.of_moments("--expires-to", "expires", "expiresAt", Span(0, DAY)),
+            make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Span(0, DAY)),
             [
                 {
                     "expiresAt[gte]": ("1970-01-01T00:00:00.0000000Z",),
@@ -66,7 +66,7 @@ def told(**properties: Any) -> dict[str, Any]:  # noqa: ANN401
                 }
             ],
         ),
-        (make.of_unused("--unused-since", DAY), [{}]),
+        (make.of_unused("--unused-since", DAY, ""), [{}]),
     ],
 )
 def test_a_filter_is_sent_with_an_operator_where_there_is_one_and_never_empty(
@@ -156,36 +156,36 @@ CASES: dict[str, tuple[Filter, dict[str, Any], bool | None]] = {
     ),
     "metadata not told": (make.of_metadata("--metadata", ["a=b"]), {}, None),
     "never expires": (
-        make.of_moments("--expires-to", "expires", "expiresAt", Span(None, DAY)),
+        make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Span(None, DAY)),
         {"expiresAt": None}, False,
     ),
     "expiry not told": (
-        make.of_moments("--expires-to", "expires", "expiresAt", Span(None, DAY)), {}, None
+        make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Span(None, DAY)), {}, None
     ),
     "expiry that cannot be read": (
-        make.of_moments("--expires-to", "expires", "expiresAt", Span(None, DAY)),
+        make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Span(None, DAY)),
         {"expiresAt": "tomorrow"}, None,
     ),
     "flag that is null": (
         make.of_flag("--suspended", "suspended", value=True), {"suspended": None}, None
     ),
     "never used": (
-        make.of_unused("--unused-since", DAY),
+        make.of_unused("--unused-since", DAY, ""),
         {"createdAt": "1970-01-01T23:59:59.9999999Z", "lastUsedAt": None}, True,
     ),
     "never used, and made on that day": (
-        make.of_unused("--unused-since", DAY),
+        make.of_unused("--unused-since", DAY, ""),
         {"createdAt": "1970-01-02T00:00:00Z", "lastUsedAt": None}, False,
     ),
     "used on that day": (
-        make.of_unused("--unused-since", DAY),
+        make.of_unused("--unused-since", DAY, ""),
         {"createdAt": "1970-01-01T00:00:00Z", "lastUsedAt": "1970-01-02T00:00:00Z"}, False,
     ),
     "use not told": (
-        make.of_unused("--unused-since", DAY), {"createdAt": "1970-01-01T00:00:00Z"}, None
+        make.of_unused("--unused-since", DAY, ""), {"createdAt": "1970-01-01T00:00:00Z"}, None
     ),
     "use not told, and made later": (
-        make.of_unused("--unused-since", DAY), {"createdAt": "1970-01-03T00:00:00Z"}, False
+        make.of_unused("--unused-since", DAY, ""), {"createdAt": "1970-01-03T00:00:00Z"}, False
     ),
 }  # fmt: skip
 
@@ -239,15 +239,45 @@ def test_no_moment_is_lost_between_two_spellings(moment: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "text"),
+    ("number", "text"),
     [
-        (DAY, "1970-01-02"),
-        (DAY + TICKS, "1970-01-02 00:00:01 UTC"),
-        (1, "1970-01-01T00:00:00.0000001Z"),
+        (1, "e-mail 0@b"),
+        (4, "e-mail 0@b or 1@b or 2@b or 3@b"),
+        (60, "e-mail 0@b or 1@b or 2@b or 57 more"),
     ],
 )
-def test_a_moment_is_shown_as_far_as_there_is_one(moment: int, text: str) -> None:
-    assert shown(moment) == text
+def test_of_many_values_three_are_shown(number: int, text: str) -> None:
+    values = [f"{each}@b" for each in range(number)]
+
+    assert make.of_user_texts("--email", values, "e-mail", "email").text == text
+
+
+@pytest.mark.parametrize(
+    ("told_of", "differs"),
+    [
+        ({"tags": ["OEM"], "user": {"company": "acme"}}, True),
+        ({"tags": ["OEM"], "user": {"company": "Acme"}}, True),
+        ({"tags": ["OEM"], "user": {"company": "Other"}}, False),
+        ({"tags": ["OEM"], "user": None}, False),
+        ({"tags": ["OEM"], "user": {"company": "acme"}, "revoked": True}, False),
+    ],
+)
+def test_a_license_that_differs_in_capital_letters_alone_is_known(
+    told_of: dict[str, Any], differs: bool
+) -> None:
+    filters = asked(
+        make.of_tags("--tag", ["oem"]),
+        make.of_user_texts("--company", ["Acme"], "company", "company"),
+        make.of_flag("--not-revoked", "revoked", value=False),
+    )
+    license_ = told(**{"revoked": False} | told_of)
+
+    assert not filters.matches(license_)
+    assert filters.only_case_differs(license_) is differs
+
+
+def test_without_a_text_nothing_differs_in_capital_letters() -> None:
+    assert not asked().only_case_differs(told())
 
 
 def test_only_an_id_is_an_id() -> None:

@@ -800,7 +800,7 @@ def full(action: Action = REVOKE) -> Plan:
 
 
 TERMINALS = [os.terminal_size(each) for each in ((79, 24), (67, 24), (59, 30), (199, 60))]
-"""Columns that can be used, and lines; of 80 columns a rehearsal leaves 67, and warns of nothing."""
+"""Columns that can be used, and lines; of 80 columns a rehearsal leaves 67."""
 
 
 @pytest.mark.parametrize("size", TERMINALS, ids=str)

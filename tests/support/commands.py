@@ -13,13 +13,15 @@ import json
 import os
 from collections import Counter
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch.cli import run_command
 from batch.columns import COLUMNS, HEADERS
+from batch.reporting.summary import Summary
 from batch.results.manifest import manifest_path
 from batch.sandbox import TOKEN, Account
 from tests.support.faulty_sandbox import FaultySandbox
@@ -46,12 +48,17 @@ class Ended:
     Attributes:
         code: Its exit code.
         err: What it said on standard error.
-        summary: What ``--json`` printed; empty where it was refused.
+        summary: What ``--json`` printed.
     """
 
     code: int
     err: str
     summary: dict[str, Any]
+
+    @property
+    def has_results(self) -> bool:
+        """Whether it has begun results; else nothing was sent, or there was nothing to do."""
+        return self.summary["results"] is not None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -142,11 +149,12 @@ class Served:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             code = run_command([*arguments, "--json"])
-        ended = Ended(code, err.getvalue(), json.loads(out.getvalue() or "{}"))
+        ended = Ended(code, err.getvalue(), json.loads(out.getvalue()))
         sent = self.patches()[len(patches) :]
         secret = os.environ["CRYPTLEX_ACCESS_TOKEN"]
         assert secret not in ended.err + out.getvalue() + "".join(map(repr, _files().values()))
-        if not ended.summary.get("results"):
+        _assert_whole(ended)
+        if not ended.has_results:
             assert sent == []
             assert _files() == files
             return ended
@@ -229,6 +237,20 @@ def _assert_kept(before: dict[str, bytes], results: Path) -> None:
             assert content in old.values()
 
 
+def _assert_whole(ended: Ended) -> None:
+    """The object says as much of a refusal as is known of it."""
+    summary = ended.summary
+    began, over = (
+        datetime.fromisoformat(summary[f"{name}_at"]) for name in ("started", "finished")
+    )
+    assert list(summary) == [each.name for each in fields(Summary)]
+    assert summary["exit_code"] == ended.code
+    assert summary["seconds"] == round((over - began).total_seconds(), 3) >= 0
+    if ended.code in REFUSED:
+        assert summary["error"] is not None
+        assert summary["patches"] == 0
+
+
 def _assert_balance(ended: Ended) -> None:
     """Rows in are rows out, and summary, results and manifest tell the same."""
     summary, rows = ended.summary, ended.rows
@@ -245,6 +267,9 @@ def _assert_balance(ended: Ended) -> None:
         assert session[name] == summary[name]
     assert ended.code == summary["exit_code"]
     assert (told["run_id"], told["command"]) == (summary["run_id"], summary["command"])
+    outcomes = {(int(row["row"]), row["outcome"]) for row in rows}
+    assert {(each["row"], each["outcome"]) for each in summary["not_done"]} <= outcomes
+    assert len(summary["not_done"]) == min(100, summary["not_done_rows"])
     assert told["results"]["sha256"] == _sha256(results)
     assert told["input"]["sha256"] == _sha256(source)
     assert Path(summary["manifest"]) == manifest_path(results)
