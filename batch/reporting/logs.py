@@ -27,9 +27,11 @@ from pythonjsonlogger.json import JsonFormatter
 from batch import __version__
 from batch.errors import BugError, ConfigError, meaning_of
 from batch.formatting import plain, timestamp
+from batch.host.files import owner_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from io import TextIOWrapper
 
     from batch.reporting.progress import Screen
 
@@ -165,6 +167,12 @@ class _LogFile(WatchedFileHandler):
         self._path = path
         self._screen = screen
         self._failed = False
+
+    def _open(self) -> TextIOWrapper:
+        """Open it; one that is new is readable by its owner alone."""
+        return open(
+            self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=owner_only
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -10,6 +10,7 @@ import logging
 import os
 import pwd
 import re
+import stat
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -138,6 +139,27 @@ def test_after_a_rename_lines_go_into_a_new_file(logged: Log, created: bool) -> 
 
     assert (rows(renamed), logged.rows) == ([1, 2], [3, 4])
     assert inode in {None, logged.path.stat().st_ino}
+
+
+@needs_posix
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_a_new_file_is_for_its_owner_alone_and_one_that_is_there_stays_as_it_is(
+    tmp_path: Path, umask: int
+) -> None:
+    made, there = tmp_path / "made.jsonl", tmp_path / "there.jsonl"
+    there.touch()
+    there.chmod(0o640)
+
+    before = os.umask(umask)
+    try:
+        for path in (made, there):
+            Log(path).start()
+            say(1)
+            logs.stop()
+    finally:
+        os.umask(before)
+
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (made, there)] == [0o600, 0o640]
 
 
 @needs_posix
