@@ -24,6 +24,7 @@ import pytest
 from aiohttp import web
 
 from batch import __version__
+from batch.api import retrying_client
 from batch.reporting import logs
 from batch.reporting.logs import FIELDS, Redactor
 from batch.reporting.progress import Screen
@@ -699,7 +700,10 @@ def test_a_look_up_that_is_refused_logs_no_key(place: Place, kind: str) -> None:
     nothing_of(SECRETS, said)
 
 
-def test_cells_that_are_left_out_are_not_logged(place: Place) -> None:
+def test_cells_that_are_left_out_are_not_logged(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrying_client, "LATE", 0.1)
     listed = write("list.csv", map(quoted, [*KEPT, *CELLS]))
     place.api.fail(KEPT[0], "says 422")
     place.api.fail(KEPT[1], "is about another license")
