@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from batch.api.auth import Found, TokenFile, check_token, find_token
+from batch.api.auth import Found, TokenFile, check_token, facts, find_token, soon_warning
 from batch.api.base_url import check_base_url
 from batch.cli.command import Command
 from batch.cli.resume_command import resume_command
@@ -141,13 +141,21 @@ def prepare(
     screen = Screen(quiet=options["quiet"], redact=redact)
     for each in filter(None, (found.warning, observers.warning)):
         screen.say(f"warning: {each}")
-    another_token = _checked(found, settings, needs, redact.hide)
+
+    def taken(token: str) -> None:
+        redact.hide(token)
+        observers.token_expires = facts(token).expires
+
+    taken(found.token)
+    another_token = _checked(found, settings, needs, taken)
     logs.start(
         screen,
         run_id=run_id,
         log_file=options["log_file"],
         verbose=options["verbose"],
     )
+    if not screen.is_terminal:  # whoever is there has made it for the day, and is warned of its end
+        logs.warn_of_token(soon_warning(found.token, now=datetime.now(UTC)))
     return Prepared(found.token, screen, another_token)
 
 
@@ -159,7 +167,7 @@ def _token(settings: Settings, token_file: str | None) -> Found:
 
 
 def _checked(
-    found: Found, settings: Settings, needs: str, hide: Callable[[str], None]
+    found: Found, settings: Settings, needs: str, taken: Callable[[str], None]
 ) -> Callable[[], str | None]:
     """Check the token, and return what brings another one once the server refuses it.
 
@@ -174,7 +182,7 @@ def _checked(
         check(found.token)
     if found.file is None:
         return lambda: None
-    return TokenFile(found.token, found.file, check=check, hide=hide).another
+    return TokenFile(found.token, found.file, check=check, hide=taken).another
 
 
 @contextmanager

@@ -241,6 +241,12 @@ def started(command: str, source: str) -> None:
     _logger.info("bulk-revoke %s: %s %s", __version__, command, source, extra={"event": "started"})
 
 
+def warn_of_token(text: str) -> None:
+    """Warn that the token expires soon; nothing, if there is nothing to say."""
+    if text:
+        _logger.warning("%s", text, extra={"event": "token_expires"})
+
+
 def ended(
     exit_code: int, counts: Mapping[str, int] | None = None, *, cause: BaseException | None = None
 ) -> None:

@@ -12,6 +12,7 @@ from batch.host.streams import is_watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from batch.reporting.alerts import Alerts
     from batch.reporting.summary import Ending, Report
@@ -37,6 +38,7 @@ class Observers:
         report: What a run that came to its end has said of it, or None.
         resume_command: The command that goes on after a stop, or empty.
         redact: Takes secrets out of what is said, once they are known.
+        token_expires: When the token expires, as far as it tells; None until it is found.
         started: When the command began, by a clock that nobody sets.
     """
 
@@ -49,6 +51,7 @@ class Observers:
         self.report: Report | None = None
         self.resume_command = ""
         self.redact: Callable[[str], str] = str
+        self.token_expires: datetime | None = None
         self.started = time.monotonic()
         self._alerts: Alerts | None = None
         self._taken = ""
@@ -145,6 +148,7 @@ class Observers:
             seconds=time.monotonic() - self.started,
             finished_at=time.time(),
             summary=self.report.summary if self.report else None,
+            token_expires=self.token_expires.timestamp() if self.token_expires else None,
         )
         is_told = code != 0 or not self.quiet
         self._write(ending, say if is_told else _nobody)
