@@ -8,17 +8,20 @@ DEMO   := build/demo
 
 DATED   := tests/project/test_docs.py tests/project/test_runbook.py \
 	tests/sandbox/test_account.py tests/sandbox/test_list.py
-ASKING  := tests/cli tests/commands tests/api/test_auth.py tests/host/test_terminal.py \
-	tests/reporting/test_metrics.py tests/reporting/test_observers.py \
-	tests/end_to_end/test_terminal.py
+# Those in which something looks for a terminal (host/terminal.py: open_terminal).
+ASKING  := tests/api/test_auth.py tests/cli/test_command_line.py tests/commands/test_run.py \
+	tests/end_to_end/test_terminal.py tests/host/test_terminal.py tests/reporting/test_observers.py
 HEARING := tests/api/test_auth.py tests/host tests/reporting/test_alerts.py \
 	tests/project/test_runbook.py tests/end_to_end \
 	-k 'signal or interrupt or hangup or gives_up or Ctrl'
-# The others measure, need programs that a machine may not have, or take long.
+# The others measure, need programs that a machine may not have, take long, or go the same way
+# through the libraries as those that are left.
 FAST    := tests $(addprefix --ignore=tests/,end_to_end api/test_rate_limiter.py \
-	job/test_executor.py job/test_look.py job/test_runner.py reporting/test_log_file.py \
+	commands/test_guards.py commands/test_list.py commands/test_repeated.py commands/test_where.py \
+	job/test_executor.py job/test_key_lookup.py job/test_list_lookup.py job/test_look.py \
+	job/test_properties.py job/test_runner.py reporting/test_log_file.py \
 	reporting/test_prometheus.py project/test_isolation.py project/test_performance.py \
-	project/test_samples.py)
+	project/test_runbook.py project/test_samples.py)
 COLLECT = $(BIN)/pytest --collect-only -q -n 0 -p no:randomly
 LOWEST  := build/lowest
 
@@ -35,7 +38,7 @@ help:
 	@echo "make deaf    tests of signals, where SIGINT and SIGHUP are ignored"
 	@echo "make ctrl-c  Ctrl-C amid end-to-end tests: nothing may go on"
 	@echo "make lowest  fast tests with the oldest libraries that pyproject.toml admits"
-	@echo "make soak    a thousand runs that are killed, gone on with and restored (about 20 minutes)"
+	@echo "make soak    a thousand runs that are killed, gone on with and restored (half an hour)"
 	@echo "make bench   measure everything that docs/performance.md says (about an hour)"
 	@echo "make lint    ruff"
 	@echo "make types   mypy, strict"
@@ -109,6 +112,7 @@ lowest: $(LOWEST)/.installed
 	$(LOWEST)/bin/pytest $(FAST) $(PYTEST)
 
 soak: $(VENV)/.installed-dev
+	BULK_REVOKE_THOROUGH=4 $(BIN)/pytest tests/input/test_exclusion.py tests/job $(PYTEST)
 	BULK_REVOKE_KILLED=1000 $(BIN)/pytest tests/end_to_end/test_killed.py $(PYTEST)
 
 bench: $(VENV)/.installed-dev

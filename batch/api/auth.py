@@ -209,6 +209,28 @@ def check_token(token: str, *, needs: str, base_url: str, now: datetime) -> None
         )
 
 
+SOON = timedelta(days=14)
+"""Before a token expires, when its end is first spoken of: time for a holiday and a colleague."""
+
+
+def soon_warning(token: str, *, now: datetime) -> str:
+    """Say that a token expires within `SOON`.
+
+    Args:
+        token: The access token.
+        now: The present, with its time zone.
+
+    Returns:
+        A sentence; empty if it lasts longer, or does not tell.
+    """
+    expires = facts(token).expires
+    if expires is None or expires - now > SOON:
+        return ""
+    seconds = (expires - now).total_seconds()
+    left = f"{seconds // 86_400:.0f} days" if seconds >= 2 * 86_400 else duration(seconds)
+    return f"the access token expires in {left}, at {timestamp(expires)}: make a new one in time"
+
+
 def expiry_warning(token: str, *, end: datetime) -> str:
     """Say that a token expires before the run is over.
 

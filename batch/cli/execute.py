@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from batch.api.auth import Found, TokenFile, check_token, find_token
+from batch.api.auth import Found, TokenFile, check_token, facts, find_token, soon_warning
 from batch.api.base_url import check_base_url
 from batch.cli.command import Command
 from batch.cli.resume_command import resume_command
@@ -159,13 +159,21 @@ def prepare(
     screen = Screen(quiet=options["quiet"], redact=redact, mark=mark)
     for each in filter(None, (found.warning, observers.warning)):
         screen.say(f"warning: {each}")
-    another_token = _checked(found, settings, needs, redact.hide)
+
+    def taken(token: str) -> None:
+        redact.hide(token)
+        observers.token_expires = facts(token).expires
+
+    taken(found.token)
+    another_token = _checked(found, settings, needs, taken)
     logs.start(
         screen,
         run_id=run_id,
         log_file=options["log_file"],
         verbose=options["verbose"],
     )
+    if not screen.is_terminal:  # whoever is there has made it for the day, and is warned of its end
+        logs.warn_of_token(soon_warning(found.token, now=datetime.now(UTC)))
     return Prepared(found.token, screen, another_token)
 
 
@@ -177,7 +185,7 @@ def _token(settings: Settings, token_file: str | None) -> Found:
 
 
 def _checked(
-    found: Found, settings: Settings, needs: str, hide: Callable[[str], None]
+    found: Found, settings: Settings, needs: str, taken: Callable[[str], None]
 ) -> Callable[[], str | None]:
     """Check the token, and return what brings another one once the server refuses it.
 
@@ -192,7 +200,7 @@ def _checked(
         check(found.token)
     if found.file is None:
         return lambda: None
-    return TokenFile(found.token, found.file, check=check, hide=hide).another
+    return TokenFile(found.token, found.file, check=check, hide=taken).another
 
 
 @contextmanager

@@ -55,6 +55,9 @@ _PUT_BACK = 1.0
 _LARGEST = 4096
 """Bytes of a file that are read; ours are smaller."""
 
+EVERYBODY = 0o666
+"""Mode, less what the umask takes: a run of another user has to see whose claim it is."""
+
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _UPDATE = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
 
@@ -178,7 +181,7 @@ class Claim:
         """
         self._last = self._clock()
         try:
-            with creating(self.path) as file:
+            with creating(self.path, EVERYBODY) as file:
                 file.write(self._content)
         except FileExistsError:
             # Also a link that was made, but whose answer got lost on its way (NFS).

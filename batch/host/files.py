@@ -1,38 +1,61 @@
-"""Files that appear and change as a whole: what was there stands until the new is on the disk."""
+"""Files that appear and change as a whole: what was there stands until the new is on the disk.
+
+A new file is for its owner alone, whatever the umask; one that takes the place of another has the
+mode of that one.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO, cast
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
-    from pathlib import Path
+
+
+OWNER_ONLY = 0o600
+"""Mode of what is written: it may name customers, and hold keys."""
+
+
+def owner_only(path: str | os.PathLike[str], flags: int, mode: int = OWNER_ONLY) -> int:
+    """Open a file as `os.open` does; one that is new is readable by its owner alone."""
+    return os.open(path, flags, mode)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write what takes the place of a file when the block ends, and only if it ends well.
 
+    Its mode stays; where no file can be given that one, it is for its owner alone.
+
     Raises:
         OSError: The old file, if any, stands as it was.
     """
     with _drafted(path, lambda draft: draft.replace(path)) as file:
+        with suppress(OSError):  # there is none yet
+            Path(file.name).chmod(stat.S_IMODE(path.stat().st_mode))
         yield file
 
 
 @contextmanager
-def creating(path: Path) -> Iterator[BinaryIO]:
+def creating(path: Path, mode: int = OWNER_ONLY) -> Iterator[BinaryIO]:
     """Write a new file that appears when the block ends, whole, and only if it ends well.
+
+    Args:
+        path: Where.
+        mode: Its mode, less what the umask takes from it.
 
     Raises:
         FileExistsError: There is one already; it stands as it was.
         OSError: There is no file.
     """
-    with _drafted(path, lambda draft: give_free_name(draft, path)) as file:
+    with _drafted(path, lambda draft: give_free_name(draft, path), mode) as file:
         yield file
 
 
@@ -100,13 +123,15 @@ def _saying(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _drafted(path: Path, place: Callable[[Path], object]) -> Iterator[BinaryIO]:
+def _drafted(
+    path: Path, place: Callable[[Path], object], mode: int = OWNER_ONLY
+) -> Iterator[BinaryIO]:
     """Write beside a path, and put it in place once all of it is on the disk."""
     draft = draft_of(path)
-    file = draft.open("xb")
+    file = _new(draft, mode)
     try:
         with file:
-            yield cast("BinaryIO", file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         place(draft)
@@ -114,6 +139,11 @@ def _drafted(path: Path, place: Callable[[Path], object]) -> Iterator[BinaryIO]:
         with suppress(OSError):
             draft.unlink()
     _sync_directory(path.parent)
+
+
+def _new(path: Path, mode: int) -> BinaryIO:
+    """Make a file that has its mode from its first moment on."""
+    return open(path, "xb", opener=partial(owner_only, mode=mode))
 
 
 def _replace_nothing(draft: Path, path: Path) -> None:

@@ -27,9 +27,11 @@ from pythonjsonlogger.json import JsonFormatter
 from batch import __version__
 from batch.errors import BugError, ConfigError, meaning_of
 from batch.formatting import plain, timestamp
+from batch.host.files import owner_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from io import TextIOWrapper
 
     from batch.reporting.progress import Screen
 
@@ -166,6 +168,12 @@ class _LogFile(WatchedFileHandler):
         self._screen = screen
         self._failed = False
 
+    def _open(self) -> TextIOWrapper:
+        """Open it; one that is new is readable by its owner alone."""
+        return open(
+            self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=owner_only
+        )
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             super().emit(record)
@@ -231,6 +239,12 @@ def start(
 def started(command: str, source: str) -> None:
     """Log that a command begins with an input, which is a path."""
     _logger.info("bulk-revoke %s: %s %s", __version__, command, source, extra={"event": "started"})
+
+
+def warn_of_token(text: str) -> None:
+    """Warn that the token expires soon; nothing, if there is nothing to say."""
+    if text:
+        _logger.warning("%s", text, extra={"event": "token_expires"})
 
 
 def ended(

@@ -1,7 +1,7 @@
 """The end of the last run of a job, as a file that Prometheus reads.
 
-The file is one for the textfile collector of node_exporter. It holds gauges, and always the same
-series, so that no alert rule depends on one that comes and goes:
+The file is one for the textfile collector of node_exporter. It holds gauges, and but for one always
+the same series, so that no alert rule depends on one that comes and goes:
 
     bulk_revoke_last_run_timestamp_seconds      when the run ended
     bulk_revoke_last_run_duration_seconds       from its start, by a clock that nobody sets
@@ -11,6 +11,7 @@ series, so that no alert rule depends on one that comes and goes:
     bulk_revoke_last_run_requests               requests sent, all kinds and retries included
     bulk_revoke_last_run_patches                PATCH requests sent
     bulk_revoke_last_run_throttled              answers with status 429
+    bulk_revoke_token_expires_timestamp_seconds when the token of the last run expires
     bulk_revoke_build_info                      1, with the version as a label
 
 Names, units and types follow Prometheus' own pages (prometheus.io/docs/practices/naming, and
@@ -28,6 +29,10 @@ do has zeros.
 
 **Before the first success** its time is 0 and not absent, so that "not for 50 hours" is true of a
 job that has failed since it was set up.
+
+**When a token expires** is not known of one that is no JWT, or has no ``exp``; nor where a run was
+refused before it had one. Then there is no such series: a token that never expires is nothing to
+warn of, and a run that was refused is told by its exit code.
 
 **One file is one job.** Whoever writes last replaces all of it, as with any file that a command
 writes; a success is taken over only from the same command. So a verify that is given the file of a
@@ -200,6 +205,12 @@ def _fill(
         "When a run last ended with exit code 0, in seconds since 1970; 0 if none has.",
         success,
     )
+    if ending.token_expires is not None:
+        gauge(
+            "bulk_revoke_token_expires_timestamp_seconds",
+            "When the access token of the last run expires, in seconds since 1970.",
+            ending.token_expires,
+        )
     summary = ending.summary
     rows = Gauge(
         "bulk_revoke_last_run_rows",

@@ -38,6 +38,7 @@ class Observers:
         report: What a run that came to its end has said of it, or None.
         resume_command: The command that goes on after a stop, or empty.
         redact: Takes secrets out of what is said, once they are known.
+        token_expires: When the token expires, as far as it tells; None until it is found.
         started: When the command began, by a clock that nobody sets.
         started_at: The same as a time of day.
         wants_json: Whether an object is printed at the end.
@@ -54,6 +55,7 @@ class Observers:
         self.report: Report | None = None
         self.resume_command = ""
         self.redact: Callable[[str], str] = str
+        self.token_expires: datetime | None = None
         self.started = time.monotonic()
         self.started_at = datetime.now(UTC)
         self.wants_json = False
@@ -155,6 +157,7 @@ class Observers:
             seconds=time.monotonic() - self.started,
             finished_at=time.time(),
             summary=self.report.summary if self.report else None,
+            token_expires=self.token_expires.timestamp() if self.token_expires else None,
         )
         is_told = code != 0 or not self.quiet
         self._write(ending, say if is_told else _nobody)

@@ -371,6 +371,7 @@ class Ending:
         seconds: How long it took, from its start, by a clock that nobody sets.
         finished_at: Seconds since 1970, UTC.
         summary: What was counted; None where it was refused, or ended without an orderly end.
+        token_expires: When its token expires, in seconds since 1970; None where that is not known.
     """
 
     command: str
@@ -380,3 +381,4 @@ class Ending:
     seconds: float
     finished_at: float
     summary: Summary | None = None
+    token_expires: float | None = None

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
@@ -20,10 +19,7 @@ from batch.results.output import set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-
-MODE = 0o600
-"""Its owner alone may read it: it names customers, and holds keys."""
+    from pathlib import Path
 
 
 class LicenseList:
@@ -73,7 +69,6 @@ def writing(path: Path, redact: Callable[[str], str], *, overwrite: bool) -> Ite
             lines.flush()
             unnamed.seek(0)
             with creating(path) as file:
-                Path(file.name).chmod(MODE)
                 copyfileobj(unnamed, file)
                 file.flush()
                 os.fsync(file.fileno())  # before the old one goes

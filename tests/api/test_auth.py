@@ -25,9 +25,11 @@ from batch.api.auth import (
     expiry_warning,
     facts,
     find_token,
+    soon_warning,
 )
 from batch.api.base_url import SAAS
 from batch.errors import ConfigError, GuardError
+from batch.formatting import timestamp
 from tests.support.builders import calm
 from tests.support.job_harness import some_ids
 
@@ -510,6 +512,27 @@ def test_a_token_that_expires_during_the_run_is_warned_of() -> None:
         "the access token expires at 2026-11-24T12:20:00.000Z, 2 h 47 min before the expected end "
         "of the run, which would stop then"
     )
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (14 * 86_400, "14 days"),
+        (2 * 86_400, "2 days"),
+        (2 * 86_400 - 60, "47 h 59 min"),
+        (9, "9 s"),
+    ],
+)
+def test_a_token_that_expires_within_two_weeks_is_spoken_of(left: int, said: str) -> None:
+    warning = soon_warning(jwt(exp=seconds(NOW) + left), now=NOW)
+
+    at = timestamp(NOW + timedelta(seconds=left))
+    assert warning == f"the access token expires in {said}, at {at}: make a new one in time"
+
+
+@pytest.mark.parametrize("token", [jwt(exp=seconds(NOW) + 14 * 86_400 + 1), jwt(), "sandbox"])
+def test_of_a_token_that_lasts_longer_or_does_not_tell_nothing_is_said(token: str) -> None:
+    assert soon_warning(token, now=NOW) == ""
 
 
 @pytest.mark.parametrize("later", [0, 1, 86_400])

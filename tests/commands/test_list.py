@@ -188,7 +188,7 @@ def test_every_license_that_a_count_over_the_account_finds_is_listed_once(
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_list_can_be_tried_run_and_taken_back(name: str) -> None:
-    account = Account.generate(350, seed=3)
+    account = Account.generate(120, seed=3)
     options, law = cases(account)[name]
     wanted = counted(account, law)
     before = {license_.id for license_ in account if license_.revoked}

@@ -438,7 +438,7 @@ def assert_ended(
     (session,) = manifest["sessions"]
     assert (session["exit_code"], session["counts"]) == (ending.code, outcomes)
     for path in (run.results, manifest_path(run.results)):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~run.condition.umask
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def assert_said(run: Runner, ending: Ending, out: str, err: str) -> None:

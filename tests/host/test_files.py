@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
+from batch.host import files
 from batch.host.files import creating, replacing, try_out
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def test_a_crash_at_any_write_leaves_no_file(path: Path, error: BaseException, w
 
 
 @pytest.mark.usefixtures("_disk")
-@pytest.mark.parametrize(("where", "name"), [(os, "fsync"), (Path, "open")])
+@pytest.mark.parametrize(("where", "name"), [(os, "fsync"), (files, "_new")])
 def test_a_disk_that_does_not_take_it_leaves_no_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, where: object, name: str
 ) -> None:
@@ -163,24 +164,24 @@ def test_trying_out_a_place_leaves_nothing_and_touches_nothing(path: Path) -> No
 
 @pytest.mark.usefixtures("_disk")
 @pytest.mark.parametrize(
-    ("where", "text"),
+    ("where", "name", "text"),
     [
-        (Path, "No such device"),
-        (os, "a file there cannot be opened again and added to: No such device"),
+        (files, "_new", "No such device"),
+        (os, "open", "a file there cannot be opened again and added to: No such device"),
     ],
     ids=["made", "again"],
 )
 def test_a_place_where_files_cannot_be_opened_says_so(
-    path: Path, monkeypatch: pytest.MonkeyPatch, where: object, text: str
+    path: Path, monkeypatch: pytest.MonkeyPatch, where: object, name: str, text: str
 ) -> None:
     opened = os.open
 
-    def refusing(name: Path, *more: Any, **options: Any) -> Any:  # noqa: ANN401
-        if where is os and name == path.parent:
-            return opened(name, *more, **options)
+    def refusing(opens: Path, flags: int, *more: int) -> int:
+        if where is os and (opens == path.parent or flags & os.O_EXCL):
+            return opened(opens, flags, *more)
         raise OSError(errno.ENODEV, "No such device")
 
-    monkeypatch.setattr(where, "open", refusing)
+    monkeypatch.setattr(where, name, refusing)
     with pytest.raises(OSError, match="No such device") as refused:
         try_out(path)
 
@@ -240,3 +241,31 @@ def test_a_draft_of_somebody_else_is_left_alone(
         file.write(b"new")
 
     assert draft.read_text() == "precious"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes")
+@pytest.mark.usefixtures("_disk")
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_a_new_file_is_for_its_owner_alone_from_its_first_moment(path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        for writes in (creating, replacing):
+            with writes(path) as file:
+                assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            path.unlink()
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes")
+def test_what_takes_the_place_of_a_file_has_the_mode_that_its_owner_has_given_it(
+    path: Path,
+) -> None:
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+
+    with replacing(path) as file:
+        file.write(b"new")
+
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", 0o640)

@@ -25,7 +25,7 @@ from batch.input.exclusion import Exclusion
 from batch.input.listing import read_listing
 from batch.model import License
 from batch.sandbox import Account
-from tests.support.builders import calm, listing
+from tests.support.builders import THOROUGH, calm, listing
 from tests.support.commands import served, settle_in
 from tests.support.job_harness import some_ids
 from tests.support.results_files import keyed
@@ -512,7 +512,7 @@ def lists(draw: Callable[..., object], by_key: bool, folder: str) -> tuple[str, 
 MARKS = ["license_id", "outcome", "was_revoked"]
 
 
-@settings(calm, max_examples=60)
+@settings(calm, max_examples=20 * THOROUGH)
 @given(st.data(), st.booleans())
 def test_no_license_that_is_protected_or_left_out_is_ever_sent_a_patch(
     data: st.DataObject, by_key: bool

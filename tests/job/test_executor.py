@@ -16,6 +16,7 @@ from batch.api.retrying_client import LATE
 from batch.errors import StoppedError, ThrottledError, UnconfirmedError
 from batch.job.executor import SOON
 from batch.model import License, Outcome, RowResult
+from tests.support.builders import THOROUGH
 from tests.support.faults import FAULTS
 from tests.support.job_harness import bench, holding, some_ids
 from tests.support.virtual_time import now
@@ -488,7 +489,7 @@ async def test_a_license_that_may_not_be_touched_fails_alone_until_it_is_five_in
 
 async def test_an_outage_of_a_minute_costs_no_license_an_attempt() -> None:
     for kind in ("refuse", 503, "reset_before", "hang_before"):
-        ids = some_ids(600)
+        ids = some_ids(300)
         async with (
             holding(ids, latency=(0.02, 0.12)) as sandbox,
             bench(sandbox, ids, rate=(50, 5.0), max_attempts=2) as work,
@@ -498,7 +499,7 @@ async def test_an_outage_of_a_minute_costs_no_license_an_attempt() -> None:
             loop.call_later(80, sandbox.heal)
             row_results = await work.run()
 
-            assert Counter(result.outcome for result in row_results.values()) == {"revoked": 600}
+            assert Counter(result.outcome for result in row_results.values()) == {"revoked": 300}
             assert work.executor.client.stopped is None
             assert all(sandbox.revoked[license_id] for license_id in ids)
 
@@ -993,7 +994,7 @@ async def test_a_bug_stops_the_run_and_the_others_still_record() -> None:
 
 
 async def test_all_faults_at_random_leave_results_that_say_what_the_server_holds() -> None:
-    ids = some_ids(2000)
+    ids = some_ids(500 * THOROUGH)
     # Two of them stop the run; one is applied too late to be seen; one is a lie about a GET.
     kinds = [kind for kind in FAULTS if kind not in {"redirect", "html_404", "late", "not_revoked"}]
     options = {"fault_kinds": [*kinds, 408, 409, 429, 500], "faults": 0.2, "drip": 0.5, "seed": 4}
@@ -1006,8 +1007,8 @@ async def test_all_faults_at_random_leave_results_that_say_what_the_server_holds
             if result.outcome is not Outcome.UNKNOWN:
                 assert sandbox.revoked[license_id] is (result.outcome is Outcome.REVOKED)
         outcomes = Counter(result.outcome for result in row_results.values())
-        assert outcomes[Outcome.REVOKED] > 1800
-        assert outcomes[Outcome.UNKNOWN] < 100
+        assert outcomes[Outcome.REVOKED] > 0.9 * len(ids)
+        assert outcomes[Outcome.UNKNOWN] < 0.05 * len(ids)
 
 
 @pytest.mark.parametrize(("revoked", "outcome"), [(True, "revoked"), (False, "failed")])

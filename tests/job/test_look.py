@@ -793,7 +793,7 @@ async def test_keys_that_stand_beside_the_ids_are_one_more_road(keys: str, most:
 async def test_filters_that_somebody_in_front_refuses_cost_requests_and_end_no_run(
     status: int, body: bytes, kind: str
 ) -> None:
-    there = Account.generate(50_000, resellers={"R": 600})
+    there = Account.generate(50_000, resellers={"R": 200})
     ids = list(query.ids(there, [("resellerId", there.resellers["R"].id)], 0))
     async with FaultySandbox(there) as sandbox, looking(sandbox, listing(*ids)) as watch:
         answer = sandbox.api

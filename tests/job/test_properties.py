@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from batch.model import RESTORE, REVOKE, SUSPEND, VERIFY, Action, Property
 from tests.job.test_runner import IDS, End, World, ends, faults, table, world
+from tests.support.builders import THOROUGH
 from tests.support.faulty_sandbox import states_of
 
 Faults = dict[str, list[str | int]]
@@ -83,7 +84,7 @@ class Model:
     suspended=st.frozensets(st.sampled_from(IDS)),
     sequence=st.lists(steps, min_size=2, max_size=7),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12 * THOROUGH, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_each_restore_brings_back_what_its_run_did_and_nothing_else(
     revoked: frozenset[str], suspended: frozenset[str], sequence: list[Step]
 ) -> None:

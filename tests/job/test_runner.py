@@ -30,6 +30,7 @@ from batch.results.journal import Journal
 from batch.results.manifest import Manifest
 from batch.sandbox import TOKEN, Account
 from batch.settings import Rate, Settings
+from tests.support.builders import THOROUGH
 from tests.support.faulty_sandbox import FaultySandbox, Revoked
 from tests.support.job_harness import some_ids
 from tests.support.virtual_time import VirtualTimeLoop
@@ -219,7 +220,7 @@ faults = st.dictionaries(
     ),
     restores=st.lists(st.tuples(ends, faults, st.none() | st.integers(1, 5)), max_size=3),
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12 * THOROUGH, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_run_and_its_restore_are_the_identity_on_what_others_did_not_touch(
     revoked: frozenset[str],
     listed: list[str],

@@ -26,6 +26,7 @@ from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import click
 import kubernetes_validate  # type: ignore[import-untyped]
@@ -1248,6 +1249,15 @@ def test_what_the_manifest_refers_to_is_there() -> None:
     assert source == f"{mounts()['list']}/{file}"
     assert config == f"{mounts()['profile']}/{profile}"
     assert container()["image"].endswith(f"/bulk-revoke:{__version__}")
+
+
+def test_how_many_ids_a_config_map_holds_is_what_is_said() -> None:
+    held = 1 << 20  # bytes of all values together (Kubernetes, "ConfigMaps": 1 MiB)
+    header, row = b"license_id\n", f"{uuid4()}\n".encode()
+    most = f"{(held - len(header)) // len(row):,} IDs below the header"
+
+    for text in (text_of(KUBERNETES), text_of(PAGE)):
+        assert f"holds 1 MiB, and so does a Secret: {most}" in text or f"1 MiB**: {most}" in text
 
 
 def test_the_pod_may_do_nothing_that_it_need_not_do() -> None:

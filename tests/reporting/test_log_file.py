@@ -10,6 +10,7 @@ import logging
 import os
 import pwd
 import re
+import stat
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ import pytest
 from aiohttp import web
 
 from batch import __version__
+from batch.api import retrying_client
 from batch.reporting import logs
 from batch.reporting.logs import FIELDS, Redactor
 from batch.reporting.progress import Screen
@@ -138,6 +140,27 @@ def test_after_a_rename_lines_go_into_a_new_file(logged: Log, created: bool) -> 
 
     assert (rows(renamed), logged.rows) == ([1, 2], [3, 4])
     assert inode in {None, logged.path.stat().st_ino}
+
+
+@needs_posix
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_a_new_file_is_for_its_owner_alone_and_one_that_is_there_stays_as_it_is(
+    tmp_path: Path, umask: int
+) -> None:
+    made, there = tmp_path / "made.jsonl", tmp_path / "there.jsonl"
+    there.touch()
+    there.chmod(0o640)
+
+    before = os.umask(umask)
+    try:
+        for path in (made, there):
+            Log(path).start()
+            say(1)
+            logs.stop()
+    finally:
+        os.umask(before)
+
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (made, there)] == [0o600, 0o640]
 
 
 @needs_posix
@@ -677,7 +700,10 @@ def test_a_look_up_that_is_refused_logs_no_key(place: Place, kind: str) -> None:
     nothing_of(SECRETS, said)
 
 
-def test_cells_that_are_left_out_are_not_logged(place: Place) -> None:
+def test_cells_that_are_left_out_are_not_logged(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrying_client, "LATE", 0.1)
     listed = write("list.csv", map(quoted, [*KEPT, *CELLS]))
     place.api.fail(KEPT[0], "says 422")
     place.api.fail(KEPT[1], "is about another license")

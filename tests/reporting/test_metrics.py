@@ -123,6 +123,19 @@ def ended(
     )
 
 
+@pytest.mark.parametrize("expires", [NOON + 1, 0.0, -5.0])
+def test_when_the_token_expires_is_there_where_it_tells_and_else_no_such_series(
+    path: Path, expires: float
+) -> None:
+    name = "bulk_revoke_token_expires_timestamp_seconds"
+
+    write(str(path), replace(ended(), token_expires=expires))
+    assert value(path, name) == expires
+
+    write(str(path), ended())
+    assert name not in path.read_text(encoding="utf-8")
+
+
 def series(path: Path) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Every value of a file, by its name and its labels."""
     return {

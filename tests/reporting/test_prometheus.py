@@ -222,7 +222,7 @@ def test_every_alert_has_been_seen_to_fire() -> None:
 
 def test_the_rules_ask_for_metrics_that_are_written(directory: Path) -> None:
     path = directory / "nightly.prom"
-    write(str(path), ended(0, 1_800_000_000))
+    write(str(path), replace(ended(0, 1_800_000_000), token_expires=1_900_000_000))
     written = {name for name, _ in values(path.read_text(encoding="utf-8"))}
 
     asked = set(re.findall(r"bulk_revoke_\w+", "".join(rule["expr"] for rule in rules())))
@@ -331,12 +331,14 @@ def test_what_a_run_writes_becomes_the_alerts_that_it_should(
     write(str(directory / "late.prom"), ended(0, now - 2 * DAY))
     write(str(directory / "failing.prom"), ended(0, now - 3 * DAY, command="verify"))
     write(str(directory / "failing.prom"), ended(1, now, command="verify"))
-    write(str(directory / "fine.prom"), ended(0, now))
+    write(str(directory / "fine.prom"), replace(ended(0, now), token_expires=now + 15 * DAY))
+    write(str(directory / "token.prom"), replace(ended(0, now), token_expires=now + 13 * DAY))
     write(str(directory / "restored.prom"), ended(0, now - 9 * DAY, command="restore"))
     expected = {
         ("BulkRevokeFailed", "refused"),
         ("BulkRevokeNoSuccess", "refused"),
         ("BulkRevokeThrottled", "busy"),
+        ("BulkRevokeTokenExpires", "token"),
         ("BulkRevokeDidNotRun", "late"),
         ("BulkRevokeIncomplete", "failing"),
         ("BulkRevokeNoSuccess", "failing"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import pytest
 
+from batch.host import files
 from batch.model import Outcome, RowResult
 from batch.results.journal import Journal
 from tests.support.builders import listing
@@ -251,12 +252,12 @@ def test_the_plan_is_on_the_disk_before_it_has_its_name(
 def test_a_plan_that_does_not_fit_on_the_disk_leaves_no_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Path.open
+    real = files._new
 
-    def small(self: Path, mode: str) -> SmallDisk:
-        return SmallDisk(cast("BinaryIO", real(self, mode)), 100_000)
+    def small(new: Path, mode: int) -> SmallDisk:
+        return SmallDisk(real(new, mode), 100_000)
 
-    monkeypatch.setattr(Path, "open", small)
+    monkeypatch.setattr(files, "_new", small)
     with pytest.raises(OSError, match="No space left"):
         started(path, listing(*some_ids(5000)))
 

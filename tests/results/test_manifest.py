@@ -165,10 +165,16 @@ def test_a_directory_that_cannot_be_synced_is_no_failure(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes")
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
-def test_its_mode_follows_the_umask(path: Path, umask: int, mode: int) -> None:
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_it_is_for_its_owner_alone_unless_its_owner_wants_it_otherwise(
+    path: Path, umask: int, mode: int
+) -> None:
     before = os.umask(umask)
     try:
+        manifest().write(path)
+        assert path.stat().st_mode & 0o777 == 0o600
+        path.chmod(mode)
         manifest().write(path)
     finally:
         os.umask(before)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from batch.errors import ResultsError
+from batch.host import files
 from batch.job.plan import make_plan
 from batch.job.snapshot import Snapshot
 from batch.model import REVOKE, Listing, Outcome, RowResult
@@ -128,7 +129,7 @@ def test_a_path_that_cannot_become_the_results_is_refused(
             path.write_text("precious")
             taken = path / "results.csv"
         case "read-only directory":
-            monkeypatch.setattr(Path, "open", fail)
+            monkeypatch.setattr(files, "_new", fail)
         case "long name":
             taken = path.with_name("x" * 300)
     before = names(path)

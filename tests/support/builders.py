@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from array import array
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For properties: a busy machine makes no test fail."""
+
+THOROUGH = int(os.environ.get("BULK_REVOKE_THOROUGH", "1"))
+"""Tests that draw by chance take so many times as many examples, or licenses; see `make soak`."""
 
 
 def packed(data: bytes) -> bytes:
