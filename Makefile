@@ -59,10 +59,11 @@ $(VENV)/.installed-dev: pyproject.toml .ci/make_venv.py
 demo: $(VENV)/.installed
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 	@head -n 61 samples/licenses.csv >$(DEMO)/licenses.csv
-	$(BIN)/bulk-revoke run $(DEMO)/licenses.csv --sandbox --yes \
-		--output $(DEMO)/licenses.results.csv
+	$(BIN)/bulk-revoke run $(DEMO)/licenses.csv --sandbox --yes -o $(DEMO)/licenses.results.csv
 	@echo
-	@head -n 6 $(DEMO)/licenses.results.csv
+	@head -n 6 $(DEMO)/licenses.results.csv | cut -d, -f1-12
+	@echo
+	@echo "Your own list: $(BIN)/bulk-revoke run LIST.csv --sandbox"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

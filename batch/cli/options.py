@@ -293,7 +293,7 @@ OPTIONS = {
             "--sandbox",
             **_FLAG,
             help="Rehearse: a sandbox in this process that knows the input's licenses; "
-            "no token, no question.",
+            "no token, no lock; it asks at a terminal only, and --yes alone is enough.",
         ),
         _other(
             "--config",

@@ -63,20 +63,14 @@ def tell(text: str) -> None:
         terminal.write(f"{text}\n")
 
 
-def confirm(count: int, question: str, terminal: TextIO, say: Callable[[str], None]) -> None:
-    """Let the user type a number.
-
-    Args:
-        count: The number.
-        question: What it is typed for; it names the number.
-        terminal: Where it is typed.
-        say: Shows the question.
+def confirm(count: int, verb: str, terminal: TextIO, say: Callable[[str], None]) -> None:
+    """Let the user type the number of licenses.
 
     Raises:
         GuardError: Something else was typed.
     """
     _forget_what_was_typed(terminal)
-    say(question)
+    say(f"Type {count} to {verb} {'this license' if count == 1 else 'these licenses'}: ")
     try:
         answer = terminal.readline().strip().replace(",", "")
     except OSError:  # somebody closed the window

@@ -154,8 +154,8 @@ class Finish:
             + _IN_NO_ORDER * (not in_order)
             for to_all in (False, True)
         )
-        if own.exit_code or not in_order or not self.screen.quiet:
-            self.screen.insist(text, exit_code=code)
+        show = self.screen.insist if own.exit_code or not in_order else self.screen.say
+        show(text, exit_code=code)
         return Report(summary, self.screen.redact(to_all))
 
     def give_up(self, error: BulkRevokeError) -> None:

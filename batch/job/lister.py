@@ -219,7 +219,8 @@ class Lister:
             hint=self.next_command if licenses else "",
         )
         text = block(summary, self.found, label(settings.base_url))
-        (self.screen.insist if summary.exit_code else self.screen.say)(text)
+        show = self.screen.insist if summary.exit_code else self.screen.say
+        show(text, exit_code=summary.exit_code)
         return Report(summary, self.screen.redact(text))
 
 

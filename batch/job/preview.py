@@ -24,7 +24,6 @@ from batch.model import ID_BYTES, Listing, Outcome, Property, RowResult
 from batch.reporting.style import WIDEST, fold
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator, Sequence
 
     from batch.job.snapshot import Snapshot
@@ -131,7 +130,8 @@ def preview(
     seconds: float,
     now: float,
     warning: str = "",
-    size: os.terminal_size | None = None,
+    columns: int = WIDEST,
+    lines: float = inf,
 ) -> str:
     """Say what is about to happen, where, how fast and with what consequences.
 
@@ -142,16 +142,16 @@ def preview(
         seconds: The shortest time it can take.
         now: Seconds since 1970.
         warning: What is to be known beside the plan, or empty.
-        size: Of the terminal, where it must fit on one together with the question.
+        columns: Characters of a line.
+        lines: Lines into which it must fit together with the question.
     """
-    columns, room = (WIDEST, inf) if size is None else (size.columns, size.lines - QUESTION)
     parts = list(_parts(plan, settings, columns, place=place, seconds=seconds, now=now))
     parts += [_always(f"warning: {warning}")] if warning else []
     for most in FEWER:
-        lines = [line for part in parts for line in part(most)]
-        if sum(len(fold(line, columns)) for line in lines) <= room:
+        shown = [line for part in parts for line in part(most)]
+        if sum(len(fold(line, columns)) for line in shown) + QUESTION <= lines:
             break
-    return "\n".join(lines)
+    return "\n".join(shown)
 
 
 def _parts(
@@ -168,7 +168,8 @@ def _parts(
         yield _always(_line(verb, f"nothing at {place}{_why_nothing(others)}"))
         yield results
         return
-    yield _always(_line(verb, f"{counted(len(affected), 'license')} at {place}{_share(plan)}"))
+    share = "" if settings.sandbox else _share(plan)
+    yield _always(_line(verb, f"{counted(len(affected), 'license')} at {place}{share}"))
     if settings.sandbox:
         yield _always(_line("", "What follows is invented: your account is not asked."))
     yield from map(_always, _what_stays(plan))
@@ -341,8 +342,9 @@ def _share(plan: Plan) -> str:
     total = plan.snapshot.account_total
     if total is None:
         return ""
-    part = f", {len(plan.affected):,} of {total:,}"
-    return f"{part}: your whole account" if len(plan.affected) >= total else part
+    if len(plan.affected) >= total:
+        return f": {len(plan.affected):,} of {total:,}, your whole account"
+    return f"; the account has {total:,}"
 
 
 def _found(plan: Plan, words: _Words, now: float, columns: int) -> Iterator[_Part]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -356,15 +357,15 @@ class Runner:
             seconds=seconds,
             now=time.time(),
             warning=expiry_warning(self.token, end=end) if count else "",
-            size=None if terminal is None else self.screen.size,
+            columns=self.screen.size.columns,
+            lines=math.inf if terminal is None else self.screen.size.lines,
         )
         if terminal is None or not count:
             self.screen.say(shown)
             return
         say = self.screen.insist if self.screen.is_terminal else tell
         say(shown)
-        what = "this license" if count == 1 else "these licenses"
-        confirm(count, f"Type {count} to {self.action.verb} {what}: ", terminal, say)
+        confirm(count, self.action.verb, terminal, say)
 
     def _act(self, loop: asyncio.Runner, plan: Plan, earlier: Earlier | None) -> Report:
         """Write the plan down, carry it out, and bring the results to their end."""

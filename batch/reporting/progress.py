@@ -100,10 +100,10 @@ class Screen:
         """Tell whether colours are wanted."""
         return is_coloured(self.stream)
 
-    def say(self, text: str) -> None:
-        """Write lines above the bar, unless quiet."""
+    def say(self, text: str, *, exit_code: int | None = None) -> None:
+        """Write lines above the bar, unless quiet; see `insist`."""
         if not self.quiet:
-            self.insist(text)
+            self.insist(text, exit_code=exit_code)
 
     def insist(self, text: str, *, exit_code: int | None = None) -> None:
         """Write lines above the bar, even if quiet.

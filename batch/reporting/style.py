@@ -36,6 +36,9 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 """Label to its style; any other label is bold."""
 
+QUESTION = "Type "
+"""Beginning of a question."""
+
 _LABEL = re.compile(r"([a-z][a-z ]*:) +")
 _APART = " " * 3
 """Stands between parts of a line of which each gets a line of its own where not all fit on one."""
@@ -116,6 +119,8 @@ def _verdict(text: str, exit_code: int | None, columns: int) -> str:
 
 
 def _painted(line: str) -> str:
+    if line.startswith(QUESTION):
+        return click.style(line, bold=True)
     label = _LABEL.match(line)
     if not label:
         return line

@@ -345,7 +345,7 @@ def test_the_command_that_goes_on_names_the_profile_wherever_that_came_from(
     monkeypatch.setenv("BULK_REVOKE_CONFIG", profile("[run]", "sandbox = true", "limit = 1"))
 
     assert run_command(["run", source]) == 0
-    [again] = re.findall(r"^again: +(.*)$", capsys.readouterr().err, re.MULTILINE)
+    [again] = re.findall(r"^rehearsal \| again: +(.*)$", capsys.readouterr().err, re.MULTILINE)
     assert again == (
         f"bulk-revoke run {source} --config profile.toml --resume -o licenses.rehearsal.csv"
     )

@@ -47,10 +47,10 @@ class Told:
     said: list[str] = field(default_factory=list)
     insisted: list[str] = field(default_factory=list)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, exit_code: int | None = None) -> None:  # noqa: ARG002
         self.said.append(text)
 
-    def insist(self, text: str) -> None:
+    def insist(self, text: str, *, exit_code: int | None = None) -> None:  # noqa: ARG002
         self.insisted.append(text)
 
     def redact(self, text: str) -> str:

@@ -690,8 +690,8 @@ def test_what_takes_no_time_is_given_none() -> None:
     ("total", "line"),
     [
         (None, "revoke:   2 licenses at api.cryptlex.com"),
-        (1200, "revoke:   2 licenses at api.cryptlex.com, 2 of 1,200"),
-        (2, "revoke:   2 licenses at api.cryptlex.com, 2 of 2: your whole account"),
+        (1200, "revoke:   2 licenses at api.cryptlex.com; the account has 1,200"),
+        (2, "revoke:   2 licenses at api.cryptlex.com: 2 of 2, your whole account"),
     ],
 )
 def test_it_is_said_how_much_of_the_account_that_is(total: int | None, line: str) -> None:
@@ -816,7 +816,8 @@ def test_what_is_asked_about_fits_on_the_terminal_together_with_the_question(
         now=NOW,
         warning="the access token expires at 14:00 UTC, before the run can be over"
         * (size.columns != 67),
-        size=size,
+        columns=size.columns,
+        lines=size.lines,
     )
 
     folded = [each for line in text.split("\n") for each in fold(line, size.columns)]
@@ -827,8 +828,7 @@ def test_what_is_asked_about_fits_on_the_terminal_together_with_the_question(
 
 def test_as_much_is_named_as_the_terminal_has_room_for() -> None:
     def named(lines: int) -> int:
-        size = os.terminal_size((79, lines))
-        text = preview(full(), SETTINGS, place="x", seconds=65, now=NOW, size=size)
+        text = preview(full(), SETTINGS, place="x", seconds=65, now=NOW, lines=lines)
         return sum(line.startswith("  row") for line in text.split("\n"))
 
     few, usual, more, most = (named(lines) for lines in (10, 24, 40, 1000))

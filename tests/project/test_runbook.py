@@ -116,7 +116,9 @@ def commands(session: str) -> Iterator[Typed]:
         yield Typed(line, shown, "" if asked is None else shown[asked + 1])
 
 
-BAR = re.compile(r"(looking: )?( *\d+%\|.*|[\d,]+ of [\d,]+ (licenses|requests) done, .*)")
+BAR = re.compile(
+    r"(rehearsal \| )?([a-z]+ing: )?( *\d+%\|.*|[\d,]+ of [\d,]+ (licenses|requests) done, .*)"
+)
 """Progress: a terminal shows a bar, and everything else a line from time to time."""
 
 
