@@ -74,13 +74,3 @@ def recorded_details(cells: Sequence[str]) -> list[str]:
     """The details in a row of a results file that has them, as a run spells them."""
     found = [cell(uncell(each)) for each in cells[_OWN]]
     return found + [""] * (len(DETAILS) - len(found))
-
-
-def has_details(header: Sequence[str], carried: int) -> bool:
-    """Tell whether the file of a run has these columns.
-
-    Args:
-        header: Its header.
-        carried: Columns that the run carries, which may have the same names.
-    """
-    return tuple(header[_OWN]) == DETAILS and len(header) >= _OWN.stop + carried

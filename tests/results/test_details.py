@@ -7,7 +7,6 @@ import io
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +16,7 @@ from batch.job.plan import make_plan
 from batch.model import REVOKE, Outcome, RowResult
 from batch.reporting.logs import Redactor
 from batch.results.csv_file import Recorded
-from batch.results.details import NO_DETAILS, Details, has_details, recorded_details
+from batch.results.details import NO_DETAILS, Details, recorded_details
 from batch.results.journal import Journal
 from tests.support.builders import calm, listing
 from tests.support.job_harness import some_ids
@@ -25,6 +24,8 @@ from tests.support.results_files import look, table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from batch.model import Listing
 
@@ -64,18 +65,6 @@ def test_no_secret_is_among_them() -> None:
 
     assert b"s3cret" not in details.of(0)
     assert details.cells(0)[5].startswith("a ")
-
-
-@pytest.mark.parametrize(
-    ("behind", "carried", "has"),
-    [((), 0, False), (DETAILS, 0, True), (DETAILS, 8, False), (DETAILS[:7], 0, False),
-     ((*DETAILS, "Order"), 1, True), (("Order", *DETAILS), 9, False),
-     ((*DETAILS, *DETAILS), 8, True)],
-)  # fmt: skip
-def test_they_are_told_from_carried_columns_of_the_same_names(
-    behind: tuple[str, ...], carried: int, has: bool
-) -> None:
-    assert has_details((*COLUMNS, *behind), carried) is has
 
 
 def test_what_a_spreadsheet_has_saved_again_is_spelled_as_a_run_spells_it() -> None:
