@@ -10,6 +10,7 @@ from array import array
 from binascii import unhexlify
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -335,6 +336,8 @@ class Listing:
         suspended_at: When the first and the last of them was suspended, in seconds since 1970, if
             they are results of that (infinite, if they do not tell); else None. Only those that
             still are suspended are meant then.
+        next_at: When the first of those was suspended that are not old enough yet, in seconds since
+            1970; infinite if there are none.
         keys_beside: What stands for each entry in a column of license keys, where licenses are
             listed by ID; empty if there is none. It may be wrong, and only saves requests.
     """
@@ -355,6 +358,7 @@ class Listing:
     where: dict[Condition, Counter[str]] = field(default_factory=dict)
     unselected: bytes = b""
     suspended_at: tuple[float, float] | None = None
+    next_at: float = inf
     keys_beside: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:

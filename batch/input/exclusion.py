@@ -83,7 +83,8 @@ class Protected:
 
     Attributes:
         path: The file.
-        rows: Its rows with content, on all sheets.
+        rows: Its rows with content, on all sheets; where license IDs stand below a header, without
+            that one.
         nameless: Rows without a license ID, the header not counted: only keys can tell what they
             protect.
         ids: The `ID_BYTES` bytes of every license ID in it.
@@ -245,6 +246,7 @@ class _Reading:
         ours = _OURS | _DETAILS if _DETAILS.issubset(names) else _OURS
         passed_over = {i for i, name in enumerate(names) if name in ours and names.count(name) == 1}
         columns: defaultdict[int, _Column] = defaultdict(_Column)
+        headers = 0
         for block in _cut_below(top.number, table.blocks):
             filled = [False] * len(block)
             named = [False] * len(block)
@@ -257,7 +259,10 @@ class _Reading:
                 self._add_cells(columns[index], table.title, block.row, cells, named)
             self.rows += sum(filled)
             self.nameless += sum(map(bool.__gt__, filled, named))
-            self.nameless -= _is_header(top, block, named)
+            headers += _is_header(top, block, named)
+        self.nameless -= headers
+        if any(column.names_ids for column in columns.values()):  # else it may be a key
+            self.rows -= headers
         self.doubts += [
             (table.title, *column.error)
             for _, column in sorted(columns.items())

@@ -472,6 +472,8 @@ class EarlierResults:
 
     Attributes:
         left_out: How many rows were not taken, by their outcome.
+        next_at: When the first of those was suspended that are not old enough yet, in seconds since
+            1970; infinite if there are none.
 
     Raises:
         InputError: Nothing is taken of results about this property.
@@ -501,6 +503,7 @@ class EarlierResults:
         self._before = suspended_before
         self._first, self._last = math.inf, -math.inf
         self.left_out: dict[str, int] = {}
+        self.next_at = math.inf
 
     def takes(self, block: Block, index: int) -> bool:
         """Tell whether a row with content is wanted; if not, count it.
@@ -553,6 +556,7 @@ class EarlierResults:
             )
         if self._before is not None and at > self._before:
             self.left_out[LATER] = self.left_out.get(LATER, 0) + 1
+            self.next_at = min(self.next_at, at)
             return False
         self._first, self._last = min(self._first, at), max(self._last, at)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from math import inf
 from typing import TYPE_CHECKING, BinaryIO
 
 from batch.errors import Detail, InputError
@@ -109,6 +110,7 @@ def read_listing(
     _refuse_nothing(table.title, collector, kind, left_out)
     listing = _listing(table, layout, collector, tuple(carry), left_out)
     listing.suspended_at = suspended_at
+    listing.next_at = earlier.next_at if earlier else inf
     return listing
 
 

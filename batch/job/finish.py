@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from batch.errors import BulkRevokeError, told
@@ -35,13 +36,22 @@ if TYPE_CHECKING:
     from batch.settings import Settings
 
 
+_LATEST = int(datetime.max.replace(tzinfo=UTC).timestamp()) - 1
+"""The last moment that can be spelled, in seconds since 1970."""
+
 _IN_NO_ORDER = (
     "\nThe results are still the journal of the run, in which the last line of a row counts."
 )
 
 
 def nothing_due(
-    listing: Listing, manifest: Manifest, screen: Screen, place: str, started_at: str
+    listing: Listing,
+    manifest: Manifest,
+    screen: Screen,
+    place: str,
+    *,
+    started_at: str,
+    older_than: float,
 ) -> Report:
     """End a run of which all rows are for a later day: no results, nobody is asked or locked out.
 
@@ -51,13 +61,17 @@ def nothing_due(
         screen: Where a person is told.
         place: Name of the installation, for a person.
         started_at: When the command began.
+        older_than: The age that is asked for, in seconds.
     """
     now = datetime.now(UTC)
     finished_at = timestamp(now)
     left_out = ", ".join(f"{count:,} {name}" for name, count in listing.left_out.items())
+    due = datetime.fromtimestamp(min(ceil(listing.next_at + older_than), _LATEST), UTC)
+    hint = f"the first of them is old enough on {due:%Y-%m-%d at %H:%M:%S} UTC."
     text = (
         f"bulk-revoke: nothing is old enough for --older-than yet (exit 0)   {place},"
         f" run {manifest.run_id}, {now:%H:%M} UTC\n  left out: {left_out}\ninput:   {listing.title}"
+        f"\nhint:    {hint}"
     )
     screen.say(text)
     summary = Summary(
@@ -77,7 +91,7 @@ def nothing_due(
         rate=0.0,
         results="",
         manifest="",
-        hint="",
+        hint=hint,
     )
     return Report(summary, screen.redact(text))
 

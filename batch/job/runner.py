@@ -112,8 +112,14 @@ class Runner:
             terminal = self._terminal(stack) if self._asks else None
             targets = self._targets()
             if not len(targets.listing):
-                manifest, begun = self.manifest(targets.listing), self.owner.started_at
-                return nothing_due(targets.listing, manifest, self.screen, self._place, begun)
+                return nothing_due(
+                    targets.listing,
+                    self.manifest(targets.listing),
+                    self.screen,
+                    self._place,
+                    started_at=self.owner.started_at,
+                    older_than=settings.older_than or 0,
+                )
             if not settings.sandbox:
                 held = locked(settings, self.owner, self.screen.say)
                 self.claim, self.lock = stack.enter_context(held)

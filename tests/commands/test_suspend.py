@@ -22,7 +22,7 @@ from batch.job import targets
 from batch.model import Property
 from batch.reporting.alerts import Alerts
 from batch.sandbox import Account
-from tests.support.commands import Served, manifest, served, write
+from tests.support.commands import Served, manifest, served, table, write
 from tests.support.job_harness import some_ids
 from tests.support.results_files import aged
 
@@ -347,6 +347,12 @@ def test_a_night_too_early_is_no_fault_and_leaves_nothing_behind(
     assert (early.has_results, silent.err) == (False, "")
     assert "nothing is old enough for --older-than yet (exit 0)" in early.err
     assert "8 suspended later" in early.err
+    first = min(row["finished_at"] for row in table(RESULTS) if row["outcome"] == "suspended")
+    due = datetime.fromisoformat(first) + timedelta(days=30, seconds=0.999)
+    assert (
+        f"hint:    the first of them is old enough on {due:%Y-%m-%d at %H:%M:%S} UTC." in early.err
+    )
+    assert early.summary["hint"] in early.err
     assert sorted(Path().iterdir()) == before
     aged(Path(RESULTS), 30.1, 29)
     assert api.run(*command).counts == {"revoked": 1}

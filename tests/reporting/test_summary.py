@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch.model import RESTORE, REVOKE, VERIFY, Action, Outcome, Property
-from batch.reporting.summary import Summary, block, done_outcomes, exit_code
+from batch.reporting.summary import Summary, block, done_outcomes, exit_code, undone_row
+from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DONE = done_outcomes(REVOKE, missing_ok=False)
+IDS = some_ids(1)
 
 EXAMPLE = Summary(
     run_id="7f3a",
@@ -400,6 +402,25 @@ def test_the_object_for_scripts_has_the_fields_of_the_contract() -> None:
     assert written["counts"] == {
         "revoked": 18, "already_revoked": 10_000, "unknown": 1, "not_found": 1
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("license_id", "key", "said", "told"),
+    [
+        (IDS[0], "", "HTTP 409: Conflict.", (IDS[0], "HTTP 409: Conflict.")),
+        (IDS[0], "K-1", "HTTP 409: K-1 is in use", (IDS[0], "HTTP 409: … is in use")),
+        (IDS[0], "'=K-1", "'=K-1 is in use", (IDS[0], "… is in use")),
+        ("K-1-AS-ID", "", "no license ID", (None, "no license ID")),
+        ("", "K-1", "", (None, None)),
+    ],
+)
+def test_a_row_that_is_not_done_is_named_without_a_key(
+    license_id: str, key: str, said: str, told: tuple[str | None, str | None]
+) -> None:
+    cells = ["7", license_id, key, "failed", "", "", "409", "http_409", said, "1", "", ""]
+
+    row = {"row": 7, "license_id": told[0], "outcome": "failed", "error": told[1]}
+    assert undone_row(cells) == row
 
 
 @pytest.mark.parametrize(
