@@ -411,3 +411,33 @@ async def test_where_nobody_was_answered_yet_refusals_are_not_waited_out() -> No
     it, _ = judge()
 
     assert not it.is_waited_out(refused(503), virtual_clock().now())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "from_api", "waited"), [(9.9, False, True), (10, False, False), (1, True, False)]
+)
+async def test_two_periods_are_waited_for_a_gateway_that_refuses_everybody_and_no_longer(
+    seconds: float, from_api: bool, waited: bool
+) -> None:
+    it, _ = judge()
+    it.answered()
+    began = virtual_clock().now()
+    await virtual_clock().sleep(seconds)
+    error = refused(503)
+    error.from_api = from_api
+
+    assert it.is_waited_out(error, began) is waited
+
+
+@pytest.mark.parametrize(("seconds", "lowers"), [(59, True), (60, False)])
+async def test_an_outage_within_a_minute_of_the_last_one_lowers_the_limit_though_it_is_one(
+    seconds: float, lowers: bool
+) -> None:
+    it, rate_limiter = judge()
+    it.outage_ended()
+    it.answered()
+    await virtual_clock().sleep(seconds)
+
+    assert not it.is_waited_out(refused(503), virtual_clock().now() - 10)
+
+    assert (rate_limiter.limit != 40) is lowers
