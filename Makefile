@@ -113,7 +113,8 @@ lowest: $(LOWEST)/.installed
 	$(LOWEST)/bin/pytest $(FAST) $(PYTEST)
 
 soak: $(VENV)/.installed-dev
-	BULK_REVOKE_THOROUGH=4 $(BIN)/pytest tests/input/test_exclusion.py tests/job $(PYTEST)
+	BULK_REVOKE_THOROUGH=4 $(BIN)/pytest tests/input/test_exclusion.py tests/job \
+		tests/end_to_end/test_gateways.py $(PYTEST)
 	BULK_REVOKE_KILLED=1000 $(BIN)/pytest tests/end_to_end/test_killed.py $(PYTEST)
 
 bench: $(VENV)/.installed-dev

@@ -7,6 +7,7 @@ import csv
 import re
 import signal
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +15,15 @@ import click
 from batch.cli.command import WithExamples
 from batch.cli.options import with_options
 from batch.errors import ConfigError, ResultsError
+from batch.formatting import plain
 from batch.host.process import check_key_log
 
 if TYPE_CHECKING:
     from batch.sandbox import Account, Sandbox
+    from batch.sandbox.message import Request, Response
+
+LONGEST = 60
+"""Characters of a path, and of a query, on a line of ``--verbose``."""
 
 DIGITS = 7
 """Of the largest number of licenses: a filter takes memory for each of them."""
@@ -94,6 +100,9 @@ DIGITS = 7
     show_default=True,
     help="Makes account and faults repeatable.",
 )
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Tell on standard error of each request and fault."
+)
 @with_options("column", "sheet", "header-row", "by", "include-hidden")
 def sandbox(
     port: int,
@@ -105,6 +114,7 @@ def sandbox(
     error_code: str,
     throttled_body: str,
     seed: int,
+    verbose: bool,
     **reading: Any,  # noqa: ANN401
 ) -> int:
     """Run a license API on 127.0.0.1 that behaves as the Cryptlex Web API does.
@@ -128,6 +138,7 @@ def sandbox(
         port=port,
         codes=error_code,
         throttled_body=throttled_body,
+        tell=_tell if verbose else None,
     )
     try:
         asyncio.run(_serve(sandbox))
@@ -151,10 +162,36 @@ async def _serve(sandbox: Sandbox) -> None:
     async with sandbox:
         click.echo(
             f"sandbox with {len(sandbox.account):,} licenses at {sandbox.base_url}\n"
-            "try it in another terminal:\n"
-            f"  CRYPTLEX_ACCESS_TOKEN={TOKEN} bulk-revoke run INPUT --base-url {sandbox.base_url}"
+            "try it in another terminal, which licenses there are and what becomes of them:\n"
+            f"  CRYPTLEX_ACCESS_TOKEN={TOKEN} \\\n"
+            f"    bulk-revoke list --all -o sandbox.csv --base-url {sandbox.base_url}\n"
+            f"  CRYPTLEX_ACCESS_TOKEN={TOKEN} \\\n"
+            f"    bulk-revoke run sandbox.csv --base-url {sandbox.base_url}"
         )
         await ended.wait()
+
+
+def _tell(request: Request, response: Response) -> None:
+    """Print a line on a request: when, what, its answer, what went wrong, what the limit leaves."""
+    from batch.sandbox import TOKEN  # noqa: PLC0415
+
+    query = "&".join(f"{name}={value}" for name, value in request.query)
+    query = plain(f"?{query}" if query else "").replace(TOKEN, "[token]")
+    path = plain(request.path).replace(TOKEN, "[token]")
+    words = [
+        f"{datetime.now(UTC):%H:%M:%S.%f}"[:-3],
+        request.method,
+        path[:LONGEST] + (query if len(query) <= LONGEST else query[: LONGEST - 1] + "…"),
+        str(response.status or "no answer"),
+    ]
+    if response.fault:
+        words.append(f"fault {response.fault}")
+    if remaining := response.headers.get("X-Rate-Limit-Remaining"):
+        words.append(f"{remaining} left")
+    if wait := response.headers.get("Retry-After"):
+        words.append(f"retry after {wait} s")
+    with suppress(OSError):  # nobody reads it any more
+        click.echo("  ".join(words), err=True)
 
 
 def _account(licenses: str, seed: int, reading: dict[str, Any]) -> Account:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -111,7 +111,7 @@ class RandomFaults:
         handler: Answers the requests.
         share: How many go wrong, 0 to 1.
         seed: Of the draws.
-        faults: What is drawn for those, all of them as likely.
+        faults: What is drawn for those, by name, all of them as likely.
     """
 
     def __init__(
@@ -119,12 +119,12 @@ class RandomFaults:
         handler: Handler,
         share: float,
         seed: int,
-        faults: Sequence[Fault] = tuple(SURVIVABLE.values()),
+        faults: Mapping[str, Fault] = SURVIVABLE,
     ) -> None:
         self._handler = handler
         self._share = share
         self._seed = seed
-        self._faults = faults
+        self._faults = tuple(faults.items())
         self._seen: dict[tuple[str, str], int] = {}
 
     def handle(self, request: Request) -> Response:
@@ -133,7 +133,8 @@ class RandomFaults:
         goes_wrong, kind = self._draw(request.method, request.target)
         if goes_wrong >= self._share:
             return response
-        return self._faults[int(kind * len(self._faults))](response)
+        name, fault = self._faults[int(kind * len(self._faults))]
+        return replace(fault(response), fault=name)
 
     def _draw(self, method: str, target: str) -> tuple[float, float]:
         """Two numbers from 0 to below 1."""

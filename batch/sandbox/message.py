@@ -94,6 +94,7 @@ class Response:
         from_api: Whether it passes the rate limiter on its way out, and thus gets its headers;
             proxies and portals in front of it know nothing of them.
         deliver: Puts it on the wire.
+        fault: Name of what has gone wrong at random with it; empty where nothing has.
     """
 
     status: int
@@ -103,6 +104,7 @@ class Response:
     change: Change | None = None
     from_api: bool = True
     deliver: Deliver = send
+    fault: str = ""
 
 
 Handler = Callable[[Request], Response]

@@ -15,9 +15,11 @@ from batch.sandbox.limiter import FixedWindow, RateLimit
 from batch.sandbox.message import Handler, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from batch.sandbox.account import Account
+    from batch.sandbox.message import Response
 
 HOST = "127.0.0.1"
 """Loopback: the sandbox has no secrets, and must not be reached from elsewhere."""
@@ -46,6 +48,7 @@ class Sandbox:
         port: TCP port; 0 for any that is free.
         codes: Whether error bodies have a ``code``: ``present``, ``absent`` or ``null``.
         throttled_body: Of a 429, ``text`` or ``json``.
+        tell: Told of each request and of what becomes of it, before that is delivered; or None.
 
     Attributes:
         account: The licenses.
@@ -67,6 +70,7 @@ class Sandbox:
         port: int = 0,
         codes: str = "present",
         throttled_body: str = "text",
+        tell: Callable[[Request, Response], None] | None = None,
     ) -> None:
         self.account = account
         self.port = port
@@ -76,6 +80,7 @@ class Sandbox:
         self.handler = with_codes(self.handler, codes)
         if rate is not None:
             self.handler = RateLimit(self.handler, FixedWindow(*rate), body=throttled_body).handle
+        self._tell = tell
         self._latency = latency
         self._random = Random(seed)  # noqa: S311 - no secret
         self._server: web.Server | None = None
@@ -117,7 +122,10 @@ class Sandbox:
             body = await request.read()
             await self._travel()
             arrived = asyncio.get_running_loop().time()
-            response = self.handler(_parse(request, body, arrived))
+            parsed = _parse(request, body, arrived)
+            response = self.handler(parsed)
+            if self._tell is not None:
+                self._tell(parsed, response)
             if response.change is not None:
                 response.change.apply()
             await self._travel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch.api.access import FORBIDDEN_IN_A_ROW, FOREIGN_IN_A_ROW, Access
+from batch.api.access import Access
 from batch.api.retry import Attempts
 from batch.errors import ForeignError, RejectedError, StoppedError
 
@@ -27,7 +27,7 @@ def test_a_403_before_any_success_stops_the_run() -> None:
 def test_a_403_after_a_success_is_about_the_license_until_it_is_five_in_a_row() -> None:
     access = Access()
     access.confirmed()
-    for _ in range(FORBIDDEN_IN_A_ROW - 1):
+    for _ in range(4):
         access.forbidden(forbidden())
 
     with pytest.raises(StoppedError):
@@ -39,16 +39,16 @@ def test_a_confirmed_change_starts_both_counts_again() -> None:
 
     for _ in range(20):
         access.confirmed()
-        for _ in range(FORBIDDEN_IN_A_ROW - 1):
+        for _ in range(4):
             access.forbidden(forbidden())
-        for _ in range(FOREIGN_IN_A_ROW - 1):
+        for _ in range(4):
             access.blocked(Attempts(), foreign())
 
 
 def test_five_licenses_that_a_stranger_refuses_stop_the_run() -> None:
     access = Access()
     access.confirmed()
-    for _ in range(FOREIGN_IN_A_ROW - 1):
+    for _ in range(4):
         access.blocked(Attempts(), foreign())
         access.blocked(Attempts(forgiven=1), foreign())  # it is one of those before
 
@@ -59,5 +59,5 @@ def test_five_licenses_that_a_stranger_refuses_stop_the_run() -> None:
 def test_reading_that_a_stranger_refuses_says_nothing_of_changes() -> None:
     access = Access()
 
-    for _ in range(2 * FOREIGN_IN_A_ROW):
+    for _ in range(10):
         access.blocked(Attempts(), foreign())

@@ -344,3 +344,100 @@ async def test_somebody_else_is_suspected_only_where_the_limit_was_kept(
 
     assert len(said) == 1
     assert ("somebody else" in said[0]) is is_asked
+
+
+def judge(limit: int = 40) -> tuple[Overload, RateLimiter]:
+    """A judge, and the limit that it may lower."""
+    rate_limiter = RateLimiter(limit, 5.0, virtual_clock(), jitter=lambda: 0.0)
+    return Overload(rate_limiter, virtual_clock()), rate_limiter
+
+
+def one(forgiven: int = 0) -> list[tuple[Attempts, TransientError]]:
+    """A license that was refused, and was forgiven so many refusals."""
+    return [(Attempts(forgiven=forgiven), refused(503))]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "times"), [([5], 1), ([6], 0), ([5, 6], 1), ([5, 5], 2)], ids=str
+)
+async def test_the_third_refusal_is_no_chance_unless_six_were_answered_since_the_first(
+    rounds: list[int], times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lower(_: RateLimiter, sent: float) -> float:
+        lowered.append(sent)
+        return 0.0
+
+    it, _ = judge()
+    lowered: list[float] = []
+    monkeypatch.setattr(RateLimiter, "overloaded", lower)
+
+    for answers in rounds:  # what was taken for too much once does not count again
+        it.refused_among_answers(one())
+        for _ in range(answers):
+            it.answered()
+        it.refused_among_answers(one())
+        it.refused_among_answers(one())
+
+    assert len(lowered) == times
+
+
+@pytest.mark.parametrize(("forgiven", "lowers"), [(3, True), (4, False)])
+async def test_three_refusals_of_a_license_speak_of_the_load_and_no_further_ones(
+    forgiven: int, lowers: bool
+) -> None:
+    it, rate_limiter = judge()
+
+    for _ in range(3):
+        it.refused_among_answers(one(forgiven))
+
+    assert (rate_limiter.limit != 40) is lowers
+
+
+@pytest.mark.parametrize(("seconds", "lowers"), [(59, True), (60, False)])
+async def test_refusals_within_a_minute_of_an_outage_come_of_what_is_sent(
+    seconds: float, lowers: bool
+) -> None:
+    it, rate_limiter = judge()
+    it.outage_ended()
+    await virtual_clock().sleep(seconds)
+    it.answered()
+
+    assert it.is_waited_out(refused(503), virtual_clock().now())
+
+    assert (rate_limiter.limit != 40) is lowers
+
+
+async def test_where_nobody_was_answered_yet_refusals_are_not_waited_out() -> None:
+    it, _ = judge()
+
+    assert not it.is_waited_out(refused(503), virtual_clock().now())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "from_api", "waited"), [(9.9, False, True), (10, False, False), (1, True, False)]
+)
+async def test_two_periods_are_waited_for_a_gateway_that_refuses_everybody_and_no_longer(
+    seconds: float, from_api: bool, waited: bool
+) -> None:
+    it, _ = judge()
+    it.answered()
+    began = virtual_clock().now()
+    await virtual_clock().sleep(seconds)
+    error = refused(503)
+    error.from_api = from_api
+
+    assert it.is_waited_out(error, began) is waited
+
+
+@pytest.mark.parametrize(("seconds", "lowers"), [(59, True), (60, False)])
+async def test_an_outage_within_a_minute_of_the_last_one_lowers_the_limit_though_it_is_one(
+    seconds: float, lowers: bool
+) -> None:
+    it, rate_limiter = judge()
+    it.outage_ended()
+    it.answered()
+    await virtual_clock().sleep(seconds)
+
+    assert not it.is_waited_out(refused(503), virtual_clock().now() - 10)
+
+    assert (rate_limiter.limit != 40) is lowers

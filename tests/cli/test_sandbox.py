@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import TYPE_CHECKING
 
 import openpyxl
@@ -10,6 +11,8 @@ import pytest
 
 from batch.cli import cli
 from batch.errors import ConfigError
+from batch.sandbox import TOKEN
+from batch.sandbox.message import Request, Response
 from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
@@ -97,3 +100,47 @@ def test_more_licenses_than_it_can_serve_are_refused(
 
     assert refusal.value.option == "--licenses"
     assert len(account("--licenses", "0009999999")) == 9_999_999
+
+
+def request(path: str, **query: str) -> Request:
+    return Request(0.0, "GET", path, "licenses", "", [*query.items()], {}, b"")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "line"),
+    [
+        (
+            request("/v3/licenses", page="2"),
+            Response(200, headers={"X-Rate-Limit-Remaining": "7"}),
+            "GET  /v3/licenses?page=2  200  7 left",
+        ),
+        (
+            request("/v3/licenses"),
+            Response(429, headers={"Retry-After": "3"}),
+            "GET  /v3/licenses  429  retry after 3 s",
+        ),
+        (
+            request("/v3/status"),
+            Response(0, fault="reset_after"),
+            "GET  /v3/status  no answer  fault reset_after",
+        ),
+        (
+            request("/v3/\n" + TOKEN, token=TOKEN),
+            Response(404),
+            "GET  /v3/\\n[token]?token=[token]  404",
+        ),
+        (
+            request("/v3/licenses", key=",".join(IDS)),
+            Response(200),
+            f"GET  /v3/licenses?key={','.join(IDS)[:54]}…  200",
+        ),
+    ],
+)
+def test_a_request_is_told_on_a_line_without_a_token(
+    asked: Request, answer: Response, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    importlib.import_module("batch.cli.sandbox")._tell(asked, answer)
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}  (.+)\n", err)[1] == line  # type: ignore[index]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from batch.cli import run_command
+from batch.reporting.progress import Screen
 from batch.sandbox import Account
 from batch.sandbox.api import Api
 from tests.support.commands import YES, Served, served, write
@@ -105,3 +106,13 @@ def test_of_a_token_that_was_exchanged_on_the_way_the_new_one_counts() -> None:
 
     assert code == 0
     assert float(metrics.partition(METRIC)[2].split()[0]) == int(later)
+
+
+def test_at_a_terminal_it_is_said_only_where_the_token_would_not_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Screen, "is_terminal", True)
+
+    code, said, _ = ended_with(time.time() + DAY)
+
+    assert (code, "token expires" in said) == (0, False)

@@ -18,10 +18,12 @@ import pytest
 
 from benchmarks.servers import HOST, free_port
 from tests.end_to_end.conftest import Command, overheard, wait_until
+from tests.end_to_end.test_limits import LIMITING
 from tests.end_to_end.test_run import write
 from tests.end_to_end.test_terminal import at_a_terminal
 from tests.end_to_end.test_together import Process, patched, said, unasked
 from tests.end_to_end.test_trouble import called_revoked, revoked
+from tests.support.builders import THOROUGH
 from tests.support.gateways import (
     express,
     haproxy,
@@ -193,6 +195,31 @@ def keep_busy(bulk_revoke: Command, home: Path, row: Busy) -> None:
     assert max(arrived, summary["requests"]) <= 1.5 * len(ids)
     assert summary["seconds"] <= 2 * row.seconds + row.pauses * PAUSE
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(THOROUGH == 1, reason="takes 45 s; part of `make soak`")
+@pytest.mark.parametrize("name", ["the API's own", *LIMITING])
+def test_without_a_rate_a_limit_of_fifty_in_five_seconds_is_met_25_times_in_400_licenses_at_most(
+    bulk_revoke: Command, tmp_path: Path, name: str
+) -> None:
+    ids = some_ids(400)
+    listed = write(tmp_path / "licenses.csv", ids)
+    own = None if name in LIMITING else (50, 5.0)
+    with (
+        overheard(ids, rate=own, latency=(0.0, 0.06)) as sandbox,
+        LIMITING.get(name, nginx)(tmp_path, sandbox.port) as gateway,
+    ):
+        done = bulk_revoke(
+            "run", listed, "--base-url", gateway.base_url, "--rate", "none", *unasked(400),
+            "--quiet", "--json",
+        )  # fmt: skip
+        refusals = sum(status == 429 for _, status in gateway.arrivals())
+
+    summary = json.loads(done.stdout)
+    assert summary["counts"] == {"revoked": 400}
+    assert revoked(sandbox) == {*ids}
+    assert refusals <= 25
+    assert summary["seconds"] <= 1.2 * 40 + PAUSE
 
 
 # `RateLimit` headers of three drafts, and those from before there was one.

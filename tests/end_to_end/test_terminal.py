@@ -12,15 +12,15 @@ import termios
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.end_to_end.conftest import TOKEN, environment, python_arguments, serving
+from tests.end_to_end.conftest import TOKEN, environment, python_arguments, serving, wait_until
 from tests.end_to_end.test_run import table, write
 from tests.support.job_harness import some_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 IDS = some_ids(12)
 
@@ -191,3 +191,45 @@ def test_what_ends_a_list_early_stands_on_a_line_of_its_own_below_the_bar(tmp_pa
     before, _, after = terminal.seen.partition("error: interrupted by SIGTERM")
     assert before.endswith("\r\n")
     assert "req/s" not in after
+
+
+A_SHELL = f"""
+import os
+os.environ["PATH"] = {str(Path(sys.executable).parent)!r} + os.pathsep + os.environ["PATH"]
+os.environ["PS1"] = "ready: "
+os.execv("/bin/sh", ["sh"])
+"""
+
+
+def test_what_the_sandbox_says_can_be_pasted_and_what_arrives_is_told(tmp_path: Path) -> None:
+    said, told = tmp_path / "said", tmp_path / "told"
+    options = ("--port", "0", "--licenses", "30", "--latency", "0ms", "--rate", "none")
+    with said.open("w") as out, told.open("w") as err:
+        sandbox = subprocess.Popen(
+            [sys.executable, "-m", "batch", "sandbox", "-v", *options],
+            env=environment(tmp_path, PYTHONUNBUFFERED="1"),
+            stdout=out,
+            stderr=err,
+        )
+    try:
+        wait_until(lambda: said.read_text().count("\n") == 6)
+        first, second, *pasted = said.read_text().splitlines()
+        with at_a_terminal(tmp_path, before=A_SHELL) as terminal:
+            terminal.wait_for("ready: ")
+            terminal.type("\n".join(pasted) + "\n")
+            terminal.wait_for("Type ")
+            terminal.type(terminal.seen.rpartition("Type ")[2].split()[0] + "\n")
+            terminal.wait_for("results: ")
+            terminal.type("exit\n")
+            terminal.finish()
+    finally:
+        sandbox.terminate()
+        sandbox.wait(timeout=10)
+
+    assert "30 licenses are listed" in terminal.seen
+    assert "(exit 0)" in terminal.seen.rpartition("bulk-revoke: ")[2]
+    assert max(map(len, (first, second, *pasted))) < 80
+    lines = told.read_text().splitlines()
+    assert any("  GET  /v3/licenses?" in line and line.endswith("  200") for line in lines)
+    assert sum("  PATCH  /v3/licenses/" in line for line in lines) >= 25
+    assert TOKEN not in told.read_text()

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from batch.sandbox import Account, Sandbox
-from batch.sandbox.faults import SURVIVABLE
+from batch.sandbox.faults import SURVIVABLE, RandomFaults
+from batch.sandbox.message import Request, Response
 from tests.sandbox.test_api import Answer, ask
 from tests.support.faulty_sandbox import FaultySandbox
 
@@ -194,3 +195,14 @@ async def test_a_request_that_the_limiter_turns_away_takes_no_draw() -> None:
 
     assert len(limited) == 15
     assert limited == await faults(rate=None)
+
+
+def test_a_response_names_the_fault_that_was_drawn_and_one_that_is_right_names_none() -> None:
+    request = Request(0.0, "GET", "/v3/status", "status", "", [], {}, b"")
+    right = Response(200)
+
+    wrong = RandomFaults(lambda _: right, 1.0, 0, {"html_502": SURVIVABLE["html_502"]})
+    none = RandomFaults(lambda _: right, 0.0, 0)
+
+    assert (wrong.handle(request).fault, wrong.handle(request).status) == ("html_502", 502)
+    assert none.handle(request).fault == ""

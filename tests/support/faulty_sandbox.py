@@ -101,7 +101,7 @@ class FaultySandbox(Sandbox):
             self.api = with_short_pages(self.api, page_limit)
         if not pagination:
             self.api = without_pagination(self.api)
-        kinds = [named(kind) for kind in fault_kinds]
+        kinds = {str(kind): named(kind) for kind in fault_kinds}
         self._by_chance: Handler = RandomFaults(self._answer, faults, seed, kinds).handle
         self._limited: Handler = self._scripted
         if rate is not None:
