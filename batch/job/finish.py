@@ -158,6 +158,7 @@ class Finish:
         own, client = self.manifest.sessions[-1], self.client
         own.requests, own.patches = client.rate_limiter.requests, client.api.patches
         own.throttled = client.breaker.throttled
+        own.sent_from, own.minutes = client.timeline.started_at, client.timeline.rows()
         own.exit_code = code
         own.finished_at = timestamp(datetime.now(UTC))
         own.counts = {str(outcome): count for outcome, count in counts.items()}

@@ -83,6 +83,7 @@ class Run:
             rate_limiter=SimpleNamespace(requests=7),
             api=SimpleNamespace(patches=2),
             breaker=SimpleNamespace(throttled=3),
+            timeline=SimpleNamespace(started_at="", rows=list),
         )
         self.finish = Finish(
             plan,
