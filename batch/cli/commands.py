@@ -89,6 +89,7 @@ def suspend(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     "suspended",
     "output",
     "overwrite",
+    "report",
     *TELLING,
     "exclude",
     "expect-licenses",

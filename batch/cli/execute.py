@@ -17,6 +17,7 @@ import click
 from batch.api.auth import Found, TokenFile, check_token, find_token
 from batch.api.base_url import check_base_url
 from batch.cli.command import Command
+from batch.cli.report import planned, write_after
 from batch.cli.resume_command import resume_command
 from batch.errors import ConfigError, meaning_of
 from batch.formatting import timestamp
@@ -39,6 +40,7 @@ from batch.settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from batch.model import Action, Listing
     from batch.reporting.progress import Screen
@@ -74,6 +76,7 @@ def perform(context: click.Context, action: Action) -> int:
     make_room_for(settings.concurrency)
     if settings.resume:
         run_id = run_id_of(settings.output) or run_id
+    page = planned(options, source, run_id)
     if action.only_reads or not action.wanted:
         action = told_by(action, source)
     if settings.dry_run:
@@ -82,7 +85,10 @@ def perform(context: click.Context, action: Action) -> int:
     token, screen, another_token = prepare(observers, settings, options, run_id, needs=needs)
     command = resume_command(context, action, source, settings.output)
     observers.resume_command = command if action.sends else ""
-    with logged(action.command, source):
+    with (
+        logged(action.command, source),
+        reported(settings.output, page, run_id, screen),
+    ):
         observers.report = Runner(
             action=action,
             settings=settings,
@@ -175,6 +181,16 @@ def _checked(
     if found.file is None:
         return lambda: None
     return TokenFile(found.token, found.file, check=check, hide=hide).another
+
+
+@contextmanager
+def reported(results: Path, page: Path | None, run_id: str, screen: Screen) -> Iterator[None]:
+    """Write the page of a run once the block has ended, also where the run has not come so far."""
+    try:
+        yield
+    finally:
+        if page is not None and write_after(results, page, run_id, screen.insist):
+            screen.say(f"report: {page}")
 
 
 @contextmanager
@@ -290,7 +306,13 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
             option="--output",
             hint="name another file with --output.",
         )
-    log_file = options["log_file"]
+    log_file, page = options["log_file"], options.get("report")
+    if page is not None and same_file(page, filter(None, (*given, *results, log_file))):
+        raise ConfigError(
+            f"{page}: is a file that is read, or that something else is written into",
+            option="--report",
+            hint="name another file with --report.",
+        )
     if log_file is not None and same_file(log_file, given + results):
         raise ConfigError(
             f"{log_file}: is a file that is read, or where the results go",

@@ -123,7 +123,7 @@ class Finish:
             stopped=stopped.exit_code if stopped else None,
             left=self.plan.left,
         )
-        own = self._end(code, tally.counts, self._reason(stopped))
+        own = self._end(code, tally.counts, stopped)
         summary = self._summary(own, seconds)
         text, to_all = (
             block(
@@ -151,9 +151,11 @@ class Finish:
         """Write into the manifest that the run has not come to its end: a bug, or a signal."""
         if self.manifest.sessions[-1].finished_at:
             return  # it had
-        self._end(error.exit_code, self.journal.tally().counts, self._reason(error))
+        self._end(error.exit_code, self.journal.tally().counts, error)
 
-    def _end(self, code: int, counts: Mapping[Outcome, int], stopped: str) -> SessionRecord:
+    def _end(
+        self, code: int, counts: Mapping[Outcome, int], stopped: BulkRevokeError | None
+    ) -> SessionRecord:
         """End the last session of the manifest."""
         own, client = self.manifest.sessions[-1], self.client
         own.requests, own.patches = client.rate_limiter.requests, client.api.patches
@@ -162,7 +164,7 @@ class Finish:
         own.exit_code = code
         own.finished_at = timestamp(datetime.now(UTC))
         own.counts = {str(outcome): count for outcome, count in counts.items()}
-        own.stopped = stopped
+        own.stopped, own.why = self._reason(stopped), self._reason(stopped, to_all=True)
         self._write_manifest()
         return own
 

@@ -61,6 +61,7 @@ class SessionRecord:
         throttled: Answers with status 429.
         counts: Rows by outcome at its end.
         stopped: Why it ended early; empty if it did not.
+        why: The same without what servers have said, which may hold a license key.
         sent_from: When it began to ask the server, from which its minutes count: UTC, ISO 8601.
         minutes: Of each minute in which anything was: its number, counted from 0, requests, answers
             that refused whatever was sent, seconds of pause, and seconds in which the server was
@@ -75,6 +76,7 @@ class SessionRecord:
     throttled: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     stopped: str = ""
+    why: str = ""
     sent_from: str = ""
     minutes: list[list[float]] = field(default_factory=list)
 

@@ -82,6 +82,7 @@ def test_the_manifest_says_who_ran_what_where_and_how(path: Path) -> None:
             "throttled": 1,
             "counts": {"revoked": 1, "failed": 1},
             "stopped": "",
+            "why": "",
             "sent_from": "2026-11-24T11:58:00.000Z",
             "minutes": [[0, 5, 1, 5.5, 0.0]],
         }

@@ -10,6 +10,7 @@ import pytest
 
 PACKAGES = {
     "apache2": "apache2-bin",
+    "chromium": "chromium",
     "fish": "fish",
     "gcc": "gcc libc6-dev",
     "haproxy": "haproxy",
