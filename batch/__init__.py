@@ -10,6 +10,7 @@ The rooms of the house, each below those that may use it::
     api         one request: paced, sent again where that is safe, its answer checked
     input       a file of any format in, a list of licenses out
     host        what the machine gives: lock, signals, terminal, files, clock
+    license_object  how files tell of a license object
     formatting  text, numbers and moments for people and files
     columns     the columns of a results file
     errors      what can go wrong, by what happens next

@@ -9,7 +9,10 @@ from batch.model import Property
 
 
 def columns(changes: Property) -> tuple[str, ...]:
-    """The header of the results of a run that is about this property; carried columns follow."""
+    """The first columns of the results of a run that is about this property.
+
+    Those of `DETAILS` follow, if any, and the carried ones.
+    """
     return (
         "row",
         "license_id",
@@ -31,6 +34,18 @@ HEADERS = {columns(each): each for each in Property}
 
 COLUMNS = columns(Property.REVOKED)
 """The first of these headers; in all of them the same stands at the same place."""
+
+DETAILS = (
+    "product_id",
+    "type",
+    "expires_at",
+    "activations",
+    "last_used_at",
+    "company",
+    "organization",
+    "user_email",
+)
+"""What follows them where the look has taken down what it saw: of a license, and of whose it is."""
 
 LIST_COLUMNS = (
     "license_id",

@@ -208,6 +208,10 @@ class License:
         organization: ID of the organization that it belongs to, or empty.
         user: ID of the user that it belongs to, or empty.
         tags: Its tags.
+        last_used: When it was used last, in the same seconds; None if never, or not told.
+        grace_period: For how many seconds applications run on without a sync; -1 for ever, None
+            if that is not told.
+        details: What results say of it: the cells of `batch.columns.DETAILS`, or none.
     """
 
     id: str
@@ -224,6 +228,9 @@ class License:
     organization: str = ""
     user: str = ""
     tags: tuple[str, ...] = ()
+    last_used: float | None = None
+    grace_period: int | None = None
+    details: tuple[str, ...] = ()
 
     def value(self, of: Property) -> bool | None:
         """The value of a property; None if that is not told."""

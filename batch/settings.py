@@ -115,6 +115,7 @@ class Settings:
         failures: When the run stops because too much fails.
         max_licenses: Most PATCHes that the plan may send, or None.
         yes: Whether not to ask.
+        details: Whether the results say what the look saw of each license.
         missing_ok: Whether licenses that do not exist count as done.
         by: What the input lists licenses by: ``id`` or ``key``.
         exclude: Files with licenses that are never touched.
@@ -153,6 +154,7 @@ class Settings:
     failures: FailureLimit = field(default_factory=FailureLimit)
     max_licenses: int | None = None
     yes: bool = False
+    details: bool = True
     missing_ok: bool = False
     sandbox: bool = False
     reason: str = ""

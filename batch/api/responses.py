@@ -22,6 +22,7 @@ from batch.errors import (
     UnconfirmedError,
 )
 from batch.formatting import epoch_seconds, escaped
+from batch.license_object import details
 from batch.model import License, Page, Property, ToldPage
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ def _is_license(data: Any, changes: Property) -> TypeGuard[dict[str, Any]]:  # n
 def _described(data: dict[str, Any]) -> License:
     """Build a `License` from a JSON object that describes one."""
     activations, user, tags = data.get("totalActivations"), data.get("user"), data.get("tags")
+    grace = data.get("serverSyncGracePeriod")
     return License(
         id=data["id"].lower(),
         revoked=_flag(data, Property.REVOKED),
@@ -237,6 +239,9 @@ def _described(data: dict[str, Any]) -> License:
         tags=tuple(each for each in tags if isinstance(each, str))
         if isinstance(tags, list)
         else (),
+        last_used=epoch_seconds(data.get("lastUsedAt")),
+        grace_period=grace if type(grace) is int else None,
+        details=details(data),
     )
 
 

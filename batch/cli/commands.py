@@ -88,6 +88,7 @@ def suspend(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     *INPUT,
     "suspended",
     "output",
+    "details",
     "overwrite",
     "report",
     *TELLING,

@@ -143,6 +143,12 @@ OPTIONS = {
             allow_from_autoenv=False,
             help="Start again; the old results are kept under another name.",
         ),
+        _output(
+            "--details/--no-details",
+            default=True,
+            show_default="details",
+            help="Whether the results say whose each license is, until when, and how it is used.",
+        ),
         _output("--json", **_FLAG, help="Print the summary as one JSON object."),
         _output(
             "--report",
@@ -318,7 +324,7 @@ INPUT = (
     "skip-invalid",
     "include-hidden",
 )
-OUTPUT = ("output", "resume", "overwrite", "report")
+OUTPUT = ("output", "details", "resume", "overwrite", "report")
 TELLING = ("json", "log-file", "verbose", "quiet", "notify-file", "metrics-file")
 SENDING = (
     "dry-run",

@@ -18,7 +18,7 @@ from itertools import compress
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Self
 
-from batch.columns import HEADERS
+from batch.columns import DETAILS, HEADERS
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, all_folded, counted, folded, uncell
 from batch.input.file import open_tables
@@ -72,6 +72,9 @@ _LARGEST = 300
 
 _OURS = {simplified(name) for names in HEADERS for name in names} - {"licenseid", "licensekey"}
 """Columns of a results file that name no license: a row number is no key."""
+
+_DETAILS = {simplified(name) for name in DETAILS}
+"""Others that do not either, where all of them are there: a number of activations is no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +242,8 @@ class _Reading:
         top = table.head[0]
         header = top.cells if is_results_header(top.cells) else []
         names = [simplified(uncell(cell)) for cell in header]
-        passed_over = {
-            i for i, name in enumerate(names) if name in _OURS and names.count(name) == 1
-        }
+        ours = _OURS | _DETAILS if _DETAILS.issubset(names) else _OURS
+        passed_over = {i for i, name in enumerate(names) if name in ours and names.count(name) == 1}
         columns: defaultdict[int, _Column] = defaultdict(_Column)
         for block in _cut_below(top.number, table.blocks):
             filled = [False] * len(block)

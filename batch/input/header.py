@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.columns import COLUMNS, HEADERS, columns
+from batch.columns import COLUMNS, DETAILS, HEADERS, columns
 from batch.errors import Detail, InputError
 from batch.formatting import LONGEST, epoch_seconds, uncell
 from batch.input.identifiers import ID, KEY, Kind, simplified, unquoted
@@ -86,17 +86,36 @@ def find_layout(
     is_named = is_header and (cells[found] == column or kind.is_header(cells[found]))
     is_sure = is_named or results is not None
     carried = _carried_by_name if is_header else _carried_by_number
+    own = _without_details(top) if results is not None else top
     return Layout(
         first_row=top.number,
         header=tuple(cells) if is_header else None,
         width=len(top.cells) if is_sure or column is not None else found + 1,
         column=found,
-        carried=tuple(carried(title, top, name) for name in carry),
+        carried=tuple(carried(title, own, name) for name in carry),
         results=results,
         above=above,
         is_sure=is_sure or header_row is not None,
         key_beside=_key_beside(top.cells, found) if is_header and kind is ID else None,
     )
+
+
+def _without_details(top: Row) -> Row:
+    """The header of results with the names of `DETAILS` taken out where carried ones stand there.
+
+    To carry a column that was carried before is to go on with it; the look finds details anew.
+    """
+    names = [uncell(cell.strip()) for cell in top.cells]
+    starts = range(len(names) - len(DETAILS) + 1)
+    start = next((i for i in starts if tuple(names[i : i + len(DETAILS)]) == DETAILS), None)
+    if start is None:
+        return top
+    end = start + len(DETAILS)
+    cells = [
+        "" if start <= place < end and names.count(names[place]) > 1 else cell
+        for place, cell in enumerate(top.cells)
+    ]
+    return Row(top.number, cells)
 
 
 def _key_beside(header: Sequence[str], column: int) -> int | None:

@@ -371,6 +371,8 @@ class ListLookup:
                 return
             else:
                 each.last = page
+                if each is self._account and page.total is not None:
+                    self.look.snapshot.account_total = page.total
                 new = self._take(page.licenses)
                 each.shown += new
                 each.barren = 0 if new else each.barren + 1

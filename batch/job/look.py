@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from batch.api.retrying_client import RetryingClient
+    from batch.results.details import Details
 
 
 _T = TypeVar("_T")
@@ -57,6 +58,7 @@ class Look:
         step: Is told of every request that was answered.
         protects: As in `Snapshot`.
         changes: As in `Snapshot`.
+        details: As in `Snapshot`.
         needs_each: Whether something has to be said of each license, even if none is known.
         snapshot: What was found so far.
     """
@@ -69,12 +71,15 @@ class Look:
     step: Callable[[], None]
     protects: Callable[[License], tuple[int, ...]] | None = None
     changes: Property = Property.REVOKED
+    details: Details | None = None
     needs_each: bool = True
     snapshot: Snapshot = field(init=False)
     _readable: bool = False
 
     def __post_init__(self) -> None:
-        self.snapshot = Snapshot.nothing(self.listing, self.protects, changes=self.changes)
+        self.snapshot = Snapshot.nothing(
+            self.listing, self.protects, changes=self.changes, details=self.details
+        )
 
     async def run(self, entries: Sequence[int]) -> Snapshot:
         """Look at these entries, each the first one of its license.

@@ -33,6 +33,7 @@ from batch.job.targets import Late, Targets, is_stale, read_targets
 from batch.model import Action, Listing, Outcome, RowResult
 from batch.reporting.progress import Progress, Screen
 from batch.results import output
+from batch.results.details import Details
 from batch.sandbox import TOKEN, Account, Sandbox
 
 if TYPE_CHECKING:
@@ -189,7 +190,8 @@ class Runner:
         Raises:
             StoppedError: It could not be asked, and without that nothing may be sent or said.
         """
-        snapshot = Snapshot.nothing(targets.listing, changes=self.action.changes)
+        listing, details = targets.listing, self._details(targets.listing, earlier)
+        snapshot = Snapshot.nothing(listing, changes=self.action.changes, details=details)
         if not self.settings.look:
             return snapshot
         entries = to_look_at(
@@ -200,7 +202,7 @@ class Runner:
         )
         if entries:
             needs_each = self.action.only_reads or bool(earlier and earlier.recorded.known)
-            snapshot = loop.run(self._see(targets, entries, needs_each=needs_each))
+            snapshot = loop.run(self._see(targets, entries, details, needs_each=needs_each))
         else:
             snapshot.looked = True
         stopped = self.client.stopped
@@ -213,9 +215,25 @@ class Runner:
             raise stopped
         if snapshot.off:
             self._do_without(snapshot, targets)
+            snapshot.details = details if earlier else None
         return snapshot
 
-    async def _see(self, targets: Targets, entries: Sequence[int], *, needs_each: bool) -> Snapshot:
+    def _details(self, listing: Listing, earlier: Earlier | None) -> Details | None:
+        """What takes down the details of licenses; None where the results do not have them.
+
+        A file that is gone on with stays as it is.
+        """
+        wanted = earlier.has_details if earlier else self.settings.details and self.settings.look
+        return Details(len(listing), self.screen.redact) if wanted else None
+
+    async def _see(
+        self,
+        targets: Targets,
+        entries: Sequence[int],
+        details: Details | None,
+        *,
+        needs_each: bool,
+    ) -> Snapshot:
         """Look at some entries; a stop leaves the rest unseen."""
         progress = Progress(
             self.screen,
@@ -233,6 +251,7 @@ class Runner:
             expect=lambda left: None if self.client.stopped else progress.expect(left),
             step=progress.step,
             protects=targets.exclusion.of_license if targets.exclusion.files else None,
+            details=details,
             needs_each=needs_each,
             changes=self.action.changes,
         )
@@ -332,6 +351,7 @@ class Runner:
             earlier,
             manifest,
             changes=plan.action.changes,
+            details=plan.snapshot.details,
             redact=self.screen.redact,
             claim=self.claim,
         )

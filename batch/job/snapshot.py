@@ -8,6 +8,7 @@ from enum import IntEnum
 from math import inf
 from typing import TYPE_CHECKING
 
+from batch.columns import DETAILS
 from batch.model import Property
 
 if TYPE_CHECKING:
@@ -15,10 +16,16 @@ if TYPE_CHECKING:
 
     from batch.errors import ApiError
     from batch.model import License, Listing, RowResult
+    from batch.results.details import Details
 
 
 FEWEST = 5
 """Licenses that make it the wrong account, or the wrong column, if not a single one is known."""
+
+
+UNLIMITED = -1
+"""Grace period of a license whose applications run on without a sync for ever (Cryptlex Web API,
+``serverSyncGracePeriod``)."""
 
 
 class State(IntEnum):
@@ -40,7 +47,7 @@ class Snapshot:
     """Licenses that the server held for the entries of a listing when it was looked at.
 
     Columns are parallel to those of the listing; a license that repeats is seen at its first
-    entry. 34 bytes for each entry, its ID not counted.
+    entry. 51 bytes for each entry, its ID and the details not counted.
 
     Attributes:
         states: `State` of each entry.
@@ -49,8 +56,18 @@ class Snapshot:
         activations: Activations that each license has.
         expires: When each license expires, in seconds since 1970; infinite for never.
         created: When each was created, in the same seconds; minus infinity if that is not told.
+        last_used: When each was used last, in the same seconds; minus infinity for never, or if
+            that is not told.
+        unlimited: 1 for each entry whose license never makes an application ask the server, else 0.
+        resellers: For each entry an index into ``reseller_ids``.
+        organizations: For each entry an index into ``organization_ids``.
         product_ids: Product IDs, each once; the first is empty, for what is not known.
         type_names: Types, each once; the first is empty.
+        reseller_ids: IDs of resellers, each once; the first is empty, for none.
+        organization_ids: IDs of organizations, in the same way.
+        details: Takes down what results say of each license; None where they are to say nothing.
+        account_total: How many licenses the whole account has, where a list without a filter has
+            said so; else None.
         problems: How an entry stands that is missing or could not be read.
         ids: The listing's IDs; found by the look where licenses are listed by their keys.
         protects: Tells of a license the indexes of the files that protect it, if any do so.
@@ -72,8 +89,16 @@ class Snapshot:
     created: array[float]
     ids: bytearray
     others: bytearray
+    last_used: array[float]
+    unlimited: bytearray
+    resellers: array[int]
+    organizations: array[int]
     product_ids: list[str] = field(default_factory=lambda: [""])
     type_names: list[str] = field(default_factory=lambda: [""])
+    reseller_ids: list[str] = field(default_factory=lambda: [""])
+    organization_ids: list[str] = field(default_factory=lambda: [""])
+    details: Details | None = None
+    account_total: int | None = None
     problems: dict[int, RowResult] = field(default_factory=dict)
     beside: Sequence[str] = ()
     contradicted: set[int] = field(default_factory=set)
@@ -84,6 +109,8 @@ class Snapshot:
     off: ApiError | None = None
     _products: dict[str, int] = field(default_factory=lambda: {"": 0})
     _types: dict[str, int] = field(default_factory=lambda: {"": 0})
+    _resellers: dict[str, int] = field(default_factory=lambda: {"": 0})
+    _organizations: dict[str, int] = field(default_factory=lambda: {"": 0})
 
     @classmethod
     def nothing(
@@ -92,6 +119,7 @@ class Snapshot:
         protects: Callable[[License], tuple[int, ...]] | None = None,
         *,
         changes: Property = Property.REVOKED,
+        details: Details | None = None,
     ) -> Snapshot:
         """Return a snapshot of which nothing was looked at yet."""
         count = len(listing)
@@ -104,6 +132,11 @@ class Snapshot:
             created=array("d", [-inf]) * count,
             ids=bytearray(listing.ids),
             others=bytearray(count),
+            last_used=array("d", [-inf]) * count,
+            unlimited=bytearray(count),
+            resellers=array("I", [0]) * count,
+            organizations=array("I", [0]) * count,
+            details=details,
             beside=listing.keys_beside,
             protects=protects,
             changes=changes,
@@ -126,6 +159,20 @@ class Snapshot:
         self.activations[entry] = license_.activations
         self.expires[entry] = inf if license_.expires is None else license_.expires
         self.created[entry] = -inf if license_.created is None else license_.created
+        self.last_used[entry] = -inf if license_.last_used is None else license_.last_used
+        self.unlimited[entry] = license_.grace_period == UNLIMITED
+        name = license_.reseller
+        place = self._resellers.get(name)
+        self.resellers[entry] = (
+            _add(name, self._resellers, self.reseller_ids) if place is None else place
+        )
+        name = license_.organization
+        place = self._organizations.get(name)
+        self.organizations[entry] = (
+            _add(name, self._organizations, self.organization_ids) if place is None else place
+        )
+        if self.details is not None:
+            self.details.note(entry, license_.details)
         if self.problems:
             self.problems.pop(entry, None)
         if self.beside and self.beside[entry] not in {"", license_.key}:
@@ -155,6 +202,40 @@ class Snapshot:
     def product(self, entry: int) -> str:
         """Product ID of a license that was seen; empty if it is not told."""
         return self.product_ids[self.products[entry]]
+
+    def never_notice(self, entries: Iterable[int]) -> int:
+        """How many of some licenses have an unlimited grace period.
+
+        An application with such a license that does not ask the server by itself never learns that
+        it was revoked or suspended; those that were activated offline do not either, and nothing
+        tells which these are.
+        """
+        unlimited = self.unlimited
+        return sum(unlimited[entry] for entry in entries)
+
+    def resellers_of(self, entries: Iterable[int]) -> int:
+        """How many different resellers have sold some licenses; those without one do not count."""
+        return _different(self.resellers, entries)
+
+    def organizations_of(self, entries: Iterable[int]) -> int:
+        """How many different organizations some licenses belong to, counted in the same way."""
+        return _different(self.organizations, entries)
+
+    def customer(self, entry: int) -> str:
+        """Name of whom a license belongs to, as the server spells it, cut as a cell is.
+
+        The user's company, else the organization (its ID, where its name is not told), else empty;
+        also where the license was not seen, or no details are kept. The first entry of the license
+        has it, as with everything here.
+        """
+        if self.details is None:
+            return ""
+        told = dict(zip(DETAILS, self.details.cells(entry), strict=False))
+        return told.get("company") or told.get("organization") or ""
+
+
+def _different(places: array[int], entries: Iterable[int]) -> int:
+    return len({places[entry] for entry in entries} - {0})
 
 
 def _add(name: str, places: dict[str, int], names: list[str]) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from batch.columns import DETAILS
 from batch.formatting import epoch_seconds, uncell
 from batch.model import (
     RESTORE,
@@ -290,10 +291,8 @@ def gather(
 def _end_of_ours(header: Sequence[str]) -> int:
     """How many columns are the tool's own: a carried one may have the name of one of these."""
     ours = header.index("duplicate_of") + 1
-    details = ("product_id", "type", "expires_at", "activations", "last_used_at", "company",
-               "organization", "user_email")  # fmt: skip
-    end = ours + len(details)
-    return end if tuple(header[ours:end]) == details else ours
+    end = ours + len(DETAILS)
+    return end if tuple(header[ours:end]) == DETAILS else ours
 
 
 def _began(run: Mapping[str, Any]) -> float:

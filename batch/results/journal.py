@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from batch.columns import COLUMNS, columns
+from batch.columns import COLUMNS, DETAILS, columns
 from batch.errors import StoppedError
 from batch.formatting import cell, timestamp, uncell
 from batch.host.files import creating, open_to_append, replacing
@@ -32,6 +32,7 @@ from batch.results.csv_file import (
     line_of,
     write_counted,
 )
+from batch.results.details import NO_DETAILS, recorded_details
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch.host.claim import Claim
+    from batch.results.details import Details
 
 
 _WAS = tuple(BOOLEANS)
@@ -65,6 +67,7 @@ class Journal:
         listing: The input's entries; a license that repeats is settled with its first row.
         was: For each entry what it was before: the place of that in (None, True, False).
         changes: The property that the run is about.
+        details: What the look saw of each entry, for the columns `DETAILS`; None if there are none.
         redact: Takes secrets out of a text from outside.
         claim: Shows whether the results are still this run's; None in a rehearsal.
         now: Wall clock, for ``finished_at``.
@@ -80,6 +83,7 @@ class Journal:
         was: bytearray,
         *,
         changes: Property = Property.REVOKED,
+        details: Details | None = None,
         redact: Callable[[str], str] = str,
         claim: Claim | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -88,6 +92,7 @@ class Journal:
         self._listing = listing
         self._was = was
         self._changes = changes
+        self._details = details
         self._redact = redact
         self._claim = claim
         self._now = now
@@ -154,10 +159,12 @@ class Journal:
             behind = [each for each in repeats if self._outcomes[each] != self._outcomes[entry]]
             if not behind:
                 continue
-            _, *cells = self._cells_again(entry, self._line_at(self._offsets[entry]))
+            line = self._line_at(self._offsets[entry])
+            _, *cells = self._cells_again(entry, line)[:_REPEATED]
             for each in behind:
-                own = [str(rows[each]), *cells[: _REPEATED - 1], str(rows[entry])]
-                self._offsets[each] = self._write(line_of(own + self._carried(each)))
+                own = [str(rows[each]), *cells, str(rows[entry])]
+                own += self._details_again(line) + self._carried(each)
+                self._offsets[each] = self._write(line_of(own))
                 self._outcomes[each] = self._outcomes[entry]
 
     def _plan_again(self, entry: int, result: RowResult) -> None:
@@ -358,8 +365,15 @@ class Journal:
             "" if sent == 0 else str(sent),
             cell(uncell(found["finished_at"])),
             self._duplicate_of(entry),
+            *self._details_again(line),
             *self._carried(entry),
         ]
+
+    def _details_again(self, line: bytes) -> list[str]:
+        """The details in a line of an earlier session, as this one spells them."""
+        if self._details is None:
+            return []
+        return recorded_details(next(csv.reader([line.decode("utf-8", "replace")]), []))
 
     def _end_of(self, entry: int) -> tuple[int, int]:
         """The outcome with which a row ends, and where its line is, as far as they are written."""
@@ -387,7 +401,9 @@ class Journal:
         return start
 
     def _header(self) -> bytes:
-        return line_of([*columns(self._changes), *map(self._outside, self._listing.carry)])
+        details = () if self._details is None else DETAILS
+        carried = map(self._outside, self._listing.carry)
+        return line_of([*columns(self._changes), *details, *carried])
 
     def _row(self, entry: int, result: RowResult, finished: str) -> bytes:
         told = result, self._was[entry], finished
@@ -404,10 +420,24 @@ class Journal:
 
     def _tail(self, entry: int) -> bytes:
         """The cells behind ``finished_at``, as they stand in a line, and its end."""
-        repeated = self._duplicate_of(entry)
-        if self._listing.carried:
-            return line_of([repeated, *self._carried(entry)])
-        return f"{repeated}\n".encode()
+        details = b"" if self._details is None else b",%b" % self._details_of(entry)
+        carried = line_of(["", *self._carried(entry)]) if self._listing.carried else b"\n"
+        return b"%b%b%b" % (self._duplicate_of(entry).encode(), details, carried)
+
+    def _details_of(self, entry: int) -> bytes:
+        """The details of an entry as they stand in a line: what was seen now, or what is recorded.
+
+        They are no reason to lose an outcome: where they cannot be read again they are empty.
+        """
+        assert self._details is not None
+        first = self._listing.first[entry]
+        found = self._details.of(first)
+        if found or not self._earlier:
+            return found or NO_DETAILS
+        try:
+            return line_of(self._details_again(self._line_at(self._offsets[first])))[:-1]
+        except (OSError, csv.Error):
+            return NO_DETAILS
 
     def _cells_of(self, result: RowResult, was: int, finished: str) -> list[str]:
         """The cells from ``outcome`` to ``finished_at``."""

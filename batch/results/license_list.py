@@ -6,16 +6,16 @@ import csv
 import io
 import os
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
-from batch.columns import LIST_COLUMNS
+from batch.columns import DETAILS, LIST_COLUMNS
 from batch.errors import ResultsError, StoppedError
-from batch.formatting import cell, epoch_seconds, timestamp
+from batch.formatting import cell
 from batch.host.files import creating
+from batch.license_object import details, moment, name, text
 from batch.results.output import set_aside
 
 if TYPE_CHECKING:
@@ -90,40 +90,15 @@ def writing(path: Path, redact: Callable[[str], str], *, overwrite: bool) -> Ite
 
 def _cells(license_: Mapping[str, Any]) -> Iterator[str]:
     """The cells of a license in the order of `LIST_COLUMNS`, as the server spells them."""
-    user = license_.get("user")
-    user = user if isinstance(user, dict) else {}
+    told = dict(zip(DETAILS, details(license_), strict=True))
     tags = license_.get("tags")
-    yield license_["id"].lower()
-    yield _text(license_.get("key"))
-    yield _text(license_.get("productId")).lower()
-    yield _text(license_.get("type"))
-    yield _moment(license_.get("createdAt"))
-    yield _moment(license_.get("expiresAt"))
-    yield _text(license_.get("totalActivations"))
-    yield _moment(license_.get("lastUsedAt"))
-    yield _text(license_.get("revoked"))
-    yield _text(license_.get("suspended"))
-    yield _text(user.get("email"))
-    yield _text(user.get("company"))
-    yield _name(license_, "organization")
-    yield _name(license_, "reseller")
-    yield "; ".join(map(_text, tags)) if isinstance(tags, list) else ""
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, str | int) else ""
-
-
-def _name(license_: Mapping[str, Any], of: str) -> str:
-    """Name of an organization or a reseller; its ID where its name is not told."""
-    told = license_.get(of)
-    name = _text(told.get("name")) if isinstance(told, dict) else ""
-    return name or _text(license_.get(f"{of}Id"))
-
-
-def _moment(value: object) -> str:
-    """A timestamp as results have them: UTC, milliseconds; as it is where it cannot be read."""
-    at = epoch_seconds(value)
-    return _text(value) if at is None else timestamp(datetime.fromtimestamp(at, UTC))
+    told |= {
+        "license_id": license_["id"].lower(),
+        "license_key": text(license_.get("key")),
+        "created_at": moment(license_.get("createdAt")),
+        "revoked": text(license_.get("revoked")),
+        "suspended": text(license_.get("suspended")),
+        "reseller": name(license_, "reseller"),
+        "tags": "; ".join(map(text, tags)) if isinstance(tags, list) else "",
+    }
+    return map(told.__getitem__, LIST_COLUMNS)

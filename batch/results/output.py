@@ -12,6 +12,7 @@ from batch.errors import Detail, ResultsError
 from batch.formatting import timestamp
 from batch.host.files import replacing, try_out
 from batch.results.csv_file import Recorded
+from batch.results.details import has_details
 from batch.results.journal import Journal
 from batch.results.manifest import (
     Manifest,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from batch.host.claim import Claim
     from batch.model import Listing, Property, RowResult
+    from batch.results.details import Details
     from batch.settings import Settings
 
 
@@ -42,6 +44,11 @@ class Earlier:
 
     recorded: Recorded
     manifest: Manifest
+
+    @property
+    def has_details(self) -> bool:
+        """Tell whether the results have the columns `DETAILS`."""
+        return has_details(self.recorded.header, len(self.manifest.options.get("carry") or ()))
 
 
 def check(settings: Settings, *, command: str = "run", resumable: bool = True) -> None:
@@ -209,6 +216,7 @@ def begin(
     manifest: Manifest,
     *,
     changes: Property,
+    details: Details | None = None,
     redact: Callable[[str], str],
     claim: Claim | None = None,
 ) -> Journal:
@@ -223,6 +231,7 @@ def begin(
         found: What earlier sessions have left, if this goes on with them.
         manifest: The run's manifest; it gets a session of its own.
         changes: The property that the run is about.
+        details: As `Journal` takes them.
         redact: Takes secrets out of a text from outside.
         claim: As `Journal` takes it.
 
@@ -231,7 +240,9 @@ def begin(
     """
     path = settings.output
     before = manifest_path(path).read_bytes() if found else b""
-    journal = Journal(path, listing, was, changes=changes, redact=redact, claim=claim)
+    journal = Journal(
+        path, listing, was, changes=changes, details=details, redact=redact, claim=claim
+    )
     manifest.results.pop("sha256", None)
     manifest.sessions.append(SessionRecord(started_at=timestamp(datetime.now(UTC))))
     is_to_go = settings.overwrite or replaces_trial(settings, manifest.command)

@@ -14,7 +14,7 @@ import pytest
 import xlsxwriter
 
 from batch.cli import run_command
-from batch.columns import COLUMNS
+from batch.columns import COLUMNS, DETAILS
 from batch.host.signals import State, signals
 from tests.support.job_harness import some_ids
 
@@ -328,7 +328,7 @@ def test_carried_columns_stand_behind_the_others() -> None:
     run_command(["run", "some.csv", "--sandbox", "--rate", "none", "--carry", "ticket", "-q"])
 
     lines = Path("some.rehearsal.csv").read_text().splitlines()
-    assert lines[0].endswith(",duplicate_of,ticket")
+    assert lines[0].endswith(",duplicate_of," + ",".join([*DETAILS, "ticket"]))
     assert lines[1].endswith(",'=1+1")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch.columns import DETAILS
 from batch.sandbox import Account
 from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
@@ -266,7 +267,7 @@ def test_columns_that_were_carried_are_not_lost_by_going_on_without_them(api: Se
     assert "it has carried other columns, which would be lost\n  --carry license_id" in refused.err
     assert ended.code == 0
     header = Path(RESULTS).read_bytes().splitlines()[0]
-    assert header.endswith(b"duplicate_of,license_id")
+    assert header.endswith(b"duplicate_of," + ",".join([*DETAILS, "license_id"]).encode())
     assert before.splitlines()[0] == header
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch.columns import columns
+from batch.columns import DETAILS, columns
 from batch.job import targets
 from batch.model import Property
 from batch.reporting.alerts import Alerts
@@ -67,7 +67,7 @@ def test_what_is_neither_revoked_nor_suspended_is_suspended(api: Served) -> None
     ]  # fmt: skip
     assert ended.column("was_suspended")[:4] == ["false", "true", "true", "false"]
     assert ended.column("suspended")[:4] == ["false", "true", "true", "true"]
-    assert tuple(ended.rows[0]) == columns(Property.SUSPENDED)
+    assert tuple(ended.rows[0]) == (*columns(Property.SUSPENDED), *DETAILS)
     assert ended.summary["command"] == manifest(RESULTS)["command"] == "suspend"
 
 

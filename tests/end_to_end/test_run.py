@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from batch.columns import COLUMNS
+from batch.columns import COLUMNS, DETAILS
 from tests.end_to_end.conftest import TOKEN, Command, environment, serving
 from tests.support.job_harness import some_ids
 
@@ -55,7 +55,7 @@ def test_every_license_of_a_list_is_revoked_and_accounted_for(
     assert [row["row"] for row in rows] == [str(number) for number in range(2, 44)]
     assert [row["outcome"] for row in rows] == ["revoked"] * 41 + ["not_found"]
     assert rows[40]["duplicate_of"] == "2"
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == (*COLUMNS, *DETAILS)
     summary = json.loads(done.stdout)
     assert summary["counts"] == {"revoked": 41, "not_found": 1}
     assert (summary["rows"], summary["licenses"]) == (42, 41)

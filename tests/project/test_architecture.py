@@ -10,8 +10,8 @@ import pytest
 import batch
 
 ROOMS = (
-    "cli", "job", "results", "reporting", "settings", "api", "input", "host", "formatting",
-    "columns", "errors", "model",
+    "cli", "job", "results", "reporting", "settings", "api", "input", "host",
+    "license_object", "formatting", "columns", "errors", "model",
 )  # fmt: skip
 """Each may import what stands behind it; `sandbox` stands apart and imports nothing of them."""
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from batch.columns import columns
+from batch.columns import DETAILS, columns
 from batch.model import REVOKE, Action, Outcome
 from batch.reporting.page import File, Source, Step, inert, is_page, render
 from batch.reporting.page_facts import MOST_ROWS, gather
 from tests.support.job_harness import some_ids
-from tests.support.page_runs import BEGAN, DETAILS, MINUTES, some_rows
+from tests.support.page_runs import BEGAN, MINUTES, some_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

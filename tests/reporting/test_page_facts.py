@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.columns import columns
+from batch.columns import DETAILS, columns
 from batch.job import plan
 from batch.model import (
     RESTORE,
@@ -38,7 +38,7 @@ from batch.reporting.page_facts import (
     reason_of,
 )
 from tests.support.job_harness import some_ids
-from tests.support.page_runs import BEGAN, DETAILS, MINUTES
+from tests.support.page_runs import BEGAN, MINUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

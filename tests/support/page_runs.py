@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from batch.columns import COLUMNS
+from batch.columns import COLUMNS, DETAILS
 from batch.model import Outcome, Property
 from batch.results.manifest import SessionRecord, file_sha256, manifest_path
 from tests.support.results_files import manifest
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-DETAILS = ("product_id", "type", "expires_at", "activations", "last_used_at", "company",
-           "organization", "user_email")  # fmt: skip
 BEGAN = "2026-11-24T02:15:07.000Z"
 PRODUCTS = [str(UUID(int=Random(seed).getrandbits(128), version=4)) for seed in range(3)]
 MINUTES: list[list[float]] = [
