@@ -292,7 +292,7 @@ def _approved(run: Mapping[str, Any]) -> tuple[str, str] | None:
 def _options(options: Mapping[str, Any]) -> Any:  # noqa: ANN401
     for name in OPTIONS:
         value = options.get(name)
-        if value in (None, False, "", [], ()):
+        if value in (None, False, "", [], ()) or (name, value) == ("by", "id"):
             continue
         flag = f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, (list, tuple)) else (value,):

@@ -138,8 +138,10 @@ class Groups:
         return found
 
     def largest(self) -> list[Group]:
-        """Those that are shown one by one, the largest first."""
-        found = sorted(self.named.values(), key=lambda each: (-each.licenses, each.name))
+        """Those that are shown one by one, the largest first, and who is not told last."""
+        found = sorted(
+            self.named.values(), key=lambda each: (not each.name, -each.licenses, each.name)
+        )
         return found[:MOST_GROUPS]
 
     def others(self) -> tuple[int, Group]:

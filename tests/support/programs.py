@@ -20,6 +20,7 @@ PACKAGES = {
     "prometheus-node-exporter": "prometheus-node-exporter",
     "promtool": "prometheus",
     "node": "nodejs",
+    "npm": "npm",
     "setpriv": "util-linux",
     "stunnel4": "stunnel4",
     "systemd-analyze": "systemd",
