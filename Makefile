@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := build/demo
 
-DATED   := tests/project/test_docs.py tests/project/test_runbook.py \
+DATED   := tests/project/test_docs.py tests/project/test_pictures.py tests/project/test_runbook.py \
 	tests/sandbox/test_account.py tests/sandbox/test_list.py
 ASKING  := tests/cli tests/commands tests/api/test_auth.py tests/host/test_terminal.py \
 	tests/reporting/test_metrics.py tests/reporting/test_observers.py \
@@ -24,7 +24,7 @@ LOWEST  := build/lowest
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test dates prompts names deaf ctrl-c lowest soak bench lint types wheel samples clean
+.PHONY: help demo test dates prompts names deaf ctrl-c lowest soak bench lint types wheel samples pictures clean
 
 help:
 	@echo "make demo    revoke 60 licenses of samples/licenses.csv in a local sandbox"
@@ -41,6 +41,7 @@ help:
 	@echo "make types   mypy, strict"
 	@echo "make wheel   build the package into dist/"
 	@echo "make samples write samples/ again"
+	@echo "make pictures make the pictures of README and docs anew (needs chromium)"
 	@echo "make clean   remove what these commands made"
 
 # The package itself, editable, and what `make demo` needs.
@@ -119,6 +120,10 @@ wheel: $(VENV)/.installed-dev
 
 samples: $(VENV)/.installed-dev
 	$(BIN)/python samples/make_samples.py
+
+# What a picture shows is in tests/support/pictures.py: another one is an entry there.
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.support.pictures
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -270,7 +270,8 @@ def _kind(source: Source) -> tuple[str, str] | None:
     """Say of a run that has changed nothing, or not come to its end, what it is."""
     run, action = source.run, source.facts.action
     if run["rehearsal"]:
-        return "Rehearsal", "It ran against a sandbox. No license of any account was touched."
+        name = "Rehearsal of a dry run" if action.is_dry_run else "Rehearsal"
+        return name, "It ran against a sandbox. No license of any account was touched."
     if action.is_dry_run:
         return "Dry run", "This is what would happen. Nothing was sent, no license was changed."
     if source.facts.is_journal or not _last(run, "finished_at"):

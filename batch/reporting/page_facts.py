@@ -379,8 +379,8 @@ def headline(facts: Facts) -> str:
     """What has happened, in one sentence."""
     action, total = facts.action, facts.meant
     if action.is_dry_run:
-        text = f"{_of(facts.would, total)} would be {action.state}"
-        return text + (f"; {facts.undone:,} could not be read" if facts.undone else "")
+        parts = [f"{_of(facts.would, total)} would be {action.state}", *_otherwise(facts)]
+        return "; ".join(parts + [f"{facts.undone:,} could not be read"] * (facts.undone > 0))
     if action.only_reads:
         return _of_verify(facts)
     begun = "Unfinished: " if facts.is_journal else ""
@@ -390,19 +390,29 @@ def headline(facts: Facts) -> str:
     text = f"{begun}{_of(facts.so, total)} {verb} {action.state}"
     rest = facts.undone
     parts = [f"{rest:,} {'is' if rest == 1 else 'are'} not"] * (rest > 0)
-    for outcome, one, more in _SETTLED_OTHERWISE:
-        count = facts.licenses[outcome] if outcome in facts.done else 0
-        if count and outcome not in {action.on_success, action.unchanged}:
-            parts.append(f"{count:,} {one if count == 1 else more}")
-    return "; ".join([text, *parts])
+    return "; ".join([text, *parts, *_otherwise(facts)])
 
 
 _SETTLED_OTHERWISE = (
-    (Outcome.EXCLUDED, "was left alone", "were left alone"),
+    (Outcome.EXCLUDED, "is left alone", "are left alone"),
     (Outcome.NOT_FOUND, "does not exist", "do not exist"),
     (Outcome.ALREADY_REVOKED, "is revoked already", "are revoked already"),
+    (Outcome.ALREADY_SUSPENDED, "is suspended already", "are suspended already"),
+    (Outcome.ALREADY_RESTORED, "is restored already", "are restored already"),
 )
 """Outcomes with which a license is done, and not as it was to be."""
+
+
+def _otherwise(facts: Facts) -> list[str]:
+    """Say of licenses that are done how they are, where that is not what was wanted."""
+    action = facts.action
+    wanted = set() if action.is_dry_run else {action.on_success, action.unchanged}
+    found = []
+    for outcome, one, more in _SETTLED_OTHERWISE:
+        count = facts.licenses[outcome] if outcome in facts.done - wanted else 0
+        if count:
+            found.append(f"{count:,} {one if count == 1 else more}")
+    return found
 
 
 def _of_verify(facts: Facts) -> str:

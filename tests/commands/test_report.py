@@ -103,7 +103,7 @@ def test_a_dry_run_has_a_page_that_says_what_would_happen(api: Served) -> None:
     [typed] = commands("plan.html")
     ended = api.execute(shlex.split(typed.partition(" && ")[2])[1:])
 
-    assert headline("plan.html") == "9 of 12 licenses would be revoked"
+    assert headline("plan.html") == "9 of 12 licenses would be revoked; 3 are revoked already"
     assert ended.counts == {"revoked": 9, "already_revoked": 3}
 
 
