@@ -87,7 +87,7 @@ def perform(context: click.Context, action: Action) -> int:
     observers.resume_command = command if action.sends else ""
     with (
         logged(action.command, source),
-        reported(settings.output, page, run_id, screen),
+        reported(settings.output, page, run_id, observers, screen),
     ):
         observers.report = Runner(
             action=action,
@@ -184,12 +184,15 @@ def _checked(
 
 
 @contextmanager
-def reported(results: Path, page: Path | None, run_id: str, screen: Screen) -> Iterator[None]:
+def reported(
+    results: Path, page: Path | None, run_id: str, observers: Observers, screen: Screen
+) -> Iterator[None]:
     """Write the page of a run once the block has ended, also where the run has not come so far."""
     try:
         yield
     finally:
         if page is not None and write_after(results, page, run_id, screen.insist):
+            observers.page = str(page.absolute())
             screen.say(f"report: {page}")
 
 

@@ -36,6 +36,7 @@ class Observers:
         quiet: Whether nobody is alerted at exit code 0.
         report: What a run that came to its end has said of it, or None.
         resume_command: The command that goes on after a stop, or empty.
+        page: Whole path of the page that the run has written, or empty.
         redact: Takes secrets out of what is said, once they are known.
         started: When the command began, by a clock that nobody sets.
     """
@@ -48,6 +49,7 @@ class Observers:
         self.quiet = False
         self.report: Report | None = None
         self.resume_command = ""
+        self.page = ""
         self.redact: Callable[[str], str] = str
         self.started = time.monotonic()
         self._alerts: Alerts | None = None
@@ -145,6 +147,7 @@ class Observers:
             seconds=time.monotonic() - self.started,
             finished_at=time.time(),
             summary=self.report.summary if self.report else None,
+            page=self.page,
         )
         is_told = code != 0 or not self.quiet
         self._write(ending, say if is_told else _nobody)

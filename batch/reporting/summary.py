@@ -324,6 +324,7 @@ class Ending:
         seconds: How long it took, from its start, by a clock that nobody sets.
         finished_at: Seconds since 1970, UTC.
         summary: What was counted; None where it was refused, or ended without an orderly end.
+        page: Whole path of the page of the run, or empty where there is none.
     """
 
     command: str
@@ -333,3 +334,4 @@ class Ending:
     seconds: float
     finished_at: float
     summary: Summary | None = None
+    page: str = ""

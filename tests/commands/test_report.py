@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from base64 import b64decode
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from batch.sandbox import Account
 from tests.end_to_end.conftest import environment
 from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
+from tests.support.receivers import webhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -285,3 +287,16 @@ def test_without_a_report_nothing_of_it_is_imported(tmp_path: Path) -> None:
     )
 
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_whoever_is_alerted_gets_the_page_with_it(api: Served) -> None:
+    write("list.csv", IDS)
+    with webhook() as hook:
+        Path("addresses").write_text(f"{hook.url}\n")
+        Path("addresses").chmod(0o600)
+        ended = api.run("run", "list.csv", "--report", "page.html", "--notify-file", "addresses")
+
+    assert ended.code == 0
+    (message,) = hook.received
+    (attached,) = message["attachments"]
+    assert b64decode(attached["base64"]) == Path("page.html").read_bytes()
