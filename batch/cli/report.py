@@ -95,7 +95,8 @@ def check_place(place: Path, option: str) -> None:
     from batch.reporting.page import is_page  # noqa: PLC0415
 
     try:
-        is_taken = place.is_dir() or (place.exists() and not is_page(place))
+        # A device, or a pipe, would be waited for.
+        is_taken = place.exists() and not (place.is_file() and is_page(place))
         is_lost = not place.absolute().parent.is_dir()
     except OSError as cause:
         raise ConfigError(f"{place}: cannot be read: {cause.strerror}", option=option) from cause
@@ -150,13 +151,13 @@ def write(
     from batch.results.csv_file import Recorded  # noqa: PLC0415
     from batch.results.manifest import manifest_path, read_manifest  # noqa: PLC0415
 
-    manifest = read_manifest(results)
+    recorded, manifest = Recorded.read(results), read_manifest(results)
     if manifest is None:
         raise ResultsError(
             f"{results}: has no manifest ({manifest_path(results).name}) beside it",
             hint="name the results file of a run; the manifest has to be moved together with it.",
         )
-    recorded, run = Recorded.read(results), asdict(manifest)
+    run = asdict(manifest)
     action = action_of(run, recorded.changes)
     facts = gather(recorded.header, recorded.cells(range(len(recorded))), action, run)
     text = page.render(

@@ -201,8 +201,11 @@ def test_what_cannot_become_a_page_is_refused(
     assert "exists already" in said(capsys, *mine)
     assert "is no page of ours" in said(capsys, *mine, "--overwrite")
     assert Path("mine.html").read_text() == "mine"
-    assert "has no manifest" in said(capsys, "report", "list.csv")
     assert "cannot be written" in said(capsys, "report", "list.results.csv", "-o", "no/such.html")
+    assert "is no results file" in said(capsys, "report", "list.csv")
+    assert "cannot be read" in said(capsys, "report", "gone.csv")
+    manifest_path(Path("list.results.csv")).unlink()
+    assert "has no manifest" in said(capsys, "report", "list.results.csv", "-o", "new.html")
 
 
 @pytest.mark.parametrize(
@@ -211,6 +214,7 @@ def test_what_cannot_become_a_page_is_refused(
         ("mine.html", "no page of ours"),
         ("no/such.html", "directory does not exist"),
         (".", "no page of ours"),
+        ("/dev/zero", "no page of ours"),
         ("list.csv", "is a file that is read"),
         ("list.results.csv", "is a file that is read"),
         ("{day}.html", "stands for nothing"),
