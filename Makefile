@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := build/demo
 
-DATED   := tests/project/test_docs.py tests/project/test_runbook.py \
+DATED   := tests/project/test_docs.py tests/project/test_pictures.py tests/project/test_runbook.py \
 	tests/sandbox/test_account.py tests/sandbox/test_list.py
 # Those in which something looks for a terminal (host/terminal.py: open_terminal).
 ASKING  := tests/api/test_auth.py tests/cli/test_command_line.py tests/commands/test_run.py \
@@ -27,7 +27,7 @@ LOWEST  := build/lowest
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test dates prompts names deaf ctrl-c lowest soak bench lint types wheel samples clean
+.PHONY: help demo test dates prompts names deaf ctrl-c lowest soak bench lint types wheel samples pictures clean
 
 help:
 	@echo "make demo    revoke 60 licenses of samples/licenses.csv in a local sandbox"
@@ -44,6 +44,7 @@ help:
 	@echo "make types   mypy, strict"
 	@echo "make wheel   build the package into dist/"
 	@echo "make samples write samples/ again"
+	@echo "make pictures make the pictures of README and docs anew (needs chromium)"
 	@echo "make clean   remove what these commands made"
 
 # The package itself, editable, and what `make demo` needs.
@@ -126,6 +127,10 @@ wheel: $(VENV)/.installed-dev
 
 samples: $(VENV)/.installed-dev
 	$(BIN)/python samples/make_samples.py
+
+# What a picture shows is in tests/support/pictures.py: another one is an entry there.
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.support.pictures
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

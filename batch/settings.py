@@ -250,7 +250,13 @@ def parse_uuid(option: str, text: str, what: str = "ID") -> str:
 
 
 def output_path(
-    template: str | None, source: str, suffix: str, *, now: datetime, run_id: str
+    template: str | None,
+    source: str,
+    suffix: str,
+    *,
+    now: datetime,
+    run_id: str,
+    option: str = "--output",
 ) -> Path:
     """Return the path of the results: as named, or ``<stem><suffix>`` in the working directory.
 
@@ -268,7 +274,7 @@ def output_path(
         if name not in values:
             raise ConfigError(
                 f"{template}: {{{name}}} stands for nothing",
-                option="--output",
+                option=option,
                 hint="there are {date}, {time} and {run_id}.",
             )
     return Path(re.sub(r"\{(date|time|run_id)\}", lambda found: values[found[1]], template))

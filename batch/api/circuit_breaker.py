@@ -108,6 +108,8 @@ class CircuitBreaker:
 
     Attributes:
         throttled: 429 answers so far.
+        refusals: Answers so far that refuse whatever is sent: those, a 503 that names a time, and
+            what somebody in front of the API says.
         access: Hears how each PATCH ended.
         _failing_since: When the first failure came that no success has followed.
         _outage_like: All failures since the last success speak of the service.
@@ -116,11 +118,13 @@ class CircuitBreaker:
     rate_limiter: RateLimiter
     clock: Clock
     throttled: int = 0
+    refusals: int = 0
     access: Access = field(default_factory=Access)
     _overload: Overload = field(init=False)
     _budget: Budget = field(default_factory=Budget)
     _streak: _Streak = field(default_factory=_Streak)
     _outage: _Outage | None = None
+    _outages: float = 0.0
     _failing_since: float = math.inf
     _outage_like: bool = True
 
@@ -131,6 +135,12 @@ class CircuitBreaker:
     def is_down(self) -> bool:
         """Tell whether the server counts as down, so that only probes are sent."""
         return self._outage is not None
+
+    @property
+    def seconds_down(self) -> float:
+        """Seconds so far in which the server counted as down."""
+        since = self.clock.now() - self._outage.began if self._outage else 0.0
+        return self._outages + since
 
     def count_anew(self) -> None:
         """Begin a phase: time in which nothing was asked is no time without an answer."""
@@ -153,6 +163,7 @@ class CircuitBreaker:
         since = self._failing_since = min(self._failing_since, self.clock.now())
         # A wait that the server asks for is charged to nobody.
         account = Attempts() if isinstance(error, ThrottledError) else attempts
+        self.refusals += isinstance(error, (ThrottledError, ForeignError))
         if isinstance(error, ForeignError):
             self._block(attempts, error)
         elif error.status is None or error.status >= 500:
@@ -196,6 +207,7 @@ class CircuitBreaker:
         if streak.refused:
             self._budget.refund(streak.spent)
         if self._outage:
+            self._outages = self.seconds_down
             self._outage = None
             self._overload.outage_ended()
             self.rate_limiter.one_at_a_time(False)

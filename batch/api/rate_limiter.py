@@ -81,6 +81,7 @@ class RateLimiter:
         self._cooling: deque[float] = deque()
         self._last_sent = -math.inf
         self._paused_until = -math.inf
+        self._pauses = 0.0
         self._backed_off = -math.inf
         self._limit_changed = -math.inf
         self._proven = 0
@@ -132,7 +133,13 @@ class RateLimiter:
         until = max(self._paused_until, self._clock.now() + seconds)
         prolonged = until - max(self._paused_until, self._clock.now())
         self._paused_until = until
+        self._pauses += prolonged
         return prolonged
+
+    @property
+    def seconds_paused(self) -> float:
+        """Seconds so far in which everybody was held back by a pause."""
+        return self._pauses - max(0.0, self._paused_until - self._clock.now())
 
     def quiet(self) -> float:
         """Seconds from now in which nobody else may send, if nothing more is sent here."""

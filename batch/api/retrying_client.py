@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batch.api.retry import Attempts, RetryPolicy
+from batch.api.timeline import Timeline
 from batch.errors import (
     AccessError,
     ApiError,
@@ -73,6 +74,7 @@ class RetryingClient:
         heard: Whether anything has come of a request, be it a failure.
         rests_until: When the wait is over in which nothing at all is sent, by the clock.
         stranger: The last answer that was not the API's, before it has shown itself.
+        timeline: What was sent, by the minute.
     """
 
     api: CryptlexClient
@@ -89,10 +91,14 @@ class RetryingClient:
     heard: bool = False
     rests_until: float = -math.inf
     stranger: ApiError | None = None
+    timeline: Timeline = field(init=False)
     _strange: int = 0
     _tokens: int = 0
     _introducing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _resting: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.timeline = Timeline(self.rate_limiter, self.breaker, self.clock)
 
     def stop(self, reason: StoppedError) -> None:
         """Begin nothing new; the first reason counts. To be called on the event loop."""

@@ -29,12 +29,17 @@ COMMANDS = {
     "verify": "read every license: is it revoked, or suspended?",
     "restore": "take back what a run did, and nothing else",
     "list": "licenses that match filters, as a CSV that `run` takes",
+    "report": "an HTML page of a run, to show, print or attach",
     "sandbox": "a local license API to rehearse against",
 }
 """Name and one line of every command."""
 
 
-_PLACES = {"list": ("list_command", "list_"), "sandbox": ("sandbox", "sandbox")}
+_PLACES = {
+    "list": ("list_command", "list_"),
+    "report": ("report", "report"),
+    "sandbox": ("sandbox", "sandbox"),
+}
 """Commands that stand in a module of their own, under a name of it."""
 
 

@@ -121,6 +121,7 @@ def suspend(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     "output",
     "details",
     "overwrite",
+    "report",
     *TELLING,
     "exclude",
     "expect-licenses",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from batch.api.auth import Found, TokenFile, check_token, facts, find_token, soon_warning
 from batch.api.base_url import check_base_url
 from batch.cli.command import Command
+from batch.cli.report import planned, write_after
 from batch.cli.resume_command import resume_command
 from batch.errors import ConfigError, meaning_of
 from batch.formatting import timestamp
@@ -35,6 +36,7 @@ from batch.settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     import click
 
@@ -80,6 +82,7 @@ def perform(context: click.Context, action: Action) -> int:
         run_id = run_id_of(settings.output) or run_id
     api = SANDBOX if settings.sandbox else settings.base_url
     observers.known |= {"run_id": run_id, "api": api}
+    page = planned(options, source, run_id)
     if action.only_reads or not action.wanted:
         action = told_by(action, source)
     if settings.dry_run:
@@ -88,7 +91,10 @@ def perform(context: click.Context, action: Action) -> int:
     token, screen, another_token = prepare(observers, settings, options, run_id, needs=needs)
     command = resume_command(context, action, source, settings.output)
     observers.resume_command = command if action.sends else ""
-    with logged(action.command, source):
+    with (
+        logged(action.command, source),
+        reported(settings.output, page, run_id, observers, screen),
+    ):
         runner = Runner(
             action=action,
             settings=settings,
@@ -204,6 +210,19 @@ def _checked(
 
 
 @contextmanager
+def reported(
+    results: Path, page: Path | None, run_id: str, observers: Observers, screen: Screen
+) -> Iterator[None]:
+    """Write the page of a run once the block has ended, also where the run has not come so far."""
+    try:
+        yield
+    finally:
+        if page is not None and write_after(results, page, run_id, screen.insist):
+            observers.page = str(page.absolute())
+            screen.say(f"report: {page}")
+
+
+@contextmanager
 def logged(command: str, source: str) -> Iterator[None]:
     """Log how a command begins, and what it is ended by; its own end the block logs itself."""
     try:
@@ -307,7 +326,13 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
             option="--output",
             hint="name another file with --output.",
         )
-    log_file = options["log_file"]
+    log_file, page = options["log_file"], options.get("report")
+    if page is not None and same_file(page, filter(None, (*given, *results, log_file))):
+        raise ConfigError(
+            f"{page}: is a file that is read, or that something else is written into",
+            option="--report",
+            hint="name another file with --report.",
+        )
     if log_file is not None and same_file(log_file, given + results):
         raise ConfigError(
             f"{log_file}: is a file that is read, or where the results go",

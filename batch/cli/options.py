@@ -150,6 +150,12 @@ OPTIONS = {
             help="Whether the results say whose each license is, until when, and how it is used.",
         ),
         _output("--json", **_FLAG, help="Print the summary as one JSON object."),
+        _output(
+            "--report",
+            metavar="PATH",
+            type=PATH,
+            help="Write a page of the run as well, as HTML; may hold {date}, {time}, {run_id}.",
+        ),
         _output("--log-file", metavar="PATH", type=PATH, help="Append JSON lines to this file."),
         _output("-v", "--verbose", **_FLAG, help="Show every attempt."),
         _output("-q", "--quiet", **_FLAG, help="Show nothing at exit 0, else one block."),
@@ -318,7 +324,7 @@ INPUT = (
     "skip-invalid",
     "include-hidden",
 )
-OUTPUT = ("output", "details", "resume", "overwrite")
+OUTPUT = ("output", "details", "resume", "overwrite", "report")
 TELLING = ("json", "log-file", "verbose", "quiet", "notify-file", "metrics-file")
 SENDING = (
     "dry-run",

@@ -27,7 +27,7 @@ NOTIFY = "notify"
 list."""
 
 OF_THE_REAL_RUN = frozenset({
-    "output", "resume", "overwrite", "log_file", "notify_file", NOTIFY,
+    "output", "resume", "overwrite", "report", "log_file", "notify_file", NOTIFY,
 })  # fmt: skip
 """Settings for the real run: a trial must not take its place, or notify anybody."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+import click
 from click.core import ParameterSource
 
 from batch.cli.options import API, OTHER
@@ -14,13 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import click
-
     from batch.model import Action
+    from batch.results.manifest import Manifest
 
 
 ONCE = frozenset({"source", "output", "resume", "overwrite", "limit", "dry_run"})
 """Parameters that the command which goes on does not repeat as they were."""
+
+OF_A_PLAN = ONCE - {"limit"} | {"report"}
+"""The same for the command that carries out what a dry run says: the plan's page stays."""
 
 OF_THE_PLACE = frozenset({
     "json", "lock_dir", "log_file", "metrics_file", "notify_file", "quiet", "verbose",
@@ -42,7 +45,7 @@ def resume_command(context: click.Context, action: Action, source: str, results:
     """
     if action.only_reads:
         return _command_for(context, SETS[action.changes].command, results)
-    once = ONCE - {"limit"} if action.is_dry_run else ONCE
+    once = OF_A_PLAN if action.is_dry_run else ONCE
     words = ["bulk-revoke", context.command.name or "", _operand(source)]
     words += _repeated(context, lambda name: name not in once)
     going_on = [] if action.is_dry_run else ["--resume", "-o", _operand(str(results))]
@@ -52,6 +55,43 @@ def resume_command(context: click.Context, action: Action, source: str, results:
 def run_command_of(context: click.Context, listed: Path) -> str:
     """Spell the command that shows what a run would do with a list."""
     return _command_for(context, "run", listed, "--dry-run")
+
+
+def recorded_command(manifest: Manifest, *, dry_run: bool) -> str:
+    """Spell the command that goes on with a run of which there is a manifest, or carries it out.
+
+    What it was set to stands in the manifest, wherever it came from; so more of it is said than in
+    `resume_command`.
+    """
+    source, results = str(manifest.input.get("path", "")), manifest.results.get("path", "")
+    once = OF_A_PLAN if dry_run else ONCE
+    words = ["bulk-revoke", manifest.command, _operand(source)]
+    words += _recorded(manifest.command, manifest, lambda name: name not in once)
+    return shlex.join([*words, *([] if dry_run else ["--resume", "-o", _operand(results)])])
+
+
+def recorded_command_about(command: str, path: Path, manifest: Manifest) -> str:
+    """Spell a command about the results of a run, with what holds for that as well."""
+    words = ["bulk-revoke", command, str(path.absolute())]
+    wanted = OF_ITS_RESULTS - {"exclude", "by"}
+    return shlex.join(words + _recorded(command, manifest, lambda name: name in wanted))
+
+
+def _recorded(name: str, manifest: Manifest, wants: Callable[[str], bool]) -> list[str]:
+    """Spell the options of a command that a manifest has other values for than their defaults."""
+    from batch.cli import commands  # noqa: PLC0415 - it imports this module, when it is called
+
+    words = []
+    command = getattr(commands, name, None)
+    for parameter in command.params if isinstance(command, click.Command) else ():
+        value = manifest.options.get(parameter.name or "")
+        is_off = value is False and parameter.default is not True
+        if not wants(parameter.name or "") or is_off or value in (None, "", [], ()):
+            continue
+        if value != parameter.default:
+            for each in value if isinstance(value, (list, tuple)) else (value,):
+                words += _spelled(parameter, each)
+    return words
 
 
 def _command_for(context: click.Context, command: str, path: Path, *more: str) -> str:

@@ -127,6 +127,7 @@ class Connection:
         started = self.clock.now()
         if self.lock is not None:
             self._cool_down(self.lock)
+        self.client.timeline.start()
         async with self.client.api:
             # A disk that takes its time must not delay the signs of life.
             tasks = [
@@ -140,6 +141,7 @@ class Connection:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                self.client.timeline.tick()
                 progress.close()
                 self.seconds += self.clock.now() - started
 
@@ -202,6 +204,7 @@ class Connection:
         while True:
             await self.clock.sleep(1)
             progress.tick()
+            self.client.timeline.tick()
             if self.lock is not None:
                 try:
                     self.lock.heartbeat(self.client.rate_limiter.quiet())

@@ -144,7 +144,7 @@ class Finish:
             stopped=stopped.exit_code if stopped else None,
             left=self.plan.left,
         )
-        own = self._end(code, tally.counts, self._reason(stopped))
+        own = self._end(code, tally.counts, stopped)
         summary = self._summary(
             own,
             seconds,
@@ -176,7 +176,7 @@ class Finish:
         """Write into the manifest that the run has not come to its end: a bug, or a signal."""
         if self.manifest.sessions[-1].finished_at:
             return  # it had
-        self._end(error.exit_code, self.journal.tally().counts, self._reason(error))
+        self._end(error.exit_code, self.journal.tally().counts, error)
 
     def left(self) -> dict[str, Any]:
         """What a run that was given up has left, by the fields of `Summary`."""
@@ -186,15 +186,18 @@ class Finish:
             "manifest": str(manifest_path(self.journal.path)),
         }
 
-    def _end(self, code: int, counts: Mapping[Outcome, int], stopped: str) -> SessionRecord:
+    def _end(
+        self, code: int, counts: Mapping[Outcome, int], stopped: BulkRevokeError | None
+    ) -> SessionRecord:
         """End the last session of the manifest."""
         own, client = self.manifest.sessions[-1], self.client
         own.requests, own.patches = client.rate_limiter.requests, client.api.patches
         own.throttled = client.breaker.throttled
+        own.sent_from, own.minutes = client.timeline.started_at, client.timeline.rows()
         own.exit_code = code
         own.finished_at = timestamp(datetime.now(UTC))
         own.counts = {str(outcome): count for outcome, count in counts.items()}
-        own.stopped = stopped
+        own.stopped, own.why = self._reason(stopped), self._reason(stopped, to_all=True)
         self._write_manifest()
         return own
 

@@ -24,6 +24,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -258,7 +259,9 @@ class Alerts:
             "body": f"{ending.text}\nhost: {socket.gethostname()}",
             "notify_type": {0: "success", 1: "warning"}.get(ending.exit_code, "failure"),
         }
-        order = {"texts": self._texts, "message": message, "seconds": seconds}
+        order = {
+            "texts": self._texts, "message": message, "seconds": seconds, "page": ending.page,
+        }  # fmt: skip
         # Half a character, as in the name of a file that is no text, can be sent nowhere.
         return json.dumps(order, ensure_ascii=False).encode(errors="replace")
 
@@ -315,11 +318,12 @@ def _deliver() -> None:
     services = [each for text in order["texts"] for each in parsed(Text(*text))[0]]
     with ThreadPoolExecutor(len(services)) as tellers:
         for at, service in enumerate(services):
-            tellers.submit(_tell, service, order["message"], answer, at)
+            tellers.submit(_tell, service, order["message"], order["page"], answer, at)
     os._exit(0)  # whatever else goes on
 
 
-def _tell(service: Any, message: dict[str, Any], answer: int, at: int) -> None:  # noqa: ANN401
+def _tell(service: Any, message: dict[str, Any], page: str, answer: int, at: int) -> None:  # noqa: ANN401
+    """Tell an address, and write its number if it was told; a page goes with it where it can."""
     from apprise import Apprise, NotifyBase, NotifyFormat, OverflowMode  # noqa: PLC0415
 
     # Where Apprise knows of a limit, and the address does not say what to do about it.
@@ -327,8 +331,20 @@ def _tell(service: Any, message: dict[str, Any], answer: int, at: int) -> None: 
         fits = len(message["body"]) <= MOST_PARTS * service.body_maxlen
         service.overflow_mode = OverflowMode.SPLIT if fits else OverflowMode.TRUNCATE
     told = Apprise([service], asset=service.asset)
-    if told.notify(**message, body_format=NotifyFormat.TEXT, interpret_escapes=False):
+    tell = partial(told.notify, **message, body_format=NotifyFormat.TEXT, interpret_escapes=False)
+    # Rather twice than not at all: who refuses the file may have taken the text.
+    if (page and service.attachment_support and tell(attach=_attachment(page))) or tell():
         os.write(answer, b"told:%d\n" % at)
+
+
+def _attachment(page: str) -> Any:  # noqa: ANN401 - Apprise's own
+    """A file as Apprise takes it; a path alone would be read as an address."""
+    from apprise import AppriseAttachment  # noqa: PLC0415
+    from apprise.attachment.file import AttachFile  # noqa: PLC0415
+
+    found = AppriseAttachment()
+    found.add(AttachFile(page))  # type: ignore[no-untyped-call]
+    return found
 
 
 if __name__ == "__main__":

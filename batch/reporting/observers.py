@@ -37,6 +37,7 @@ class Observers:
         quiet: Whether nobody is alerted at exit code 0.
         report: What a run that came to its end has said of it, or None.
         resume_command: The command that goes on after a stop, or empty.
+        page: Whole path of the page that the run has written, or empty.
         redact: Takes secrets out of what is said, once they are known.
         token_expires: When the token expires, as far as it tells; None until it is found.
         started: When the command began, by a clock that nobody sets.
@@ -54,6 +55,7 @@ class Observers:
         self.quiet = False
         self.report: Report | None = None
         self.resume_command = ""
+        self.page = ""
         self.redact: Callable[[str], str] = str
         self.token_expires: datetime | None = None
         self.started = time.monotonic()
@@ -158,6 +160,7 @@ class Observers:
             finished_at=time.time(),
             summary=self.report.summary if self.report else None,
             token_expires=self.token_expires.timestamp() if self.token_expires else None,
+            page=self.page,
         )
         is_told = code != 0 or not self.quiet
         self._write(ending, say if is_told else _nobody)
@@ -194,7 +197,9 @@ class Observers:
 
 def _files(options: Mapping[str, Any]) -> list[str]:
     """Every file that a command is told to read, or to write."""
-    names = ("source", "output", "log_file", "token_file", "ca_file", "notify_file", "config")
+    names = (
+        "source", "output", "report", "log_file", "token_file", "ca_file", "notify_file", "config",
+    )  # fmt: skip
     single = [options.get(name) for name in names]
     return [path for path in (*single, *(options.get("exclude") or ())) if path]
 

@@ -372,6 +372,7 @@ class Ending:
         finished_at: Seconds since 1970, UTC.
         summary: What was counted; None where it was refused, or ended without an orderly end.
         token_expires: When its token expires, in seconds since 1970; None where that is not known.
+        page: Whole path of the page of the run, or empty where there is none.
     """
 
     command: str
@@ -382,3 +383,4 @@ class Ending:
     finished_at: float
     summary: Summary | None = None
     token_expires: float | None = None
+    page: str = ""

@@ -9,6 +9,7 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import secrets
 import socket
 from dataclasses import asdict, dataclass, field, fields
@@ -21,6 +22,10 @@ from batch.host.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_NUMBERS = re.compile(r"(?<=\[)\n[-\d.,\s]+(?=\])")
+"""A list of numbers as `json` writes it, without its brackets."""
 
 
 def user_name() -> str:
@@ -56,6 +61,11 @@ class SessionRecord:
         throttled: Answers with status 429.
         counts: Rows by outcome at its end.
         stopped: Why it ended early; empty if it did not.
+        why: The same without what servers have said, which may hold a license key.
+        sent_from: When it began to ask the server, from which its minutes count: UTC, ISO 8601.
+        minutes: Of each minute in which anything was: its number, counted from 0, requests, answers
+            that refused whatever was sent, seconds of pause, and seconds in which the server was
+            down. Empty if it was killed.
     """
 
     started_at: str
@@ -66,6 +76,9 @@ class SessionRecord:
     throttled: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     stopped: str = ""
+    why: str = ""
+    sent_from: str = ""
+    minutes: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -107,6 +120,8 @@ class Manifest:
             OSError: The old file, if any, stands as it was.
         """
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        # A line for each minute. No text holds a line break: JSON spells it otherwise.
+        text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
         with replacing(path) as file:
             # A file name that is no UTF-8 has lone surrogates: JSON can spell them, UTF-8 cannot.
             file.write(text.encode(errors="backslashreplace") + b"\n")

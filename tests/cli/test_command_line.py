@@ -291,7 +291,7 @@ def test_a_mistyped_command_is_refused_with_the_nearest_right_one(
     meant = (
         f"did you mean {near}?"
         if near
-        else "commands are run, suspend, verify, restore, list, sandbox."
+        else "commands are run, suspend, verify, restore, list, report, sandbox."
     )
     assert said.endswith(f"\nhint: {meant}\n")
 

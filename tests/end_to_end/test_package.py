@@ -42,7 +42,7 @@ def test_a_wheel_installs_a_command_that_works_outside_the_checkout(tmp_path: Pa
         [command, "--version"], env=env, check=True, capture_output=True, text=True
     )
     run = subprocess.run(
-        [command, "run", "licenses.csv", "--sandbox", "--rate", "none"],
+        [command, "run", "licenses.csv", "--sandbox", "--rate", "none", "--report", "page.html"],
         cwd=tmp_path,
         env=env,
         check=False,
@@ -53,5 +53,6 @@ def test_a_wheel_installs_a_command_that_works_outside_the_checkout(tmp_path: Pa
     assert version.stdout == f"bulk-revoke {__version__}\n"
     assert run.returncode == 0, run.stderr
     assert len(table(tmp_path / "licenses.rehearsal.csv")) == 5
+    assert "<h1>All 5 licenses are revoked</h1>" in (tmp_path / "page.html").read_text()
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]

@@ -83,6 +83,7 @@ class Run:
             rate_limiter=SimpleNamespace(requests=7),
             api=SimpleNamespace(patches=2),
             breaker=SimpleNamespace(throttled=3),
+            timeline=SimpleNamespace(started_at="", rows=list),
         )
         self.finish = Finish(
             plan,
@@ -198,6 +199,7 @@ def test_the_words_of_a_server_are_for_the_manifest_and_for_nobody_else(path: Pa
         report = run.finish.close(1.0)
 
     assert "not now" in run.session.stopped
+    assert run.session.why == "it refuses (HTTP 409)"
     assert "not now" in run.screen.insisted[0]
     assert "it refuses" in report.to_all
     assert "not now" not in report.to_all

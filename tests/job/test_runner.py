@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import signal
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from batch.api.circuit_breaker import PATIENCE
 from batch.api.retry import FailureLimit
 from batch.errors import BulkRevokeError, InterruptedRunError, StoppedError
 from batch.host.clock import Clock
@@ -27,7 +29,7 @@ from batch.job import connection, runner
 from batch.model import RESTORE, REVOKE, Action, Listing
 from batch.reporting.progress import Screen
 from batch.results.journal import Journal
-from batch.results.manifest import Manifest
+from batch.results.manifest import Manifest, manifest_path
 from batch.sandbox import TOKEN, Account
 from batch.settings import Rate, Settings
 from tests.support.builders import THOROUGH
@@ -344,6 +346,7 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
         assert "not_attempted" in outcomes
         done = {row["license_id"] for row in table(results) if row["outcome"] == "revoked"}
 
+        [stopped] = sessions(results)
         assert it.session(REVOKE, source, results) == 0
 
         again = it.patched[len(sent) :]
@@ -351,3 +354,14 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
         assert all(Revoked(it.account).values())
         assert it.session(RESTORE, results, it.home / "restored.csv") == 0
         assert dict(Revoked(it.account)) == before
+        assert sum(row[1] for row in stopped["minutes"]) == stopped["requests"] > 0
+        assert PATIENCE - 60 < sum(row[4] for row in stopped["minutes"]) < PATIENCE + 120
+        assert all(sum(row[3:]) < 62 for row in stopped["minutes"])
+        assert stopped["sent_from"] <= stopped["started_at"]
+
+
+def sessions(results: Path) -> list[dict[str, Any]]:
+    """The sessions of a run, as its manifest has them."""
+    found = json.loads(manifest_path(results).read_bytes())["sessions"]
+    assert isinstance(found, list)
+    return found

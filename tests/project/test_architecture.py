@@ -17,6 +17,7 @@ ROOMS = (
 
 DOORS = {
     "aiohttp": {"api", "sandbox"}, "apprise": {"reporting"}, "click": {"cli", "reporting"},
+    "jinja2": {"reporting"},
     "olefile": {"input"}, "pandas": {"input"}, "portalocker": {"host"},
     "prometheus_client": {"reporting"}, "python_calamine": {"input"},
     "pythonjsonlogger": {"reporting"}, "tqdm": {"reporting"},

@@ -14,6 +14,7 @@ import textwrap
 import threading
 import time
 import traceback
+from base64 import b64decode
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,8 +55,10 @@ PATIENT = "?rto=60"
 posix_only = pytest.mark.skipif(os.name != "posix", reason="POSIX")
 
 
-def ending(exit_code: int = 1, *, title: str = "2 are NOT revoked", text: str = TEXT) -> Ending:
-    return Ending("run", exit_code, title, text, seconds=1, finished_at=1)
+def ending(
+    exit_code: int = 1, *, title: str = "2 are NOT revoked", text: str = TEXT, page: str = ""
+) -> Ending:
+    return Ending("run", exit_code, title, text, seconds=1, finished_at=1, page=page)
 
 
 @pytest.fixture(autouse=True)
@@ -189,6 +192,31 @@ def test_an_address_may_say_what_becomes_of_a_long_text() -> None:
 
     (message,) = hook.received
     assert "x" * 5000 in message["text"]
+
+
+def test_a_page_goes_with_it_where_the_service_takes_files(tmp_path: Path) -> None:
+    page = tmp_path / "run #1 ~?a=b%20.html"
+    page.write_text("<p>the page</p>")
+    with webhook() as hook, webhook() as other, mailbox() as box:
+        alerts = Alerts.read([hook.url, mattermost(other.port), box.url], None)
+        assert alerts.send(ending(page=str(page))) == ""
+
+    (message,), (text,), (mail,) = hook.received, other.received, box.received
+    (attached,) = message["attachments"]
+    assert attached["filename"] == page.name
+    assert b64decode(attached["base64"]) == b"<p>the page</p>"
+    assert TEXT in text["text"]
+    assert [part.get_content_type() for part in mail.iter_attachments()] == ["text/html"]
+    assert "run #1" in str(mail)
+
+
+def test_a_page_that_is_gone_keeps_no_alert_from_being_sent(tmp_path: Path) -> None:
+    with webhook() as hook:
+        failed = Alerts.read([hook.url], None).send(ending(page=str(tmp_path / "gone.html")))
+
+    assert failed == ""
+    assert TEXT in hook.received[-1]["message"]
+    assert not hook.received[-1].get("attachments")
 
 
 # Who is told

@@ -54,6 +54,8 @@ def test_the_manifest_says_who_ran_what_where_and_how(path: Path) -> None:
         patches=4,
         throttled=1,
         counts={"revoked": 1, "failed": 1},
+        sent_from="2026-11-24T11:58:00.000Z",
+        minutes=[[0, 5, 1, 5.5, 0.0]],
     )
 
     manifest(sessions=[session]).write(path)
@@ -80,6 +82,9 @@ def test_the_manifest_says_who_ran_what_where_and_how(path: Path) -> None:
             "throttled": 1,
             "counts": {"revoked": 1, "failed": 1},
             "stopped": "",
+            "why": "",
+            "sent_from": "2026-11-24T11:58:00.000Z",
+            "minutes": [[0, 5, 1, 5.5, 0.0]],
         }
     ]
 
@@ -353,3 +358,18 @@ def test_a_manifest_that_cannot_be_read_is_refused_with_the_reason(path: Path) -
     with pytest.raises(ResultsError, match=r"run\.json: cannot be read: Is a directory"):
         read_manifest(results_of(path))
     assert run_id_of(results_of(path)) == ""
+
+
+def test_each_minute_of_a_session_is_one_line_and_is_read_back(path: Path) -> None:
+    minutes: list[list[float]] = [[0, 540, 0, 0, 0], [3, 12, 1, 5.5, 40.2]]
+    session = SessionRecord(started_at="now", sent_from="before", minutes=minutes)
+    reason = "see [\n 1,\n 2\n]"
+
+    manifest(sessions=[session], reason=reason).write(path)
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line.strip() for line in lines if ", 12, " in line] == ["[3, 12, 1, 5.5, 40.2]"]
+    found = read_manifest(path.with_name("licenses.results.csv"))
+    assert found is not None
+    assert found.sessions == [session]
+    assert found.reason == reason

@@ -10,6 +10,7 @@ import pytest
 
 PACKAGES = {
     "apache2": "apache2-bin",
+    "chromium": "chromium",
     "fish": "fish",
     "gcc": "gcc libc6-dev",
     "haproxy": "haproxy",
@@ -19,6 +20,7 @@ PACKAGES = {
     "prometheus-node-exporter": "prometheus-node-exporter",
     "promtool": "prometheus",
     "node": "nodejs",
+    "npm": "npm",
     "setpriv": "util-linux",
     "stunnel4": "stunnel4",
     "systemd-analyze": "systemd",

@@ -1,0 +1,216 @@
+"""The page of a run as text: inert, bounded, and without anything that it should not hold."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from batch.columns import DETAILS, columns
+from batch.model import REVOKE, Action, Outcome
+from batch.reporting.page import File, Source, Step, inert, is_page, render
+from batch.reporting.page_facts import MOST_ROWS, gather
+from tests.support.job_harness import some_ids
+from tests.support.page_runs import BEGAN, MINUTES, some_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\u200fabc\u2066{{ 7*7 }}"
+
+
+def run_of(**more: object) -> dict[str, Any]:
+    session = {
+        "started_at": BEGAN, "finished_at": "2026-11-24T02:22:31.000Z", "exit_code": 1,
+        "requests": 5, "patches": 4, "throttled": 1, "stopped": "HTTP 503: key 9A8B-77C6",
+        "why": "", "sent_from": BEGAN, "minutes": MINUTES,
+    }  # fmt: skip
+    return {
+        "run_id": "0badcafe", "command": "run", "api": "https://api.cryptlex.com/v3", "reason": "",
+        "rehearsal": False, "options": {}, "input": {"path": "l.csv", "taken": "l.csv"},
+        "results": {"path": "l.results.csv"}, "tool": "bulk-revoke 1", "user": "me",
+        "host": "here", "directory": "/srv", "sessions": [session],
+    } | more  # fmt: skip
+
+
+def page_of(
+    rows: Iterable[Mapping[str, object]],
+    action: Action = REVOKE,
+    *,
+    details: bool = True,
+    steps: tuple[Step, ...] = (),
+    **run: object,
+) -> str:
+    header = (*columns(action.changes), *(DETAILS if details else ()))
+    lines = ([str(row.get(name, "")) for name in header] for row in rows)
+    made = run_of(**run)
+    files = (File("Results", "l.results.csv", "0" * 64, "as the run has left it"),)
+    facts = gather(header, lines, action, made)
+    return render(Source(facts, made, files, steps, datetime(2026, 11, 24, 3, tzinfo=UTC)))
+
+
+class Seen(HTMLParser):
+    """The elements of a page, their attributes, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def seen(page: str) -> Seen:
+    found = Seen()
+    found.feed(page)
+    return found
+
+
+def hostile_page() -> str:
+    row = {"row": 2, "license_id": some_ids(1)[0], "outcome": Outcome.REVOKED}
+    own = dict.fromkeys(DETAILS, HOSTILE) | {"error": HOSTILE, "license_key": "KEY-9A8B"}
+    rows = [
+        row | own,
+        row | own | {"outcome": Outcome.FAILED, "error_code": HOSTILE, "http_status": HOSTILE},
+        row | own | {"outcome": Outcome.INVALID, "license_id": HOSTILE},
+    ]
+    return page_of(
+        rows, reason=HOSTILE, user=HOSTILE, host=HOSTILE, run_id=HOSTILE, api=HOSTILE,
+        tool=HOSTILE, input={"path": HOSTILE, "taken": HOSTILE},
+        approved={"path": HOSTILE, "sha256": HOSTILE},
+        options={"where": [HOSTILE], "carry": HOSTILE, "rate": HOSTILE},
+        steps=(Step("Next", "text", f"run {HOSTILE}"),),
+    )  # fmt: skip
+
+
+def test_whatever_stands_in_cells_is_text_and_nothing_else() -> None:
+    found = seen(hostile_page())
+
+    assert not {"script", "img", "iframe", "object", "link", "base", "form"} & set(found.tags)
+    assert {
+        name for name, _ in found.attributes if name.startswith("on") or name == "style"
+    } == set()
+    assert "<script>alert(1)</script>" in "".join(found.text)
+    assert sum("{{ 7*7 }}" in each for each in found.text) > 10
+
+
+def test_characters_that_turn_or_hide_text_are_spelled_out() -> None:
+    page = hostile_page()
+
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u061c\ufeff]", page)
+    assert inert("a\u200eb\u202ec\nd") == "a\\u200eb\\u202ec\\nd"
+    assert page.count("<bdi>") == page.count("</bdi>") > 10
+
+
+def test_neither_a_key_nor_the_words_of_a_server_stand_on_it() -> None:
+    key = "9A8B-77C6-D5E4"
+    rows = [
+        {"row": 2, "license_id": some_ids(1)[0], "license_key": key, "outcome": outcome,
+         "error": f"HTTP 409: {key}", "error_code": key, "http_status": 409}
+        for outcome in Outcome
+    ]  # fmt: skip
+    options = {"by": "key", "where": [f"License Key={key}", "Customer=ACME"]}
+
+    page = page_of(rows, options=options)
+
+    assert key not in page
+    assert "9A8B" not in page
+    assert "--where License Key=…" in page
+    assert "--where Customer=ACME" in page
+
+
+def test_its_policy_admits_its_own_style_sheet_and_nothing_else() -> None:
+    page = page_of(some_rows(300))
+
+    [style] = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    assert set(re.findall(r' (?:src|srcset|href|action|data|poster)="([^"]*)"', page)) == {"#rows"}
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_headings_come_in_order_and_tables_name_what_their_cells_are() -> None:
+    page = page_of(some_rows(300))
+
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert '<html lang="en">' in page
+    assert not re.findall(r"<th(?![^>]*scope=)(?!ead)", page)
+    assert page.count("<table") == page.count("<caption>")
+    for svg in re.findall(r"<svg[^>]*>", page):
+        assert 'aria-hidden="true"' in svg or ('role="img"' in svg and "aria-label=" in svg)
+
+
+def test_a_dry_run_and_a_rehearsal_say_so_above_all_else() -> None:
+    rows = [{"row": 2, "license_id": some_ids(1)[0], "outcome": Outcome.WOULD_REVOKE}]
+
+    dry = page_of(rows, REVOKE.dry_run(), options={"dry_run": True})
+    rehearsed = page_of(some_rows(2), rehearsal=True, api="sandbox")
+
+    assert "<title>Dry run: 1 of 1 license would be revoked" in dry
+    assert dry.index("Nothing was sent") < dry.index("<h2")
+    assert "<title>Rehearsal: " in rehearsed
+    assert rehearsed.index("No license of any account was touched") < rehearsed.index("<h2")
+    assert "<title>All 2" in page_of(some_rows(2))
+
+
+def test_a_run_that_was_killed_is_called_unfinished() -> None:
+    session: dict[str, object] = {
+        "started_at": BEGAN, "finished_at": "", "exit_code": None, "requests": 0, "patches": 0,
+        "throttled": 0, "why": "", "minutes": [],
+    }  # fmt: skip
+
+    page = page_of(some_rows(2), sessions=[session])
+
+    assert "<title>Unfinished: " in page
+    assert "without an orderly end, or still at work" in page
+
+
+def test_a_run_without_details_says_that_they_are_not_there() -> None:
+    page = page_of(some_rows(2), details=False)
+
+    assert "hold no details" in page
+    assert "By customer</h2>" not in page
+    assert "activations" not in page.split("<h2")[1]
+
+
+def test_it_stays_small_and_says_what_it_leaves_out() -> None:
+    trouble = ({**row, "outcome": Outcome.FAILED, "http_status": 400 + at % 40, "error_code": "",
+                "company": f"{at} {'ä' * 290}"}
+               for at, row in enumerate(some_rows(30_000)))  # fmt: skip
+    sessions = [run_of()["sessions"][0]] * 50
+
+    page = page_of(trouble, sessions=sessions)
+
+    assert len(page.encode()) < 2_000_000
+    assert f"The first {MOST_ROWS} of 750 rows; all of them are in the results file" in page
+    assert "The last 12 of 50 sessions; the manifest has all" in page
+    assert "20, and " in page
+
+
+@pytest.mark.parametrize("text", ["", "<!DOCTYPE html><html>", "license_id\n1\n"])
+def test_a_page_is_known_as_one_and_other_files_are_not(text: str, tmp_path: Path) -> None:
+    (tmp_path / "other.html").write_text(text)
+    (tmp_path / "page.html").write_text(page_of(some_rows(1)), encoding="utf-8")
+
+    assert is_page(tmp_path / "page.html")
+    assert not is_page(tmp_path / "other.html")
