@@ -39,7 +39,7 @@ STYLES: dict[str, dict[str, Any]] = {
 QUESTION = "Type "
 """Beginning of a question."""
 
-_LABEL = re.compile(r"([a-z][a-z ]*:) +")
+_LABEL = re.compile(r"([a-z][a-z ]{0,12}:) +")
 _APART = " " * 3
 """Stands between parts of a line of which each gets a line of its own where not all fit on one."""
 

@@ -25,6 +25,7 @@ SETS_UP = {
     "verify": ("run licenses.xlsx",),
     "restore": ("run licenses.xlsx --carry Customer",),
     "list": (),
+    "report": ("run licenses.xlsx",),
     "sandbox": (),
 }
 """What has been done before the examples of a command are typed."""

@@ -244,7 +244,7 @@ UNASKED = {
         A_RUN,
     ),
     "what is to be restored was a dry run": Case(
-        ("restore", "list.dry-run.csv"), "has turned no license", has_run(*RUN, "--dry-run")
+        ("restore", "list.dry-run.csv"), "the results of a dry run", has_run(*RUN, "--dry-run")
     ),
     "what is to be restored was a verify": Case(
         ("restore", "list.verify.csv"), "bulk-revoke verify", has_run("verify", "list.csv")
@@ -352,14 +352,12 @@ UNASKED = {
         "--log-file told",
         file("told", "json://127.0.0.1:9/\n"),
     ),
-    "a limit of none": Case((*RUN, "--limit", "0"), "--limit", hint=False),
-    "a restore's limit of none": Case(("restore", RESULTS, "--limit", "0"), "--limit", hint=False),
+    "a limit of none": Case((*RUN, "--limit", "0"), "--limit"),
+    "a restore's limit of none": Case(("restore", RESULTS, "--limit", "0"), "--limit"),
     "a time that is none": Case((*RUN, "--wait=soon"), "--wait soon"),
     "a product that is none": Case((*RUN, "--expect-product", "Draftwright"), "--expect-product"),
     "failures that are none": Case((*RUN, "--max-failures", "101%"), "--max-failures"),
-    "a limit for what sends nothing": Case(
-        ("verify", "list.csv", "--limit", "2"), "--limit", hint=False
-    ),
+    "a limit for what sends nothing": Case(("verify", "list.csv", "--limit", "2"), "--limit"),
 }
 """Refusals that need no look at the server: it is not even asked."""
 

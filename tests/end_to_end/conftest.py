@@ -40,6 +40,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "PYTHONPATH": str(ROOT),
+        "NO_COLOR": "1",  # words alone, also on a terminal
         "PYTHONDONTWRITEBYTECODE": "1",  # where a disk is full, half a file would be left
         **locks,
         **more,

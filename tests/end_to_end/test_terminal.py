@@ -116,8 +116,7 @@ def test_the_number_of_licenses_has_to_be_typed(tmp_path: Path) -> None:
 
             assert terminal.finish() == 0
             assert api.revoked() == set(IDS)
-        assert "100%|" in terminal.seen
-        assert "12/12" in terminal.seen
+        assert "revoking:   0%|" in terminal.seen
         assert len(table(results)) == 13
 
 

@@ -357,7 +357,7 @@ def test_a_server_that_is_gone_for_longer_than_the_patience_costs_no_row(
         assert sum(row[1] for row in stopped["minutes"]) == stopped["requests"] > 0
         assert PATIENCE - 60 < sum(row[4] for row in stopped["minutes"]) < PATIENCE + 120
         assert all(sum(row[3:]) < 62 for row in stopped["minutes"])
-        assert stopped["sent_from"] <= stopped["started_at"]
+        assert stopped["sent_from"] <= stopped["finished_at"]
 
 
 def sessions(results: Path) -> list[dict[str, Any]]:
