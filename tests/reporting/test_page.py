@@ -183,6 +183,7 @@ def test_a_run_that_was_killed_is_called_unfinished() -> None:
 
     assert "<title>Unfinished: " in page
     assert "without an orderly end, or still at work" in page
+    assert "how many requests it sent is not known" in page
 
 
 def test_a_run_without_details_says_that_they_are_not_there() -> None:

@@ -130,7 +130,7 @@ def test_the_headline_accounts_for_every_license(
 ) -> None:
     facts = counted(line(place, each[0]) for place, each in enumerate(drawn))
 
-    parts = headline(facts).removeprefix("Unfinished: ").split("; ")
+    parts = headline(facts).removeprefix("So far ").split("; ")
     numbers = [int(each.split()[0].replace(",", "")) for each in parts if each[0].isdigit()]
     assert parts[0].startswith(("All ", "The one ")) or sum(numbers) == facts.meant
 
@@ -148,7 +148,7 @@ O = Outcome  # noqa: E741 - the lists below are long
         (REVOKE, {O.REVOKED: 1, O.EXCLUDED: 2, O.UNKNOWN: 2},
          "1 of 5 licenses is revoked; 2 are not; 2 are left alone"),
         (REVOKE, {O.REVOKED: 2, O.PLANNED: 3},
-         "Unfinished: 2 of 5 licenses are revoked; 3 are not"),
+         "So far 2 of 5 licenses are revoked; 3 are not"),
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.ALREADY_REVOKED: 1},
          "2 of 3 licenses would be revoked; 1 is revoked already"),
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.FAILED: 1},
@@ -190,6 +190,10 @@ def test_a_reason_is_in_our_own_words_whatever_a_server_has_said() -> None:
     assert not any(key in each or "<" in each for each in said)
     assert reason_of(O.FAILED, f"HTTP 409: {key}", "CONFLICT", "409") == "HTTP 409, CONFLICT"
     assert reason_of(O.FAILED, "x", "timeout", "") == "no answer in time"
+    assert reason_of(O.UNKNOWN, "x", "timeout", "").startswith("may have been applied")
+    for outcome in (O.FAILED, O.UNKNOWN):
+        read = reason_of(outcome, "x", "timeout", "", sends=False)
+        assert read == "could not be read: no answer in time"
 
 
 def test_sentences_that_pass_as_they_are_are_those_of_the_plan() -> None:
