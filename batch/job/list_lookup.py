@@ -157,9 +157,13 @@ class ListLookup:
     _spare: Iterator[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        heads = heads_of(self.look.listing.ids)
-        self._order = array("I", sorted(self.entries, key=heads.__getitem__))
-        self._heads = array("Q", map(heads.__getitem__, self._order))
+        import numpy as np  # noqa: PLC0415 - `--help` must not wait for it
+
+        entries = np.array(self.entries, np.uint32)
+        heads = np.frombuffer(heads_of(self.look.listing.ids), np.uint64)[entries]
+        order = np.argsort(heads, kind="stable")
+        self._order = array("I", entries[order].tobytes())
+        self._heads = array("Q", heads[order].tobytes())
         self._left = len(self.entries)
         self._account = _List(Narrowing())
         self._spare = reversed(self.entries)

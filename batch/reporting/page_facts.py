@@ -267,9 +267,11 @@ def gather(
     """
     missing_ok = bool(run["options"].get("missing_ok"))
     facts = Facts(action, done_outcomes(action, missing_ok=missing_ok))
-    own = header[: _end_of_ours(header)]
+    # Carried columns may have the names of ours.
+    has_details = run["results"].get("details") is True
+    own = header[: header.index("duplicate_of") + 1 + len(DETAILS) * has_details]
     place = {name: at for at, name in enumerate(own)}
-    if "product_id" in place:
+    if has_details:
         facts.products, facts.customers = Groups(), Groups()
     since = _began(run) - LATELY
     width = len(own)
@@ -291,13 +293,6 @@ def gather(
             facts.left_alone[text if text in OWN_WORDS else SAID[outcome]] += 1
         _classify(facts, outcome, cells, place, since)
     return facts
-
-
-def _end_of_ours(header: Sequence[str]) -> int:
-    """How many columns are the tool's own: a carried one may have the name of one of these."""
-    ours = header.index("duplicate_of") + 1
-    end = ours + len(DETAILS)
-    return end if tuple(header[ours:end]) == DETAILS else ours
 
 
 def _began(run: Mapping[str, Any]) -> float:

@@ -93,7 +93,8 @@ class Manifest:
         rehearsal: Whether the API was the sandbox.
         options: What was set, without secrets.
         input: Path, SHA-256 and what was taken from it.
-        results: Path of the results file; its SHA-256 once the run has come to an orderly end.
+        results: Path of the results file, whether it has the columns of ``--details``, and its
+            SHA-256 once the run has come to an orderly end.
         directory: Working directory, from which relative paths count; empty if there was none.
         sessions: One for each process, in order.
     """
@@ -105,7 +106,7 @@ class Manifest:
     rehearsal: bool
     options: Mapping[str, Any]
     input: Mapping[str, Any]
-    results: dict[str, str]
+    results: dict[str, Any]
     tool: str = f"bulk-revoke {__version__}"
     user: str = field(default_factory=user_name)
     host: str = field(default_factory=socket.gethostname)

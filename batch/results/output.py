@@ -12,7 +12,6 @@ from batch.errors import Detail, ResultsError
 from batch.formatting import timestamp
 from batch.host.files import replacing, try_out
 from batch.results.csv_file import Recorded
-from batch.results.details import has_details
 from batch.results.journal import Journal
 from batch.results.manifest import (
     Manifest,
@@ -48,7 +47,7 @@ class Earlier:
     @property
     def has_details(self) -> bool:
         """Tell whether the results have the columns `DETAILS`."""
-        return has_details(self.recorded.header, len(self.manifest.options.get("carry") or ()))
+        return self.manifest.results.get("details") is True
 
 
 def check(settings: Settings, *, command: str = "run", resumable: bool = True) -> None:
@@ -244,6 +243,7 @@ def begin(
         path, listing, was, changes=changes, details=details, redact=redact, claim=claim
     )
     manifest.results.pop("sha256", None)
+    manifest.results["details"] = details is not None
     manifest.sessions.append(SessionRecord(started_at=timestamp(datetime.now(UTC))))
     is_to_go = settings.overwrite or replaces_trial(settings, manifest.command)
     if found is None and (is_to_go or not path.exists()):

@@ -201,17 +201,23 @@ CARRIED = "license_id,company,Customer\n" + "".join(
 )
 
 
-def test_columns_that_look_like_them_are_carried_for_themselves(api: Served) -> None:
+@pytest.mark.parametrize("at_first", [True, False])
+def test_columns_that_look_like_them_are_carried_for_themselves(
+    api: Served, at_first: bool
+) -> None:
     """Eight carried columns of the same names, in a file without details, are no details."""
     cells = [f"{name}!" for name in DETAILS]
     lines = [",".join(["license_id", *DETAILS]), *(",".join([each, *cells]) for each in IDS)]
     Path("list.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     carry = [part for name in DETAILS for part in ("--carry", name)]
-    api.run("run", "list.csv", "--limit", "4", "--no-details", *carry)
+    before = carry if at_first else []
+    api.run("run", "list.csv", "--limit", "4", "--no-details", *before)
+    api.run("run", "list.csv", "--limit", "2", "--resume", *carry)
 
     ended = api.run("run", "list.csv", "--resume", *carry)
 
     assert (ended.code, ended.counts) == (0, {"revoked": 10})
+    assert header(ended) == (*COLUMNS, *DETAILS)
     assert set(details(RESULTS).values()) == {tuple(cells)}
 
 

@@ -71,13 +71,16 @@ def described(snapshot: Snapshot, entry: int) -> tuple[object, ...]:
         snapshot.activations[entry],
         snapshot.expires[entry],
         snapshot.created[entry],
+        snapshot.last_used[entry],
+        snapshot.reseller_ids[snapshot.resellers[entry]],
+        snapshot.organization_ids[snapshot.organizations[entry]],
     )
 
 
 def held(license_: SandboxLicense) -> tuple[object, ...]:
     """What the API shows of a license, read in another way than the client reads it."""
     shown = license_.as_json()
-    until = shown["expiresAt"]
+    until, used = shown["expiresAt"], shown["lastUsedAt"]
     return (
         shown["revoked"],
         shown["productId"],
@@ -85,6 +88,9 @@ def held(license_: SandboxLicense) -> tuple[object, ...]:
         shown["totalActivations"],
         inf if until is None else datetime.fromisoformat(until).timestamp(),
         datetime.fromisoformat(shown["createdAt"]).timestamp(),
+        -inf if used is None else datetime.fromisoformat(used).timestamp(),
+        shown["resellerId"] or "",
+        shown["organizationId"] or "",
     )
 
 
@@ -108,6 +114,42 @@ def assert_right(watch: Watch, *, complete: bool = True) -> None:
             assert not complete
             assert entry not in snapshot.problems
     assert all(entry.method == "GET" for entry in watch.sandbox.log)
+
+
+# The account
+
+
+@pytest.mark.parametrize(("pagination", "total"), [(True, 1000), (False, None)])
+async def test_the_size_of_the_account_is_known_where_a_list_of_it_all_has_told(
+    pagination: bool, total: int | None
+) -> None:
+    there = account(1000)
+    few = listing(*[license_.id for license_ in there][:9])
+    async with (
+        FaultySandbox(there, pagination=pagination) as sandbox,
+        looking(sandbox, few) as watch,
+    ):
+        await watch.run()
+
+    assert watch.look.snapshot.account_total == total
+
+
+async def test_a_list_of_a_part_of_the_account_does_not_tell_its_size() -> None:
+    there = Account.generate(3000, seed=1, resellers={"Northwind": 400})
+    sold = listing(*[license_.id for license_ in there if license_.reseller])
+    async with FaultySandbox(there) as sandbox, looking(sandbox, sold) as watch:
+        await watch.run()
+
+    assert kinds(sandbox)["LIST"] > 1
+    assert watch.look.snapshot.account_total == 3000
+
+
+async def test_one_license_alone_tells_nothing_of_the_account() -> None:
+    there = account(3)
+    async with FaultySandbox(there) as sandbox, looking(sandbox, every(there, 3)) as watch:
+        await watch.run()
+
+    assert watch.look.snapshot.account_total is None
 
 
 # The road

@@ -46,8 +46,11 @@ if TYPE_CHECKING:
 IDS = some_ids(40)
 
 
-def run_of(command: str = "run", **options: object) -> dict[str, Any]:
-    return {"command": command, "options": options, "sessions": [{"started_at": BEGAN}]}
+def run_of(command: str = "run", *, has_details: bool = True, **options: object) -> dict[str, Any]:
+    return {
+        "command": command, "options": options, "results": {"details": has_details},
+        "sessions": [{"started_at": BEGAN}],
+    }  # fmt: skip
 
 
 def line(place: int, outcome: Outcome, **cells: object) -> dict[str, object]:
@@ -64,7 +67,8 @@ def counted(
 ) -> Facts:
     header = (*columns(action.changes), *details, *carry)
     lines = [[str(row.get(name, "")) for name in header] for row in rows]
-    return gather(header, lines, action, run_of(action.command, **options))
+    run = run_of(action.command, has_details=bool(details), **options)
+    return gather(header, lines, action, run)
 
 
 rows_of_a_run = st.lists(
@@ -238,7 +242,7 @@ def test_what_is_beyond_the_bound_is_counted_together(monkeypatch: pytest.Monkey
     assert (number, together.licenses, together.activations) == (11, 80, 160)
 
 
-@pytest.mark.parametrize("carry", [(), ("product_id", "company")])
+@pytest.mark.parametrize("carry", [(), ("product_id", "company"), DETAILS])
 def test_results_without_details_are_counted_without_them(carry: tuple[str, ...]) -> None:
     facts = counted([line(0, O.REVOKED, company="A")], details=(), carry=carry)
 
