@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batch.cli.command import WithExamples
 from batch.cli.options import PATH
 from batch.errors import BulkRevokeError, ConfigError, ResultsError, told
 from batch.host.streams import say
@@ -25,8 +26,19 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=WithExamples,
     name="report",
     short_help="an HTML page of a run, to show, print or attach",
+    examples=(
+        (
+            "of a run, or of a dry run",
+            "bulk-revoke report licenses.results.csv -o ticket-4711.html",
+        ),
+        (
+            "again, once it has gone on",
+            "bulk-revoke report licenses.results.csv -o ticket-4711.html --overwrite",
+        ),
+    ),
     epilog="Exit codes: 0 the page is written, 2 refused.",
 )
 @click.argument("source", metavar="RESULTS", type=PATH)

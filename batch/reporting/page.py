@@ -23,6 +23,7 @@ from batch.reporting import charts
 from batch.reporting.page_facts import (
     MOST_REASONS,
     MOST_ROWS,
+    UNREAD,
     Facts,
     Group,
     Groups,
@@ -50,6 +51,8 @@ MEANINGS = {
     Outcome.WOULD_REVOKE: ("plan", "would be revoked; nothing was sent"),
     Outcome.WOULD_SUSPEND: ("plan", "would be suspended; nothing was sent"),
     Outcome.WOULD_RESTORE: ("plan", "would be approved again; nothing was sent"),
+    Outcome.NOT_REVOKED: ("bad", "is not revoked"),
+    Outcome.NOT_SUSPENDED: ("bad", "is not suspended"),
     Outcome.EXCLUDED: ("idle", "left alone on purpose"),
     Outcome.NOT_ATTEMPTED: ("idle", "not sent"),
     Outcome.PLANNED: ("idle", "planned, and not settled yet"),
@@ -57,8 +60,6 @@ MEANINGS = {
     Outcome.NOT_FOUND: ("warn", "no such license in this account"),
     Outcome.INVALID: ("warn", "the row holds no license"),
     Outcome.FAILED: ("bad", "refused by the server, or not applied"),
-    Outcome.NOT_REVOKED: ("bad", "is not revoked"),
-    Outcome.NOT_SUSPENDED: ("bad", "is not suspended"),
 }
 """Outcomes in the order in which they are shown: tone and meaning."""
 
@@ -224,8 +225,9 @@ def _shown(source: Source) -> dict[str, Any]:
     """The names that the template knows."""
     facts, run = source.facts, source.run
     options = run["options"]
+    unread = () if facts.action.sends else (Outcome.FAILED, Outcome.UNKNOWN)
     outcomes = [
-        (name, tone, text, facts.licenses[name], facts.rows[name])
+        (name, tone, UNREAD if name in unread else text, facts.licenses[name], facts.rows[name])
         for name, (tone, text) in MEANINGS.items()
         if facts.rows[name]
     ]

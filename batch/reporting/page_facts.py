@@ -86,6 +86,9 @@ SAID = {
 }
 """What an outcome says by itself of a row that is not done."""
 
+UNREAD = "could not be read"
+"""What is said of a row instead where nothing was to be changed."""
+
 _COMMANDS = {each.command: each for each in (REVOKE, SUSPEND, VERIFY, RESTORE)}
 _CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,40}")
 
@@ -264,9 +267,11 @@ def gather(
     """
     missing_ok = bool(run["options"].get("missing_ok"))
     facts = Facts(action, done_outcomes(action, missing_ok=missing_ok))
-    own = header[: _end_of_ours(header)]
+    # Carried columns may have the names of ours.
+    has_details = run["results"].get("details") is True
+    own = header[: header.index("duplicate_of") + 1 + len(DETAILS) * has_details]
     place = {name: at for at, name in enumerate(own)}
-    if "product_id" in place:
+    if has_details:
         facts.products, facts.customers = Groups(), Groups()
     since = _began(run) - LATELY
     width = len(own)
@@ -288,13 +293,6 @@ def gather(
             facts.left_alone[text if text in OWN_WORDS else SAID[outcome]] += 1
         _classify(facts, outcome, cells, place, since)
     return facts
-
-
-def _end_of_ours(header: Sequence[str]) -> int:
-    """How many columns are the tool's own: a carried one may have the name of one of these."""
-    ours = header.index("duplicate_of") + 1
-    end = ours + len(DETAILS)
-    return end if tuple(header[ours:end]) == DETAILS else ours
 
 
 def _began(run: Mapping[str, Any]) -> float:
@@ -340,6 +338,7 @@ def _note(
         cells[place["error"]],
         cells[place["error_code"]],
         cells[place["http_status"]],
+        sends=facts.action.sends,
     )
     if len(facts.reasons) >= MOST_TEXTS:  # a server may invent a code for every license
         text = text if (outcome, text) in facts.reasons else ELSEWHERE
@@ -352,7 +351,7 @@ def _note(
         reason.first.append((cells[place["row"]], shown, cells[place["attempts"]]))
 
 
-def reason_of(outcome: Outcome, error: str, code: str, status: str) -> str:
+def reason_of(outcome: Outcome, error: str, code: str, status: str, *, sends: bool = True) -> str:
     """Why a row is not done, in our own words: a server's may hold a license key.
 
     Args:
@@ -360,6 +359,7 @@ def reason_of(outcome: Outcome, error: str, code: str, status: str) -> str:
         error: What the results say of it.
         code: The code of the last attempt, or empty.
         status: The HTTP status of the last attempt, or empty.
+        sends: Whether the run was to change anything.
     """
     if error in OWN_WORDS:
         return error
@@ -370,8 +370,9 @@ def reason_of(outcome: Outcome, error: str, code: str, status: str) -> str:
         cause = f"HTTP {status[:3]}"
         if _CODE.fullmatch(code) and not code.startswith("http"):
             cause += f", {code}"
-    if outcome is Outcome.UNKNOWN:
-        return f"{SAID[outcome]}: {cause}" if cause else SAID[outcome]
+    if outcome is Outcome.UNKNOWN or (outcome is Outcome.FAILED and not sends):
+        said = SAID[outcome] if sends else UNREAD
+        return f"{said}: {cause}" if cause else said
     return cause or ELSEWHERE
 
 
@@ -383,9 +384,9 @@ def headline(facts: Facts) -> str:
         return "; ".join(parts + [f"{facts.undone:,} could not be read"] * (facts.undone > 0))
     if action.only_reads:
         return _of_verify(facts)
-    begun = "Unfinished: " if facts.is_journal else ""
+    begun = "So far " if facts.is_journal else ""
     if facts.so == total > 0:
-        return f"{begun}{_all(total)} {action.state}"
+        return f"{_all(total)} {action.state}"
     verb = "is" if facts.so == 1 else "are"
     text = f"{begun}{_of(facts.so, total)} {verb} {action.state}"
     rest = facts.undone

@@ -178,7 +178,7 @@ def test_the_journal_of_a_killed_run_has_a_page(api: Served) -> None:
 
     assert run_command(["report", str(results)]) == 0
 
-    assert headline("list.results.html") == "Unfinished: 7 of 12 licenses are revoked; 5 are not"
+    assert headline("list.results.html") == "So far 7 of 12 licenses are revoked; 5 are not"
     assert any("--resume" in each for each in commands("list.results.html"))
 
 

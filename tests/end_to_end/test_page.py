@@ -7,6 +7,9 @@ import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +24,6 @@ from tests.support.programs import missing, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 AXE = "axe-core@4.10.2"
 """What checks a page for those who do not see it, or not well; from npm."""
@@ -85,10 +87,13 @@ def axe() -> str:
     place = ROOT / "build" / AXE.replace("@", "-")
     script = place / "node_modules" / "axe-core" / "axe.min.js"
     if not script.exists():
-        place.mkdir(parents=True, exist_ok=True)
-        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-        fetch = [program("npm"), "install", "--prefix", str(place), *options, AXE]
-        done = subprocess.run(fetch, check=False, capture_output=True, timeout=120)
+        place.parent.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=place.parent) as home:
+            options = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+            fetch = [program("npm"), "install", "--prefix", f"{home}/axe", *options, AXE]
+            done = subprocess.run(fetch, check=False, capture_output=True, timeout=120)
+            with suppress(OSError):  # another process of these tests has put it there
+                Path(home, "axe").rename(place)
         if done.returncode or not script.exists():
             missing(f"{AXE} (npm cannot fetch it)", "npm")
     return script.read_text(encoding="utf-8")

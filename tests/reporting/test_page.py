@@ -35,8 +35,8 @@ def run_of(**more: object) -> dict[str, Any]:
     return {
         "run_id": "0badcafe", "command": "run", "api": "https://api.cryptlex.com/v3", "reason": "",
         "rehearsal": False, "options": {}, "input": {"path": "l.csv", "taken": "l.csv"},
-        "results": {"path": "l.results.csv"}, "tool": "bulk-revoke 1", "user": "me",
-        "host": "here", "directory": "/srv", "sessions": [session],
+        "results": {"path": "l.results.csv", "details": True}, "tool": "bulk-revoke 1",
+        "user": "me", "host": "here", "directory": "/srv", "sessions": [session],
     } | more  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def page_of(
 ) -> str:
     header = (*columns(action.changes), *(DETAILS if details else ()))
     lines = ([str(row.get(name, "")) for name in header] for row in rows)
-    made = run_of(**run)
+    made = run_of(results={"path": "l.results.csv", "details": details}, **run)
     files = (File("Results", "l.results.csv", "0" * 64, "as the run has left it"),)
     facts = gather(header, lines, action, made)
     return render(Source(facts, made, files, steps, datetime(2026, 11, 24, 3, tzinfo=UTC)))
@@ -183,6 +183,7 @@ def test_a_run_that_was_killed_is_called_unfinished() -> None:
 
     assert "<title>Unfinished: " in page
     assert "without an orderly end, or still at work" in page
+    assert "how many requests it sent is not known" in page
 
 
 def test_a_run_without_details_says_that_they_are_not_there() -> None:

@@ -46,8 +46,11 @@ if TYPE_CHECKING:
 IDS = some_ids(40)
 
 
-def run_of(command: str = "run", **options: object) -> dict[str, Any]:
-    return {"command": command, "options": options, "sessions": [{"started_at": BEGAN}]}
+def run_of(command: str = "run", *, has_details: bool = True, **options: object) -> dict[str, Any]:
+    return {
+        "command": command, "options": options, "results": {"details": has_details},
+        "sessions": [{"started_at": BEGAN}],
+    }  # fmt: skip
 
 
 def line(place: int, outcome: Outcome, **cells: object) -> dict[str, object]:
@@ -64,7 +67,8 @@ def counted(
 ) -> Facts:
     header = (*columns(action.changes), *details, *carry)
     lines = [[str(row.get(name, "")) for name in header] for row in rows]
-    return gather(header, lines, action, run_of(action.command, **options))
+    run = run_of(action.command, has_details=bool(details), **options)
+    return gather(header, lines, action, run)
 
 
 rows_of_a_run = st.lists(
@@ -130,7 +134,7 @@ def test_the_headline_accounts_for_every_license(
 ) -> None:
     facts = counted(line(place, each[0]) for place, each in enumerate(drawn))
 
-    parts = headline(facts).removeprefix("Unfinished: ").split("; ")
+    parts = headline(facts).removeprefix("So far ").split("; ")
     numbers = [int(each.split()[0].replace(",", "")) for each in parts if each[0].isdigit()]
     assert parts[0].startswith(("All ", "The one ")) or sum(numbers) == facts.meant
 
@@ -148,7 +152,7 @@ O = Outcome  # noqa: E741 - the lists below are long
         (REVOKE, {O.REVOKED: 1, O.EXCLUDED: 2, O.UNKNOWN: 2},
          "1 of 5 licenses is revoked; 2 are not; 2 are left alone"),
         (REVOKE, {O.REVOKED: 2, O.PLANNED: 3},
-         "Unfinished: 2 of 5 licenses are revoked; 3 are not"),
+         "So far 2 of 5 licenses are revoked; 3 are not"),
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.ALREADY_REVOKED: 1},
          "2 of 3 licenses would be revoked; 1 is revoked already"),
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.FAILED: 1},
@@ -190,6 +194,10 @@ def test_a_reason_is_in_our_own_words_whatever_a_server_has_said() -> None:
     assert not any(key in each or "<" in each for each in said)
     assert reason_of(O.FAILED, f"HTTP 409: {key}", "CONFLICT", "409") == "HTTP 409, CONFLICT"
     assert reason_of(O.FAILED, "x", "timeout", "") == "no answer in time"
+    assert reason_of(O.UNKNOWN, "x", "timeout", "").startswith("may have been applied")
+    for outcome in (O.FAILED, O.UNKNOWN):
+        read = reason_of(outcome, "x", "timeout", "", sends=False)
+        assert read == "could not be read: no answer in time"
 
 
 def test_sentences_that_pass_as_they_are_are_those_of_the_plan() -> None:
@@ -234,7 +242,7 @@ def test_what_is_beyond_the_bound_is_counted_together(monkeypatch: pytest.Monkey
     assert (number, together.licenses, together.activations) == (11, 80, 160)
 
 
-@pytest.mark.parametrize("carry", [(), ("product_id", "company")])
+@pytest.mark.parametrize("carry", [(), ("product_id", "company"), DETAILS])
 def test_results_without_details_are_counted_without_them(carry: tuple[str, ...]) -> None:
     facts = counted([line(0, O.REVOKED, company="A")], details=(), carry=carry)
 

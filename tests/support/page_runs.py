@@ -59,7 +59,7 @@ def write_run(
         "options": {"rate": "45/5s", "max_failures": "20%", "look": True},
     } | more  # fmt: skip
     made = manifest(str(path), **fields)
-    made.results["sha256"] = file_sha256(path)
+    made.results |= {"sha256": file_sha256(path), "details": details}
     manifest_path(path).write_text(json.dumps(asdict(made)), encoding="utf-8")
     return path
 
