@@ -175,7 +175,8 @@ class Connection:
 
     def unanswered(self) -> str:
         """What an orderly stop waits for."""
-        return f"waiting for {counted(self.client.rate_limiter.in_flight, 'request')}"
+        count = self.client.rate_limiter.in_flight
+        return f"waiting for {counted(count, 'request')}" if count else "settling what was sent"
 
     def leave(self) -> None:
         """Tell the run that comes next when it may begin; nothing, if nothing was sent here."""

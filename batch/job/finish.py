@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from batch.columns import COLUMNS, DETAILS
 from batch.errors import BulkRevokeError, told
-from batch.formatting import plain, timestamp
+from batch.formatting import plain, timestamp, uncell
+from batch.job.preview import whose
 from batch.model import UNFINISHED, Outcome
 from batch.reporting.summary import (
     LEFT_OUT,
@@ -25,7 +27,7 @@ from batch.reporting.summary import (
 from batch.results.manifest import Manifest, SessionRecord, manifest_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from batch.api.retrying_client import RetryingClient
     from batch.job.plan import Plan
@@ -164,6 +166,7 @@ class Finish:
                 left=self.plan.licenses_left,
                 unselected=sum(self.plan.listing.unselected),
                 to_all=to_all,
+                whose=self._whose,
             )
             + _IN_NO_ORDER * (not in_order)
             for to_all in (False, True)
@@ -269,6 +272,14 @@ class Finish:
                 f"warning: {self.journal.path}: could not be put into its order: {cause.strerror}"
             )
             return self.journal.tally()
+
+    def _whose(self, cells: Sequence[str]) -> str:
+        """Return whose license a line of the results is about."""
+        details = len(DETAILS) if self.manifest.results.get("details") else 0
+        known = dict(zip(DETAILS, cells[len(COLUMNS) :][:details], strict=False))
+        customer = known.get("company") or known.get("organization") or ""
+        carried = [uncell(each) for each in cells[len(COLUMNS) + details :]]
+        return whose(self.plan.listing.carry, carried, uncell(customer))
 
     def _make_room(self) -> None:
         """Rename what somebody has put into the place of the results: it is not ours to replace."""

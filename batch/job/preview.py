@@ -505,10 +505,21 @@ def _customer(plan: Plan, entry: int) -> str:
     """Name of whom a license belongs to: a column that is carried, else what the server says."""
     listing = plan.listing
     carried = listing.carried[entry] if listing.carried else ()
-    for column, text in zip(listing.carry, carried, strict=False):
+    return whose(listing.carry, carried, plan.snapshot.customer(entry))
+
+
+def whose(carry: Sequence[str], carried: Sequence[str], otherwise: str) -> str:
+    """Name that is shown beside a license.
+
+    Args:
+        carry: Columns that are carried; the first that says anything counts, but no license keys.
+        carried: What the license has in them.
+        otherwise: Whose it is as the server says.
+    """
+    for column, text in zip(carry, carried, strict=False):
         if text.strip() and "key" not in column.casefold():
             return shortened(plain(text), LONGEST_NAME)
-    return shortened(plan.snapshot.customer(entry), LONGEST_NAME)
+    return shortened(otherwise, LONGEST_NAME)
 
 
 def _id(listing: Listing, entry: int) -> str:

@@ -99,7 +99,7 @@ def fold(line: str, columns: int) -> list[str]:
     label = _LABEL.match(line)
     start = len(line) - len(line.lstrip())
     head, apart, rest = line[label.end() if label else start :].partition(_APART)
-    if apart:
+    if apart and not start:
         first = line[: line.index(head)] + head
         return [*fold(first, columns), *fold(f"  {rest.lstrip()}", columns)]
     margin = len(label[0]) if label else start if start >= INDENT else start + 2

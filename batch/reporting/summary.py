@@ -11,7 +11,7 @@ from batch.formatting import plain, uncell
 from batch.model import DONE, Action, Outcome, parse_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 LEFT_OUT = frozenset({Outcome.NOT_ATTEMPTED, Outcome.PLANNED, Outcome.UNKNOWN, Outcome.FAILED})
@@ -175,6 +175,7 @@ def block(
     left: int = 0,
     unselected: int = 0,
     to_all: bool = False,
+    whose: Callable[[Sequence[str]], str] = lambda _: "",
 ) -> str:
     """The lines that end a run: what is done, what is not, where it is written, what comes next.
 
@@ -191,6 +192,7 @@ def block(
         left: Licenses that were left for later on purpose.
         unselected: Rows that ``--where`` does not select, and that nobody means.
         to_all: Whether it goes to third parties: without cells, and what servers have said.
+        whose: Tells of such a line whose license it is, as far as that is known.
     """
     tally = _Tally(summary, licenses, done, unselected)
     began, ended = (
@@ -212,8 +214,9 @@ def block(
         for name, count in summary.counts.items()
     )
     lines.append("  " + " · ".join(counts))
-    if tally.undone_rows and not (tally.missing == left and not tally.invalid):
-        lines += _table(rows, tally.undone_rows, to_all=to_all)
+    tried = tally.undone_rows - summary.counts.get(Outcome.NOT_ATTEMPTED, 0)
+    if tried:
+        lines += _table(rows, tried, to_all=to_all, whose=whose)
     lines.append(f"results: {summary.results}")
     if summary.hint:
         lines.append(f"{'again:   ' if action.sends else 'next:    '}{summary.hint}")
@@ -336,10 +339,21 @@ def _not_done(tally: _Tally, action: Action) -> str:
     return f"{text} {'is' if missing - unread == 1 else 'are'} NOT {action.state}{more}"
 
 
-def _table(rows: Iterable[Sequence[str]], undone: int, *, to_all: bool) -> list[str]:
+def _table(
+    rows: Iterable[Sequence[str]],
+    undone: int,
+    *,
+    to_all: bool,
+    whose: Callable[[Sequence[str]], str],
+) -> list[str]:
+    """Lines on the first of the rows that were tried in vain; how many others there are is counted.
+
+    Rows that were not attempted say nothing but that.
+    """
+    tried = (cells for cells in rows if cells[3] != Outcome.NOT_ATTEMPTED)
     shown = [
-        (f"row {cells[0]}", *(_for_all(cells) if to_all else _for_who_ran(cells)))
-        for cells in islice(rows, MOST_SHOWN)
+        (f"row {cells[0]}", *(_for_all(cells) if to_all else _for_who_ran(cells, whose(cells))))
+        for cells in islice(tried, MOST_SHOWN)
     ]
     widths = [min(36, max(map(len, column))) for column in zip(*shown, strict=True)]
     lines = ["  " + "  ".join(map(str.ljust, texts, widths)).rstrip() for texts in shown]
@@ -349,8 +363,9 @@ def _table(rows: Iterable[Sequence[str]], undone: int, *, to_all: bool) -> list[
     return lines
 
 
-def _for_who_ran(cells: Sequence[str]) -> tuple[str, str, str]:
-    return plain(uncell(cells[1])), cells[3], uncell(cells[8])
+def _for_who_ran(cells: Sequence[str], customer: str) -> tuple[str, str, str]:
+    aside = f" ({customer})" if customer else ""
+    return plain(uncell(cells[1])), cells[3], f"{uncell(cells[8])}{aside}".lstrip()
 
 
 def _for_all(cells: Sequence[str]) -> tuple[str, str, str]:
