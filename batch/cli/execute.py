@@ -91,10 +91,8 @@ def perform(context: click.Context, action: Action) -> int:
     token, screen, another_token = prepare(observers, settings, options, run_id, needs=needs)
     command = resume_command(context, action, source, settings.output)
     observers.resume_command = command if action.sends else ""
-    with (
-        logged(action.command, source),
-        reported(settings.output, page, run_id, observers, screen),
-    ):
+    write_page = reported(settings.output, page, run_id, observers, screen)
+    with logged(action.command, source), write_page:
         runner = Runner(
             action=action,
             settings=settings,

@@ -159,7 +159,7 @@ def write(
         ResultsError: The results, or their manifest, cannot be read.
     """
     from batch.reporting import page  # noqa: PLC0415
-    from batch.reporting.page_facts import action_of, gather  # noqa: PLC0415
+    from batch.reporting.page_facts import action_of, gather, without_keys  # noqa: PLC0415
     from batch.results.csv_file import Recorded  # noqa: PLC0415
     from batch.results.manifest import manifest_path, read_manifest  # noqa: PLC0415
 
@@ -169,6 +169,7 @@ def write(
             f"{results}: has no manifest ({manifest_path(results).name}) beside it",
             hint="name the results file of a run; the manifest has to be moved together with it.",
         )
+    manifest.options = without_keys(manifest.options)
     run = asdict(manifest)
     action = action_of(run, recorded.changes)
     facts = gather(recorded.header, recorded.cells(range(len(recorded))), action, run)

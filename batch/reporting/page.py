@@ -299,15 +299,9 @@ def _options(options: Mapping[str, Any]) -> Any:  # noqa: ANN401
             continue
         flag = f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, (list, tuple)) else (value,):
-            yield flag if each is True else f"{flag} {_without_key(name, str(each))}"
+            yield flag if each is True else f"{flag} {each}"
     if options.get("look") is False:
         yield "--no-look"
-
-
-def _without_key(name: str, value: str) -> str:
-    """A value as it may be shown: a condition on a column of keys names none."""
-    column, sign, _ = value.partition("=")
-    return f"{column}=…" if name == "where" and sign and "key" in column.lower() else value
 
 
 def _figures(facts: Facts) -> list[tuple[str, int, str]]:

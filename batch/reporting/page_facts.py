@@ -254,6 +254,15 @@ def action_of(run: Mapping[str, Any], changes: Property) -> Action:
     return action.dry_run() if options.get("dry_run") else action
 
 
+def without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a run as they may be shown: a condition on a column of keys names none."""
+    shown = []
+    for each in options.get("where") or ():
+        column, _, _ = str(each).partition("=")
+        shown.append(f"{column}=…" if "key" in column.lower() else str(each))
+    return {**options, "where": shown}
+
+
 def gather(
     header: Sequence[str], lines: Iterable[Sequence[str]], action: Action, run: Mapping[str, Any]
 ) -> Facts:

@@ -304,3 +304,18 @@ def test_whoever_is_alerted_gets_the_page_with_it(api: Served) -> None:
     (message,) = hook.received
     (attached,) = message["attachments"]
     assert b64decode(attached["base64"]) == Path("page.html").read_bytes()
+
+
+def test_no_key_stands_on_it_not_even_in_the_command_that_goes_on(api: Served) -> None:
+    keys = ["9A8B-77C6-D5E4", *(f"K{at}" for at in range(len(IDS) - 1))]
+    lines = [f"{license_id},{key}" for license_id, key in zip(IDS, keys, strict=True)]
+    Path("list.csv").write_text("\n".join(["license_id,Customer Key", *lines]) + "\n")
+    api.fail(IDS[0], 409, on="PATCH")
+    api.turn(IDS[0], revoked=False)
+
+    where = ("--where", f"Customer Key={keys[0]}")
+    ended = api.run("run", "list.csv", *where, "--report", "page.html", "--carry", "Customer Key")
+
+    assert ended.code == 1
+    assert any("--where" in each for each in commands("page.html"))
+    assert "9A8B" not in Path("page.html").read_text()
