@@ -40,6 +40,15 @@ def timestamp(moment: datetime) -> str:
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
+def in_use_since(now: float) -> float:
+    """Moment since which a license has to have been used to count as one in use.
+
+    The beginning of the day (UTC) 30 days ago, so that all that is counted on a day agrees. Both
+    are seconds since 1970.
+    """
+    return (now // 86_400 - 30) * 86_400
+
+
 def duration(seconds: float) -> str:
     """Spell a time span with its two largest units."""
     whole = round(seconds)

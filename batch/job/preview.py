@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from heapq import nlargest
+from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
 from batch.errors import told
-from batch.formatting import counted, duration, plain, shortened
+from batch.formatting import counted, duration, in_use_since, plain, shortened
 from batch.input.header import shown
 from batch.input.selection import values_seen
 from batch.job.plan import LEFT, LIFTED, Plan
@@ -33,20 +34,20 @@ if TYPE_CHECKING:
 MOST = 10
 """Products, types or licenses that are named in one place; the rest is counted."""
 
-FEWER = (MOST, 5, 3, 2, 1, 0)
-"""How many are named, until all fits on the terminal."""
+STEPS = (1, 2, 3, 5, MOST)
+"""How many are named of each kind, as long as there is room on the terminal."""
 
 LONGEST_NAME = 20
 """Characters of a name that are shown beside a license."""
+
+SHORTEST_NAME = 6
+"""Characters below which no part of a name says anything."""
 
 PRODUCT = 38
 """Columns of a product ID, its margin included."""
 
 QUESTION = 2
 """Lines of a terminal that the question takes, and what is typed."""
-
-LATELY = 30 * 86_400.0
-"""Seconds since its last use in which a license counts as one that is in use."""
 
 RECENT = 2 * 86_400.0
 """Seconds since its creation for which a license is pointed out."""
@@ -147,11 +148,18 @@ def preview(
     """
     parts = list(_parts(plan, settings, columns, place=place, seconds=seconds, now=now))
     parts += [_always(f"warning: {warning}")] if warning else []
-    for most in FEWER:
-        shown = [line for part in parts for line in part(most)]
-        if sum(len(fold(line, columns)) for line in shown) + QUESTION <= lines:
-            break
-    return "\n".join(shown)
+    shown = [part(0) for part in parts]
+    for most in STEPS if lines < inf else (MOST,):
+        for at, part in enumerate(parts):
+            more = [*shown[:at], part(most), *shown[at + 1 :]]
+            if _height(more, columns) + QUESTION <= lines:
+                shown = more
+    return "\n".join(chain.from_iterable(shown))
+
+
+def _height(parts: Iterable[list[str]], columns: int) -> int:
+    """Lines that some parts take on a terminal."""
+    return sum(len(fold(line, columns)) for part in parts for line in part)
 
 
 def _parts(
@@ -162,7 +170,7 @@ def _parts(
     verb = f"{action.verb}:" if action.sends else f"would {action.verb}:"
     others = _others(plan)
     yield from map(_always, _input(plan.listing, now))
-    yield from _protected(plan)
+    yield from _protected(plan, columns)
     results = _always(_line("results:", str(settings.output)))
     if not affected:
         yield _always(_line(verb, f"nothing at {place}{_why_nothing(others)}"))
@@ -207,7 +215,7 @@ def _some(head: str, rows: Sequence[str], total: int) -> _Part:
 def taken(plan: Plan) -> str:
     """Say what a verify is about, which has no plan to decide on."""
     lines = [_line("input:", plan.listing.title), *_left_out(plan.listing), *_where(plan.listing)]
-    lines += [line for part in _protected(plan) for line in part(MOST)]
+    lines += [line for part in _protected(plan, WIDEST) for line in part(MOST)]
     if not plan.known:
         lines.append("warning: the account knows none of these licenses: is it the right one?")
     return "\n".join(lines)
@@ -259,7 +267,7 @@ def _where(listing: Listing) -> list[str]:
     return lines
 
 
-def _protected(plan: Plan) -> Iterator[_Part]:
+def _protected(plan: Plan, columns: int) -> Iterator[_Part]:
     """What each file of ``--exclude`` protects; one that protects nothing may be the wrong one."""
     for index, file in enumerate(plan.exclusion):
         entries = sorted(entry for entry, by in plan.excluded.items() if index in by)
@@ -268,7 +276,7 @@ def _protected(plan: Plan) -> Iterator[_Part]:
             yield _always(f"warning: --exclude {told}protects no license of this list")
             continue
         head = _line("exclude:", f"{told}protects {counted(len(entries), 'license')}")
-        rows = _named(plan, ((entry, "") for entry in entries[:MOST]))
+        rows = _named(plan, columns, ((entry, "") for entry in entries[:MOST]))
         yield _some(head, rows, len(entries))
 
 
@@ -360,18 +368,19 @@ def _found(plan: Plan, words: _Words, now: float, columns: int) -> Iterator[_Par
     yield from map(_always, _who(plan, known, now))
     products = _by_product(snapshot, known, now)
     if words.effect:
-        yield _activations(plan, known, words, unseen)
+        yield _activations(plan, known, words, unseen, columns)
     yield partial(_table, snapshot, products, words.columns, columns)
     yield _always(_line("by type:", _by_type(snapshot, known)))
-    yield from _look_twice(plan, known, products, now)
-    yield from _contradicted(plan)
+    yield from _look_twice(plan, known, products, now, columns)
+    yield from _contradicted(plan, columns)
 
 
 def _who(plan: Plan, entries: array[int], now: float) -> list[str]:
     """Lines on how many are hit who would notice, and on those who never will."""
     snapshot = plan.snapshot
     last_used = snapshot.last_used
-    lately = sum(now - last_used[entry] < LATELY for entry in entries)
+    since = in_use_since(now)
+    lately = sum(last_used[entry] >= since for entry in entries)
     lines = [_line("in use:", f"{lately:,} in the last 30 days")]
     groups = (
         (snapshot.organizations_of(entries), "organization"),
@@ -441,7 +450,9 @@ def _by_type(snapshot: Snapshot, entries: array[int]) -> str:
     return ", ".join(parts)
 
 
-def _activations(plan: Plan, entries: array[int], words: _Words, unseen: int) -> _Part:
+def _activations(
+    plan: Plan, entries: array[int], words: _Words, unseen: int, columns: int
+) -> _Part:
     activations = plan.snapshot.activations
     total = sum(map(activations.__getitem__, entries))
     if not total:
@@ -451,10 +462,10 @@ def _activations(plan: Plan, entries: array[int], words: _Words, unseen: int) ->
     amount = f"{'at least ' if unseen else ''}{total:,} {words.effect[total != 1]}"
     width = len(f"{activations[most[0]]:,}")
     notes = [(entry, f"{activations[entry]:>{width},}") for entry in most]
-    return _some(_line("activations:", amount), _named(plan, notes), with_some)
+    return _some(_line("activations:", amount), _named(plan, columns, notes), with_some)
 
 
-def _contradicted(plan: Plan) -> Iterator[_Part]:
+def _contradicted(plan: Plan, columns: int) -> Iterator[_Part]:
     """Licenses beside whose ID the list has the key of another one."""
     contradicted = plan.snapshot.contradicted
     found = sorted(contradicted.intersection(plan.affected)) if contradicted else []
@@ -465,11 +476,12 @@ def _contradicted(plan: Plan) -> Iterator[_Part]:
         f"warning: {counted(len(found), 'license')} {verb} another key than the list has beside "
         "the ID: was a column sorted by itself? The ID counts"
     )
-    yield _some(head, _named(plan, ((entry, "") for entry in found[:MOST])), len(found))
+    rows = _named(plan, columns, ((entry, "") for entry in found[:MOST]))
+    yield _some(head, rows, len(found))
 
 
 def _look_twice(
-    plan: Plan, entries: array[int], products: dict[int, list[int]], now: float
+    plan: Plan, entries: array[int], products: dict[int, list[int]], now: float, columns: int
 ) -> Iterator[_Part]:
     """The licenses that may have got into the list by mistake."""
     snapshot = plan.snapshot
@@ -477,7 +489,7 @@ def _look_twice(
     if 100 * count >= SHARE * len(entries):
         strangers = [entry for entry in entries if snapshot.products[entry] != main]
         if strangers:
-            rows = _named(plan, ((entry, "") for entry in strangers[:MOST]))
+            rows = _named(plan, columns, ((entry, "") for entry in strangers[:MOST]))
             yield _some("look twice: of another product than nearly all", rows, len(strangers))
     recent = array("I", (entry for entry in entries if now - snapshot.created[entry] < RECENT))
     if recent:
@@ -486,19 +498,21 @@ def _look_twice(
             for entry in nlargest(MOST, recent, key=snapshot.created.__getitem__)
         )
         head = "look twice: created in the last two days"
-        yield _some(head, _named(plan, notes), len(recent))
+        yield _some(head, _named(plan, columns, notes), len(recent))
 
 
-def _named(plan: Plan, notes: Iterable[tuple[int, str]]) -> list[str]:
-    """A line for each of some licenses: its row, its ID (never its key), whose it is, a note."""
+def _named(plan: Plan, columns: int, notes: Iterable[tuple[int, str]]) -> list[str]:
+    """A line for each of some licenses: its row, its ID (never its key), a note, whose it is."""
     listing = plan.listing
     rows = [(f"row {listing.rows[entry]}", entry, note) for entry, note in notes]
     width = max(len(row) for row, *_ in rows)
-    return [
-        f"  {row:<{width}}  {_id(listing, entry)}  {note}{'  ' * bool(note)}"
-        f"{_customer(plan, entry)}".rstrip()
-        for row, entry, note in rows
-    ]
+    lines = []
+    for row, entry, note in rows:
+        line = f"  {row:<{width}}  {_id(listing, entry)}  {note}".rstrip()
+        room = columns - len(line) - 2
+        customer = shortened(_customer(plan, entry), room) if room >= SHORTEST_NAME else ""
+        lines.append(f"{line}  {customer}".rstrip())
+    return lines
 
 
 def _customer(plan: Plan, entry: int) -> str:

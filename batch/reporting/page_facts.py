@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from batch.columns import DETAILS
-from batch.formatting import epoch_seconds, uncell
+from batch.formatting import epoch_seconds, in_use_since, uncell
 from batch.model import (
     RESTORE,
     REVOKE,
@@ -30,9 +29,6 @@ from batch.reporting.summary import done_outcomes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-
-LATELY = timedelta(days=30).total_seconds()
-"""Seconds before the run in which a license was used that counts as in use."""
 
 MOST_NAMES = 20_000
 """Products, or customers, that are told apart; those that come after them are counted together."""
@@ -282,7 +278,7 @@ def gather(
     place = {name: at for at, name in enumerate(own)}
     if has_details:
         facts.products, facts.customers = Groups(), Groups()
-    since = _began(run) - LATELY
+    since = in_use_since(_began(run))
     width = len(own)
     for line in lines:
         cells = line if len(line) >= width else [*line, *[""] * (width - len(line))]

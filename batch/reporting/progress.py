@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Never, TextIO
 
 from batch.formatting import duration
-from batch.reporting.style import ERASE, WIDEST, is_coloured, presented, size
+from batch.reporting.style import ERASE, WIDEST, is_coloured, presented, size, warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ class Screen:
     def size(self) -> os.terminal_size:
         """Characters of a line, and lines, that fit beside the mark without being wrapped."""
         columns, lines = size(self.stream)
-        return os.terminal_size((columns - 1 - len(self.mark), lines))
+        return os.terminal_size((min(columns - 1, WIDEST) - len(self.mark), lines))
 
     @property
     def is_coloured(self) -> bool:
@@ -168,28 +168,27 @@ class Progress:
     @property
     def _width(self) -> int:
         """Columns of the bar: beside it there is room for ``^C``."""
-        return min(self._screen.size.columns, WIDEST) + len(self._screen.mark) - 2
+        return self._screen.size.columns + len(self._screen.mark) - 2
 
     @property
     def _bar_format(self) -> str:
         start = self._screen.mark + self._phase
-        if self._total is None:
-            start += "{n_fmt} " + self._unit[1] + " [{elapsed}"
-        else:
-            start += "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}"
+        count = "{n_fmt}/{total_fmt}" if self._total is not None else f"{{n_fmt}} {self._unit[1]}"
         failed = f", failed {self._failed:,}" if self._failed else ""
         trouble = self._trouble()
-        if trouble:
-            return f"{start}{failed}, {trouble}]"
-        left = "" if self._total is None else "<{remaining}"
-        return f"{start}{left}, {{rate_fmt}}{failed}]"
+        if trouble:  # and there is no room for a bar
+            told = warned(trouble) if self._screen.is_coloured else trouble
+            return f"{start}{count}, {told}{failed}"
+        if self._total is None:
+            return f"{start}{count} [{{elapsed}}, {{rate_fmt}}{failed}]"
+        bar = "{percentage:3.0f}%|{bar}| "
+        return f"{start}{bar}{count} [{{elapsed}}<{{remaining}}, {{rate_fmt}}{failed}]"
 
     @property
     def _colour(self) -> str | None:
+        """The colour of the bar, in tqdm's words."""
         if not self._screen.is_coloured:
             return None
-        if self._trouble():
-            return "yellow"
         return "red" if self._failed else "green"
 
     def expect(self, left: int) -> None:

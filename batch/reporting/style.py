@@ -92,6 +92,11 @@ def presented(text: str, stream: Stream, *, mark: str = "", exit_code: int | Non
     return "\n".join(mark + each for each in lines)
 
 
+def warned(text: str) -> str:
+    """Return a text in the colour of warnings."""
+    return click.style(text, **STYLES["warning:"])
+
+
 def fold(line: str, columns: int) -> list[str]:
     """Break a line at blanks so that it fits; what goes on stands below the text of its label."""
     if len(line) <= columns or line.startswith(TO_COPY):

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
 import signal
 import subprocess
 import sys
-import termios
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch.reporting.style import ERASE
 from tests.end_to_end.conftest import TOKEN, environment, python_arguments, serving, wait_until
 from tests.end_to_end.test_run import table, write
 from tests.support.job_harness import some_ids
+from tests.support.screens import on_a_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 IDS = some_ids(12)
-
-# The child makes the terminal its own before it becomes the command, as a login does.
-LOGIN = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-if sys.argv[1] == "piped":
-    os.dup2(os.open("licenses.csv", os.O_RDONLY), 0)
-os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
-"""
 
 
 @dataclass
@@ -76,19 +67,11 @@ def at_a_terminal(
     home: Path, *arguments: str | Path, piped: bool = False, before: str = ""
 ) -> Iterator[Terminal]:
     """The command, in the foreground of a terminal of its own; ``before`` as `python_arguments`."""
-    program = (*python_arguments(before), *map(str, arguments))
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(ours, (30, 100))
-    process = subprocess.Popen(
-        [sys.executable, "-c", LOGIN, "piped" if piped else "typed", *program],
-        cwd=home,
-        env=environment(home, CRYPTLEX_ACCESS_TOKEN=TOKEN, TERM="xterm", COLUMNS="100"),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
+    program = (sys.executable, *python_arguments(before), *map(str, arguments))
+    env = environment(home, CRYPTLEX_ACCESS_TOKEN=TOKEN, TERM="xterm", COLUMNS="100")
+    with ExitStack() as stack:
+        stdin = stack.enter_context((home / "licenses.csv").open("rb")) if piped else None
+        ours, process = on_a_terminal(program, (100, 30), cwd=home, env=env, stdin=stdin)
     try:
         yield Terminal(ours, process)
     finally:
@@ -188,7 +171,7 @@ def test_what_ends_a_list_early_stands_on_a_line_of_its_own_below_the_bar(tmp_pa
 
         assert terminal.finish() == 143
     before, _, after = terminal.seen.partition("error: interrupted by SIGTERM")
-    assert before.endswith("\r\n")
+    assert before.endswith(f"\r{ERASE}")
     assert "req/s" not in after
 
 

@@ -226,9 +226,36 @@ def test_a_ledger_that_does_not_balance_is_never_called_a_success(
 
 
 def test_a_row_without_an_error_ends_where_its_outcome_ends() -> None:
-    lines = shown(ended(code=1, not_attempted=3), [["2", "id", "", "not_attempted"] + [""] * 8])
+    lines = shown(ended(code=1, failed=3), [["2", "id", "", "failed"] + [""] * 8])
 
-    assert lines[2] == "  row 2  id  not_attempted"
+    assert lines[2] == "  row 2  id  failed"
+
+
+def test_rows_that_were_not_attempted_are_counted_and_not_listed() -> None:
+    rows = [[str(row), "id", "", "not_attempted"] + [""] * 8 for row in range(2, 8)]
+    failed = [["8", "id", "", "failed"] + [""] * 8]
+
+    stopped = shown(ended(7, code=130, not_attempted=6, failed=1), rows + failed)
+    untouched = shown(ended(6, code=130, not_attempted=6), rows)
+
+    assert [line for line in stopped if line.startswith("  row")] == ["  row 8  id  failed"]
+    assert not any("row " in line for line in untouched)
+
+
+def test_beside_a_row_stands_whose_license_it_is_but_not_for_everybody() -> None:
+    for to_all, end in ((False, "no such license in this account (ACME)"), (True, "HTTP 404")):
+        text = block(
+            EXAMPLE,
+            REVOKE,
+            place="api.cryptlex.com",
+            done=DONE,
+            licenses={Outcome(name): count for name, count in EXAMPLE.counts.items()},
+            rows=LEFT,
+            stopped="",
+            to_all=to_all,
+            whose=lambda cells: "ACME" if cells[0] == "9002" else "",
+        )
+        assert text.split("\n")[3].endswith(f"  {end}")
 
 
 def test_a_cell_is_shown_as_it_stands_in_the_input() -> None:

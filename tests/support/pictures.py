@@ -22,11 +22,13 @@ from batch.cli import run_command
 from batch.results.manifest import manifest_path
 from tests.support.browser import running
 from tests.support.job_harness import some_ids
+from tests.support.screens import Shell, svg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLACE = Path(__file__).parents[2] / "docs" / "pictures"
+REPOSITORY = Path(__file__).parents[2]
+PLACE = REPOSITORY / "docs" / "pictures"
 RECORD = PLACE / "pictures.json"
 """For each picture the digest of what it shows, masked, and that of the file."""
 
@@ -50,7 +52,8 @@ def masked(text: str) -> str:
     text = re.sub(r"\d\d \w+ 20\d\d, \d\d:\d\d(?: to [^<·]*)?(?: UTC)?", "DAY", text)
     text = re.sub(r"\b[0-9a-f]{64}\b", "DIGEST", text)
     text = re.sub(r"sha256-[\w+/=]+", "DIGEST", text)
-    text = re.sub(r"\d\d:\d\d UTC", "TIME", text)
+    text = re.sub(r"\d\d:\d\d UTC|\d\d:\d\d-\d\d:\d\d", "TIME", text)
+    text = re.sub(r"\brun\s[0-9a-f]{8}\b", "RUN", text)
     text = text.replace(str(Path.cwd()), "HOME")
     text = text.replace(f"bulk-revoke {__version__}", "VERSION")
     for run_id in set(re.findall(r"bulk-revoke ([0-9a-f]{8})<", text)):
@@ -75,11 +78,29 @@ def _run_page(*options: str) -> str:
 
 def _at_noon(manifest: Path) -> None:
     """Have somebody run it at noon: how long ago a license was used does not depend on the hour."""
-    run = json.loads(manifest.read_bytes()) | {"user": "maria", "host": "ops-1"}
+    run = json.loads(manifest.read_bytes()) | {"user": "ops", "host": "ops-1"}
     [session] = run["sessions"]
     for name in ("started_at", "finished_at", "sent_from"):
         session[name] = f"{session[name][:10]}T12:00:00.000Z"
     manifest.write_text(json.dumps(run))
+
+
+def _terminal() -> str:
+    """A rehearsal at a terminal, from the command to its end."""
+    rows = (REPOSITORY / "samples" / "licenses.csv").read_text().splitlines()
+    Path("licenses.csv").write_text("\n".join(rows[:41]) + "\n")
+    typed = "bulk-revoke run licenses.csv --sandbox --carry customer"
+    shell = Shell.start(
+        [sys.executable, "-m", "batch", *typed.split()[1:]],
+        (80, 30),
+        cwd=Path.cwd(),
+        env={"HOME": str(Path.cwd()), "TERM": "xterm-256color", "PYTHONPATH": str(REPOSITORY)},
+    )
+    shell.show(f"$ \x1b[1m{typed}\x1b[0m\r\n")
+    shell.wait_for("Type 40 ")
+    shell.type("40\n")
+    assert shell.wait() == 0, shell.text()
+    return svg(shell.everything(), "A rehearsal at a terminal", columns=80)
 
 
 def _screenshot(page: str, *, height: int) -> bytes:
@@ -91,6 +112,7 @@ def _screenshot(page: str, *, height: int) -> bytes:
 
 
 PICTURES = (
+    Picture("terminal.svg", _terminal, lambda drawn: drawn.encode()),
     Picture(
         "page.png",
         lambda: _run_page("--limit", "395"),

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import select
-import signal
-import struct
 import subprocess
+import sys
 import termios
 import time
 from dataclasses import dataclass, field
 from html import escape
 from itertools import groupby
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
 import pyte
 
@@ -40,6 +37,49 @@ LIGHT = {
 """Colours of a terminal by their names in `pyte`, which calls yellow brown."""
 
 
+# The child makes the terminal its own before it becomes the command, as a login does.
+LOGIN = """
+import fcntl, os, sys, termios
+fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def on_a_terminal(
+    arguments: Sequence[str],
+    size: tuple[int, int],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: IO[bytes] | None = None,
+) -> tuple[int, subprocess.Popen[bytes]]:
+    """Start a command in the foreground of a pseudo terminal of its own.
+
+    Args:
+        arguments: The program, by its whole path, and its arguments.
+        size: Columns and lines.
+        cwd: Where it works.
+        env: Its environment.
+        stdin: What it reads instead of the terminal.
+
+    Returns:
+        Our end of the terminal, and the process.
+    """
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(ours, size[::-1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOGIN, *arguments],
+        cwd=cwd,
+        env=dict(env),
+        stdin=stdin or theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    return ours, process
+
+
 @dataclass
 class Shell:
     """A command in the foreground of a terminal.
@@ -60,29 +100,15 @@ class Shell:
 
     @classmethod
     def start(
-        cls,
-        arguments: Sequence[str],
-        *,
-        columns: int,
-        lines: int,
-        cwd: Path,
-        env: Mapping[str, str],
+        cls, arguments: Sequence[str], size: tuple[int, int], *, cwd: Path, env: Mapping[str, str]
     ) -> Self:
-        """Start a command on a terminal of its own, of so many columns and lines."""
-        end, other = pty.openpty()
-        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        """Start a command on a terminal of so many columns and lines."""
+        end, process = on_a_terminal(arguments, size, cwd=cwd, env=env)
+        return cls(process, end, pyte.HistoryScreen(*size, history=1000))
 
-        def login() -> None:
-            os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-        process = subprocess.Popen(
-            arguments, stdin=other, stdout=other, stderr=other, cwd=cwd, env=dict(env),
-            preexec_fn=login,  # noqa: PLW1509 - no thread of this process is left in it
-        )  # fmt: skip
-        os.close(other)
-        return cls(process, end, pyte.HistoryScreen(columns, lines, history=1000))
+    def show(self, text: str) -> None:
+        """Have something stand on the screen that the command does not write."""
+        self._stream.feed(text.encode())
 
     def type(self, text: str) -> None:
         """Type on the keyboard."""
