@@ -220,7 +220,8 @@ def test_the_demo_of_the_readme_is_what_the_demo_prints(
     )
 
     rows = [",".join(row.split(",")[:12]) for row in results.read_text().splitlines()[:6]]
-    printed = [*capsys.readouterr().err.splitlines(), "", *rows]
+    more = ["", "Your own list: .venv/bin/bulk-revoke run LIST.csv --sandbox"]
+    printed = [*capsys.readouterr().err.splitlines(), "", *rows, *more]
     assert code == 0
     assert [masked(line) for line in printed if " rate: " not in line] == [
         masked(line) for line in shown if " rate: " not in line
