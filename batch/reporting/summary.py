@@ -304,12 +304,16 @@ def _what_became(tally: _Tally, action: Action, left: int) -> str:
     if action.is_dry_run:
         would = action.in_dry_run
         text = tally.of_all(licenses.get(would, 0), summary.counts.get(would, 0))
-        unread = f", {missing - left:,} could not be read" if missing > left else ""
-        return f"dry run: {text} would be {action.state}{unread}"
+        untried = licenses.get(Outcome.NOT_ATTEMPTED, 0) - left
+        unread = missing - left - untried
+        more = f", {unread:,} could not be read" if unread > 0 else ""
+        more += f", {untried:,} not looked at" if untried > 0 else ""
+        return f"dry run: {text} would be {action.state}{more}"
     if missing and missing == left == licenses.get(Outcome.NOT_ATTEMPTED):
         done = action.on_success
-        text = tally.of_all(licenses.get(done, 0), summary.counts.get(done, 0))
-        return f"{text} are {action.state}, {left:,} left for later"
+        count = licenses.get(done, 0)
+        text = tally.of_all(count, summary.counts.get(done, 0))
+        return f"{text} {'is' if count == 1 else 'are'} {action.state}, {left:,} left for later"
     if missing:
         return _not_done(tally, action)
     if lost := tally.undone_rows - tally.invalid:  # the ledger does not balance
@@ -332,10 +336,13 @@ def _not_done(tally: _Tally, action: Action) -> str:
     if action.only_reads:
         unread = sum(tally.licenses.get(name, 0) for name in _UNREAD)
         unread_rows = sum(counts.get(name, 0) for name in _UNREAD)
+    only_stopped = unread == tally.licenses.get(Outcome.NOT_ATTEMPTED, 0)
+    why = "not looked at" if only_stopped else "could not be read"
     if 0 < missing == unread:
-        return f"{tally.of_all(unread, unread_rows)} could not be read"
+        verb = ("was " if unread == 1 else "were ") * only_stopped
+        return f"{tally.of_all(unread, unread_rows)} {verb}{why}"
     text = tally.of_all(missing - unread, rows - unread_rows)
-    more = f", {unread:,} could not be read" if unread else ""
+    more = f", {unread:,} {why}" if unread else ""
     return f"{text} {'is' if missing - unread == 1 else 'are'} NOT {action.state}{more}"
 
 
