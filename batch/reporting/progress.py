@@ -180,9 +180,9 @@ class Progress:
             told = warned(trouble) if self._screen.is_coloured else trouble
             return f"{start}{count}, {told}{failed}"
         if self._total is None:
-            return f"{start}{count} [{{elapsed}}, {{rate_fmt}}{failed}]"
+            return f"{start}{count} [{{elapsed}}{failed}, {{rate_fmt}}]"
         bar = "{percentage:3.0f}%|{bar}| "
-        return f"{start}{bar}{count} [{{elapsed}}<{{remaining}}, {{rate_fmt}}{failed}]"
+        return f"{start}{bar}{count} [{{elapsed}}<{{remaining}}{failed}, {{rate_fmt}}]"
 
     @property
     def _colour(self) -> str | None:
