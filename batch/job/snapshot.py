@@ -69,7 +69,7 @@ class Snapshot:
         account_total: How many licenses the whole account has, where a list without a filter has
             said so; else None.
         problems: How an entry stands that is missing or could not be read.
-        ids: The listing's IDs; found by the look where licenses are listed by their keys.
+        ids: IDs that the look has found for a listing's keys; empty where IDs are listed.
         protects: Tells of a license the indexes of the files that protect it, if any do so.
         protected: Entries whose license they protect, as far as the server has told more of it
             than the listing does, with those indexes.
@@ -130,7 +130,7 @@ class Snapshot:
             activations=array("Q", [0]) * count,
             expires=array("d", [inf]) * count,
             created=array("d", [-inf]) * count,
-            ids=bytearray(listing.ids),
+            ids=bytearray(listing.ids if listing.keys else b""),
             others=bytearray(count),
             last_used=array("d", [-inf]) * count,
             unlimited=bytearray(count),
