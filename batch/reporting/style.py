@@ -82,13 +82,14 @@ def presented(text: str, stream: Stream, *, mark: str = "", exit_code: int | Non
     """
     lines = text.split("\n")
     columns = min(size(stream).columns - 1, WIDEST) - len(mark)
+    verdict = lines[:1] if exit_code is not None else []
     if stream.isatty():
+        verdict = [each for line in verdict for each in fold(line.partition(_APART)[0], columns)]
         lines = [each for line in lines for each in fold(line, columns)]
     if is_coloured(stream):
-        verdict = lines[0]
-        lines = [_painted(each) for each in lines]
-        if exit_code is not None:
-            lines[0] = _verdict(verdict, exit_code, columns)
+        end = len(verdict)
+        shown = [_verdict(each, exit_code or 0, columns) for each in lines[:end]]
+        lines = [*shown, *map(_painted, lines[end:])]
     return "\n".join(mark + each for each in lines)
 
 
@@ -117,9 +118,9 @@ def fold(line: str, columns: int) -> list[str]:
     )
 
 
-def _verdict(text: str, exit_code: int | None, columns: int) -> str:
+def _verdict(text: str, exit_code: int, columns: int) -> str:
     """Return a line that can be told from across the room."""
-    colour = {0: "green", 129: "yellow", 130: "yellow", 143: "yellow"}.get(exit_code or 0, "red")
+    colour = {0: "green", 129: "yellow", 130: "yellow", 143: "yellow"}.get(exit_code, "red")
     return click.style(f"{text:<{columns}}", fg=colour, bold=True, reverse=True)
 
 

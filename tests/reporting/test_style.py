@@ -157,6 +157,22 @@ def test_how_a_run_has_ended_is_told_from_across_the_room(
     assert rest == "\x1b[31m\x1b[1merror:\x1b[0m x"
 
 
+@pytest.mark.usefixtures("coloured")
+def test_a_verdict_that_takes_two_lines_is_one_bar(wide: Callable[[int], None]) -> None:
+    wide(21)
+
+    first, second, rest = presented("one two three four five six   x", TERMINAL, exit_code=1).split(
+        "\n"
+    )
+
+    assert [click.unstyle(each).strip() for each in (first, second)] == [
+        "one two three four",
+        "five six",
+    ]
+    assert all(each.startswith("\x1b[31m") for each in (first, second))
+    assert rest == "  x"
+
+
 @pytest.mark.parametrize(
     ("line", "start"),
     [
