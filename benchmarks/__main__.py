@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from benchmarks import act, growth, loading, look, pace, parts, ratios, report, start
+from benchmarks import act, details, growth, loading, look, pace, parts, ratios, report, start
 from benchmarks.figures import bounds
 
 SUITES = {
@@ -14,6 +14,7 @@ SUITES = {
     "act": act.main,
     "parts": parts.main,
     "growth": growth.main,
+    "details": details.main,
     "loading": loading.main,
     "ratios": ratios.main,
     "look": look.main,

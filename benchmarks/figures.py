@@ -10,7 +10,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import act, growth, loading, look, pace, start
+from benchmarks import act, details, growth, loading, look, pace, start
 from benchmarks.measure import ratios, saved
 from benchmarks.peers.paced import LIMITERS
 from benchmarks.peers.parts import PARTS, PLAIN
@@ -127,6 +127,9 @@ def bounds() -> list[Bound]:
               look_requests(look.NOTHING) / 1_000, 1.062, at_least=False),
         Bound("look: processor time over fetching and parsing the same",
               look_cost("look", "fetching and parsing"), 1.3, at_least=False),
+        Bound("a million licenses with a look and details: peak memory",
+              middle(runs_of("details", case=details.DETAILS), "peak_mib"), 400, at_least=False,
+              unit=" MiB"),
     ]  # fmt: skip
 
 

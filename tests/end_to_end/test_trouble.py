@@ -212,7 +212,7 @@ def filled(command: Command, results: Path, *, before: str = "") -> str:
     with overheard(IDS, latency=LATENCY) as sandbox:
         first = command.start(
             "run", listed, "--base-url", sandbox.base_url, "--rate", "none", "--concurrency", "8",
-            "-o", results, *unasked(100), before=before,
+            "-o", results, "--no-details", *unasked(100), before=before,
         )  # fmt: skip
         end = said(first)
         recorded = called_revoked(results)
