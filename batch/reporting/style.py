@@ -62,6 +62,12 @@ def size(stream: Stream) -> os.terminal_size:
     return USUAL_SIZE
 
 
+def room(stream: Stream, mark: str = "") -> os.terminal_size:
+    """Columns and lines of a terminal that a text may take; columns at least one, beside a mark."""
+    columns, lines = size(stream)
+    return os.terminal_size((max(1, min(columns - 1, WIDEST) - len(mark)), lines))
+
+
 def is_coloured(stream: Stream) -> bool:
     """Tell whether colours are wanted (no-color.org, force-color.org): on a terminal, as a rule."""
     if os.environ.get("NO_COLOR"):
@@ -81,7 +87,7 @@ def presented(text: str, stream: Stream, *, mark: str = "", exit_code: int | Non
         exit_code: That of the run which the first line is the verdict on, if it is one.
     """
     lines = text.split("\n")
-    columns = min(size(stream).columns - 1, WIDEST) - len(mark)
+    columns = room(stream, mark).columns
     if stream.isatty():
         lines = [each for line in lines for each in fold(line, columns)]
     if is_coloured(stream):
@@ -117,9 +123,9 @@ def fold(line: str, columns: int) -> list[str]:
     )
 
 
-def _verdict(text: str, exit_code: int | None, columns: int) -> str:
+def _verdict(text: str, exit_code: int, columns: int) -> str:
     """Return a line that can be told from across the room."""
-    colour = {0: "green", 129: "yellow", 130: "yellow", 143: "yellow"}.get(exit_code or 0, "red")
+    colour = {0: "green", 129: "yellow", 130: "yellow", 143: "yellow"}.get(exit_code, "red")
     return click.style(f"{text:<{columns}}", fg=colour, bold=True, reverse=True)
 
 

@@ -141,6 +141,15 @@ def test_no_line_is_wider_than_the_terminal_or_than_is_good_to_read(
     assert all(line.startswith("rehearsal | ") for line in lines)
 
 
+@pytest.mark.parametrize("columns", [1, 5, 12])
+def test_no_terminal_is_too_narrow_for_words(wide: Callable[[int], None], columns: int) -> None:
+    wide(columns)
+
+    shown = presented("warning: one two", TERMINAL, mark="rehearsal | ")
+
+    assert shown.replace("rehearsal | ", "").split() == ["warning:", "one", "two"]
+
+
 @pytest.mark.parametrize(
     ("exit_code", "colour"),
     [(0, 32), (1, 31), (2, 31), (3, 31), (4, 31), (129, 33), (130, 33), (143, 33)],
