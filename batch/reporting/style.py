@@ -26,7 +26,7 @@ ERASE = "\x1b[K"
 USUAL_SIZE = os.terminal_size((80, 24))
 """Columns and lines of a terminal that does not know its size, as under ``docker run -t``."""
 
-TO_COPY = ("again:", "next:", "results:", "export ", "bulk-revoke ")
+TO_COPY = ("again:", "next:", "results:", "report:", "export ", "bulk-revoke ")
 """Beginnings of lines that are copied: the terminal itself wraps them, which keeps them whole."""
 
 STYLES: dict[str, dict[str, Any]] = {

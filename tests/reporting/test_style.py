@@ -98,6 +98,10 @@ def test_colours_are_for_terminals_unless_somebody_says_otherwise(
         ),
         (f"  row 4711  {ID}  unknown", ["  row 4711", f"    {ID}", "    unknown"]),
         (f"again:   bulk-revoke run list.csv {ID}", [f"again:   bulk-revoke run list.csv {ID}"]),
+        (
+            "report: /home/somebody/July and August.html",
+            ["report: /home/somebody/July and August.html"],
+        ),
     ],
 )
 def test_a_line_is_broken_at_blanks_below_what_its_label_is_about(
