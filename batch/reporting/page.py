@@ -314,10 +314,10 @@ def _figures(facts: Facts) -> list[tuple[str, int, str]]:
         found.append((str(action.state), facts.so, "good"))
     if action.only_reads:
         found.append((f"not {action.state}", facts.would, "bad" if facts.would else ""))
-    undone = facts.undone - (facts.would if action.only_reads else 0)
-    name = "could not be read" if not action.sends else "not done"
-    if undone or action.sends:
-        found.append((name, undone, "bad" if undone else ""))
+    if action.sends:
+        found.append(("not done", facts.undone, "bad" if facts.undone else ""))
+    else:
+        found += [(text, count, "bad") for text, count in facts.open.items()]
     if facts.products is not None and (words := activations_are(facts)):
         found.append((words, facts.total.activations, ""))
         found.append(("of these licenses were used in the 30 days before", facts.total.lately, ""))
