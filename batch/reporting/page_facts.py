@@ -257,11 +257,16 @@ def action_of(run: Mapping[str, Any], changes: Property) -> Action:
 
 
 def without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a run as they may be shown: a condition on a column of keys names none."""
+    """The options of a run as they may be shown: a condition on a column of keys names none.
+
+    A column that is named by its number may be one.
+    """
+    of_keys = options.get("column") if options.get("by") == "key" else None
     shown = []
     for each in options.get("where") or ():
-        column, _, _ = str(each).partition("=")
-        shown.append(f"{column}=…" if "key" in column.lower() else str(each))
+        column = str(each).partition("=")[0].strip()
+        may_hold_keys = "key" in column.casefold() or column.isdigit() or column == of_keys
+        shown.append(f"{column}=…" if may_hold_keys else str(each))
     return {**options, "where": shown}
 
 

@@ -122,7 +122,8 @@ def test_neither_a_key_nor_the_words_of_a_server_stand_on_it() -> None:
          "error": f"HTTP 409: {key}", "error_code": key, "http_status": 409}
         for outcome in Outcome
     ]  # fmt: skip
-    options = without_keys({"by": "key", "where": [f"License Key={key}", "Customer=ACME"]})
+    where = [f"License Key={key}", f"Serial={key}", f"4={key}", "Customer=ACME"]
+    options = without_keys({"by": "key", "column": "Serial", "where": where})
 
     page = page_of(rows, options=options)
 
