@@ -18,7 +18,7 @@ from batch.api.base_url import label
 from batch.errors import ConfigError
 from batch.formatting import counted, duration, epoch_seconds, plain
 from batch.formatting import escaped as control_escaped
-from batch.model import Outcome
+from batch.model import Outcome, Property
 from batch.reporting import charts
 from batch.reporting.page_facts import (
     MOST_REASONS,
@@ -331,8 +331,9 @@ def activations_are(facts: Facts) -> str:
         return "activations that still work"
     if not action.wanted:
         return ""
-    end = "stop working" if action.is_dry_run else "stopped working"
-    return f"activations that {'would ' if action.is_dry_run else ''}{end}"
+    if action.changes is Property.SUSPENDED:  # they stay activated
+        return f"activations that {'would be' if action.is_dry_run else 'were'} suspended"
+    return f"activations that {'would stop' if action.is_dry_run else 'stopped'} working"
 
 
 def turned_are(facts: Facts) -> str:
