@@ -91,6 +91,10 @@ def parse_failures(text: str) -> FailureLimit:
     )
 
 
+SANDBOX = "sandbox"
+"""Name that stands in a rehearsal where a run names its API."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that was set for a run, token excluded.
@@ -171,6 +175,11 @@ class Settings:
     older_than: float | None = None
     wait: float | None = None
     lock_dir: str | None = None
+
+    @property
+    def api(self) -> str:
+        """Base URL of what everything is sent to; in a rehearsal the name of the sandbox."""
+        return SANDBOX if self.sandbox else self.base_url
 
 
 def parse_duration(text: str) -> float:

@@ -66,7 +66,7 @@ def perform(context: click.Context, action: Action) -> int:
         BulkRevokeError: It was refused, or stopped before the first PATCH.
     """
     restrain_libraries()
-    from batch.job.runner import SANDBOX, Runner  # noqa: PLC0415 - only now may libraries be imported
+    from batch.job.runner import Runner  # noqa: PLC0415 - only now may libraries be imported
     from batch.job.targets import told_by  # noqa: PLC0415
 
     options = dict(context.params)
@@ -80,8 +80,7 @@ def perform(context: click.Context, action: Action) -> int:
     make_room_for(settings.concurrency)
     if settings.resume:
         run_id = run_id_of(settings.output) or run_id
-    api = SANDBOX if settings.sandbox else settings.base_url
-    observers.known |= {"run_id": run_id, "api": api}
+    observers.known |= {"run_id": run_id, "api": settings.api}
     page = planned(options, source, run_id)
     if action.only_reads or not action.wanted:
         action = told_by(action, source)
@@ -354,12 +353,10 @@ def _new_manifest(
     settings: Settings, action: Action, options: Mapping[str, Any], run_id: str, listing: Listing
 ) -> Manifest:
     """Make the manifest of a run; no option holds a secret, the token is never one."""
-    from batch.job.runner import SANDBOX  # noqa: PLC0415
-
     return Manifest(
         run_id=run_id,
         command=action.command,
-        api=SANDBOX if settings.sandbox else settings.base_url,
+        api=settings.api,
         reason=settings.reason,
         rehearsal=settings.sandbox,
         options=dict(options),

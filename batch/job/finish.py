@@ -155,25 +155,36 @@ class Finish:
             done=done,
         )
         text, to_all = (
-            block(
-                summary,
-                self.plan.action,
-                place=self.place,
-                done=done,
-                licenses=tally.licenses,
-                rows=tally.undone,
-                stopped=self._reason(stopped, to_all=to_all),
-                left=self.plan.licenses_left,
-                unselected=sum(self.plan.listing.unselected),
-                to_all=to_all,
-                whose=self._whose,
-            )
+            self._block(summary, done, tally, stopped, to_all=to_all)
             + _IN_NO_ORDER * (not in_order)
             for to_all in (False, True)
         )
         show = self.screen.insist if own.exit_code or not in_order else self.screen.say
         show(text, exit_code=code)
         return Report(summary, self.screen.redact(to_all))
+
+    def _block(
+        self,
+        summary: Summary,
+        done: frozenset[Outcome],
+        tally: Tally,
+        stopped: BulkRevokeError | None,
+        *,
+        to_all: bool,
+    ) -> str:
+        return block(
+            summary,
+            self.plan.action,
+            place=self.place,
+            done=done,
+            licenses=tally.licenses,
+            rows=tally.undone,
+            stopped=self._reason(stopped, to_all=to_all),
+            left=self.plan.licenses_left,
+            unselected=sum(self.plan.listing.unselected),
+            to_all=to_all,
+            whose=self._whose,
+        )
 
     def give_up(self, error: BulkRevokeError) -> None:
         """Write into the manifest that the run has not come to its end: a bug, or a signal."""

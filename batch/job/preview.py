@@ -435,7 +435,7 @@ def _table(
     texts = [columns, *([f"{number:,}" for number in sums[: len(columns)]] for _, sums in rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     labels = ["by product:", *(label for label, _ in rows)]
-    width = min(PRODUCT, room - sum(widths) - 2 * len(widths))
+    width = max(SHORTEST_NAME, min(PRODUCT, room - sum(widths) - 2 * len(widths)))
     return [
         f"{shortened(label, width):<{width}}  {'  '.join(map(str.rjust, numbers, widths))}"
         for label, numbers in zip(labels, texts, strict=True)

@@ -52,9 +52,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SANDBOX = "sandbox"
-"""Name that stands in a rehearsal where a run names its API."""
-
 REHEARSAL_LATENCY = (0.02, 0.12)
 """Seconds of a round trip in a rehearsal: those of a service on another continent."""
 
@@ -168,16 +165,12 @@ class Runner:
         return output.replaces_trial(self.settings, self.action.command)
 
     @property
-    def _api_name(self) -> str:
-        return SANDBOX if self.settings.sandbox else self.settings.base_url
-
-    @property
     def _place(self) -> str:
-        return SANDBOX if self.settings.sandbox else label(self.settings.base_url)
+        return self.settings.api if self.settings.sandbox else label(self.settings.api)
 
     def _targets(self) -> Targets:
         begun = self.owner.started_at
-        targets = read_targets(self.action, self.settings, api=self._api_name, begun=begun)
+        targets = read_targets(self.action, self.settings, api=self.settings.api, begun=begun)
         listing = targets.listing
         self.known |= {"rows": len(listing), "licenses": len(listing.distinct())}
         return targets
@@ -192,7 +185,7 @@ class Runner:
                 earlier,
                 self.settings,
                 command=self.action.command,
-                api=self._api_name,
+                api=self.settings.api,
                 sha256=listing.sha256,
                 mismatch=earlier.recorded.belongs_to(
                     listing, [cell(self.screen.redact(key)) for key in listing.keys]

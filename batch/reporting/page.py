@@ -18,7 +18,7 @@ from batch.api.base_url import label
 from batch.errors import ConfigError
 from batch.formatting import counted, duration, epoch_seconds, plain
 from batch.formatting import escaped as control_escaped
-from batch.model import Outcome
+from batch.model import Outcome, Property
 from batch.reporting import charts
 from batch.reporting.page_facts import (
     MOST_REASONS,
@@ -314,10 +314,10 @@ def _figures(facts: Facts) -> list[tuple[str, int, str]]:
         found.append((str(action.state), facts.so, "good"))
     if action.only_reads:
         found.append((f"not {action.state}", facts.would, "bad" if facts.would else ""))
-    undone = facts.undone - (facts.would if action.only_reads else 0)
-    name = "could not be read" if not action.sends else "not done"
-    if undone or action.sends:
-        found.append((name, undone, "bad" if undone else ""))
+    if action.sends:
+        found.append(("not done", facts.undone, "bad" if facts.undone else ""))
+    else:
+        found += [(text, count, "bad") for text, count in facts.open.items()]
     if facts.products is not None and (words := activations_are(facts)):
         found.append((words, facts.total.activations, ""))
         found.append(("of these licenses were used in the 30 days before", facts.total.lately, ""))
@@ -331,8 +331,9 @@ def activations_are(facts: Facts) -> str:
         return "activations that still work"
     if not action.wanted:
         return ""
-    end = "stop working" if action.is_dry_run else "stopped working"
-    return f"activations that {'would ' if action.is_dry_run else ''}{end}"
+    if action.changes is Property.SUSPENDED:  # they stay activated
+        return f"activations that {'would be' if action.is_dry_run else 'were'} suspended"
+    return f"activations that {'would stop' if action.is_dry_run else 'stopped'} working"
 
 
 def turned_are(facts: Facts) -> str:

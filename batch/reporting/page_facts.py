@@ -226,9 +226,15 @@ class Facts:
         return sum(self.licenses[name] for name in names)
 
     @property
-    def undone_rows(self) -> int:
-        """Rows that are not done."""
-        return sum(count for name, count in self.rows.items() if name not in self.done)
+    def open(self) -> dict[str, int]:
+        """Licenses that a dry run or a verify leaves open, by what is said of them."""
+        counts = self.licenses
+        found = {
+            UNREAD: counts[Outcome.UNKNOWN] + counts[Outcome.FAILED],
+            "not attempted": counts[Outcome.NOT_ATTEMPTED] + counts[Outcome.PLANNED],
+            "not found": 0 if Outcome.NOT_FOUND in self.done else counts[Outcome.NOT_FOUND],
+        }
+        return {text: count for text, count in found.items() if count}
 
     @property
     def is_journal(self) -> bool:
@@ -251,11 +257,16 @@ def action_of(run: Mapping[str, Any], changes: Property) -> Action:
 
 
 def without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a run as they may be shown: a condition on a column of keys names none."""
+    """The options of a run as they may be shown: a condition on a column of keys names none.
+
+    A column that is named by its number may be one.
+    """
+    of_keys = options.get("column") if options.get("by") == "key" else None
     shown = []
     for each in options.get("where") or ():
-        column, _, _ = str(each).partition("=")
-        shown.append(f"{column}=…" if "key" in column.lower() else str(each))
+        column = str(each).partition("=")[0].strip()
+        may_hold_keys = "key" in column.casefold() or column.isdigit() or column == of_keys
+        shown.append(f"{column}=…" if may_hold_keys else str(each))
     return {**options, "where": shown}
 
 
@@ -385,8 +396,8 @@ def headline(facts: Facts) -> str:
     """What has happened, in one sentence."""
     action, total = facts.action, facts.meant
     if action.is_dry_run:
-        parts = [f"{_of(facts.would, total)} would be {action.state}", *_otherwise(facts)]
-        return "; ".join(parts + [f"{facts.undone:,} could not be read"] * (facts.undone > 0))
+        text = f"{_of(facts.would, total)} would be {action.state}"
+        return "; ".join([text, *_otherwise(facts), *_open(facts)])
     if action.only_reads:
         return _of_verify(facts)
     begun = "So far " if facts.is_journal else ""
@@ -423,14 +434,16 @@ def _otherwise(facts: Facts) -> list[str]:
 
 def _of_verify(facts: Facts) -> str:
     action, total, drift = facts.action, facts.meant, facts.would
-    unread = facts.undone - drift
     if facts.so == total > 0:
         return f"{_all(total)} {action.state}"
     verb = "is" if facts.so == 1 else "are"
     text = f"{_of(facts.so, total)} {verb} {action.state}"
     parts = [f"{drift:,} {'is' if drift == 1 else 'are'} not"] * (drift > 0)
-    parts += [f"{unread:,} could not be read"] * (unread > 0)
-    return "; ".join([text, *parts])
+    return "; ".join([text, *parts, *_open(facts), *_otherwise(facts)])
+
+
+def _open(facts: Facts) -> list[str]:
+    return [f"{count:,} {text}" for text, count in facts.open.items()]
 
 
 def _of(some: int, total: int) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Never, TextIO
 
 from batch.formatting import duration
-from batch.reporting.style import ERASE, WIDEST, is_coloured, presented, size, warned
+from batch.reporting.style import ERASE, is_coloured, presented, room, warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,8 +92,7 @@ class Screen:
     @property
     def size(self) -> os.terminal_size:
         """Characters of a line, and lines, that fit beside the mark without being wrapped."""
-        columns, lines = size(self.stream)
-        return os.terminal_size((min(columns - 1, WIDEST) - len(self.mark), lines))
+        return room(self.stream, self.mark)
 
     @property
     def is_coloured(self) -> bool:

@@ -26,7 +26,7 @@ ERASE = "\x1b[K"
 USUAL_SIZE = os.terminal_size((80, 24))
 """Columns and lines of a terminal that does not know its size, as under ``docker run -t``."""
 
-TO_COPY = ("again:", "next:", "results:", "export ", "bulk-revoke ")
+TO_COPY = ("again:", "next:", "results:", "report:", "export ", "bulk-revoke ")
 """Beginnings of lines that are copied: the terminal itself wraps them, which keeps them whole."""
 
 STYLES: dict[str, dict[str, Any]] = {
@@ -62,6 +62,12 @@ def size(stream: Stream) -> os.terminal_size:
     return USUAL_SIZE
 
 
+def room(stream: Stream, mark: str = "") -> os.terminal_size:
+    """Columns and lines of a terminal that a text may take; columns at least one, beside a mark."""
+    columns, lines = size(stream)
+    return os.terminal_size((max(1, min(columns - 1, WIDEST) - len(mark)), lines))
+
+
 def is_coloured(stream: Stream) -> bool:
     """Tell whether colours are wanted (no-color.org, force-color.org): on a terminal, as a rule."""
     if os.environ.get("NO_COLOR"):
@@ -81,7 +87,7 @@ def presented(text: str, stream: Stream, *, mark: str = "", exit_code: int | Non
         exit_code: That of the run which the first line is the verdict on, if it is one.
     """
     lines = text.split("\n")
-    columns = min(size(stream).columns - 1, WIDEST) - len(mark)
+    columns = room(stream, mark).columns
     verdict = lines[:1] if exit_code is not None else []
     if stream.isatty():
         verdict = [each for line in verdict for each in fold(line.partition(_APART)[0], columns)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import islice
@@ -107,15 +108,17 @@ def per_second(requests: int, seconds: float) -> float:
 def undone_row(cells: Sequence[str]) -> dict[str, Any]:
     """A row that is not done, from its line of the results, for the object of ``--json``.
 
-    A cell that is no license ID may be a license key, and the server may repeat one: neither is in
-    what it returns.
+    A cell that is no license ID may be a license key, and the server may repeat one, in letters of
+    any case: neither is in what it returns.
     """
     key, error = uncell(cells[2]), uncell(cells[8])
+    if key:
+        error = re.sub(re.escape(key), "…", error, flags=re.IGNORECASE)
     return {
         "row": int(cells[0]),
         "license_id": cells[1] if parse_id(cells[1]) else None,
         "outcome": cells[3],
-        "error": (error.replace(key, "…") if key else error) or None,
+        "error": error or None,
     }
 
 

@@ -826,6 +826,14 @@ def test_what_is_asked_about_fits_on_the_terminal_together_with_the_question(
     assert "rate:" in starts(text.split("\n"))
 
 
+@pytest.mark.parametrize("columns", [1, 30, 40])
+def test_no_terminal_is_too_narrow_for_a_plan(columns: int) -> None:
+    text = preview(full(), SETTINGS, place="x", seconds=65, now=NOW, columns=columns, lines=100)
+
+    assert "\nby pr" in text
+    assert "results: " in text
+
+
 def test_as_much_is_named_as_the_terminal_has_room_for() -> None:
     def named(lines: int) -> int:
         text = preview(full(), SETTINGS, place="x", seconds=65, now=NOW, lines=lines)

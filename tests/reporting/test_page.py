@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batch.columns import DETAILS, columns
-from batch.model import REVOKE, Action, Outcome
+from batch.model import REVOKE, SUSPEND, Action, Outcome
 from batch.reporting.page import File, Source, Step, inert, is_page, render
 from batch.reporting.page_facts import MOST_ROWS, gather, without_keys
 from tests.support.job_harness import some_ids
@@ -122,7 +122,8 @@ def test_neither_a_key_nor_the_words_of_a_server_stand_on_it() -> None:
          "error": f"HTTP 409: {key}", "error_code": key, "http_status": 409}
         for outcome in Outcome
     ]  # fmt: skip
-    options = without_keys({"by": "key", "where": [f"License Key={key}", "Customer=ACME"]})
+    where = [f"License Key={key}", f"Serial={key}", f"4={key}", "Customer=ACME"]
+    options = without_keys({"by": "key", "column": "Serial", "where": where})
 
     page = page_of(rows, options=options)
 
@@ -130,6 +131,21 @@ def test_neither_a_key_nor_the_words_of_a_server_stand_on_it() -> None:
     assert "9A8B" not in page
     assert "--where License Key=…" in page
     assert "--where Customer=ACME" in page
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (REVOKE, "activations that stopped working"),
+        (REVOKE.dry_run(), "activations that would stop working"),
+        (SUSPEND, "activations that were suspended"),
+        (SUSPEND.dry_run(), "activations that would be suspended"),
+    ],
+)
+def test_what_becomes_of_activations_depends_on_what_is_done(action: Action, said: str) -> None:
+    page = page_of([], action, command=action.command)
+
+    assert f"<dt>{said}</dt>" in page
 
 
 def test_its_policy_admits_its_own_style_sheet_and_nothing_else() -> None:

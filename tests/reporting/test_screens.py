@@ -150,9 +150,6 @@ def test_a_screen_is_as_it_was_last_looked_at(
 ) -> None:
     lines = 60 if columns == 200 else 24
     monkeypatch.setattr(style, "size", lambda _: os.terminal_size((columns, lines)))
-    monkeypatch.setattr(
-        "batch.reporting.progress.size", lambda _: os.terminal_size((columns, lines))
-    )
     kept = SCREENS / f"{scene}-{columns}.txt"
 
     shown = SCENES[scene]().replace(ERASE, "")

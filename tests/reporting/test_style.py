@@ -98,6 +98,10 @@ def test_colours_are_for_terminals_unless_somebody_says_otherwise(
         ),
         (f"  row 4711  {ID}  unknown", ["  row 4711", f"    {ID}", "    unknown"]),
         (f"again:   bulk-revoke run list.csv {ID}", [f"again:   bulk-revoke run list.csv {ID}"]),
+        (
+            "report: /home/somebody/July and August.html",
+            ["report: /home/somebody/July and August.html"],
+        ),
     ],
 )
 def test_a_line_is_broken_at_blanks_below_what_its_label_is_about(
@@ -139,6 +143,15 @@ def test_no_line_is_wider_than_the_terminal_or_than_is_good_to_read(
 
     assert widest - 5 < max(map(len, lines)) <= widest
     assert all(line.startswith("rehearsal | ") for line in lines)
+
+
+@pytest.mark.parametrize("columns", [1, 5, 12])
+def test_no_terminal_is_too_narrow_for_words(wide: Callable[[int], None], columns: int) -> None:
+    wide(columns)
+
+    shown = presented("warning: one two", TERMINAL, mark="rehearsal | ")
+
+    assert shown.replace("rehearsal | ", "").split() == ["warning:", "one", "two"]
 
 
 @pytest.mark.parametrize(

@@ -437,6 +437,7 @@ def test_the_object_for_scripts_has_the_fields_of_the_contract() -> None:
         (IDS[0], "", "HTTP 409: Conflict.", (IDS[0], "HTTP 409: Conflict.")),
         (IDS[0], "K-1", "HTTP 409: K-1 is in use", (IDS[0], "HTTP 409: … is in use")),
         (IDS[0], "'=K-1", "'=K-1 is in use", (IDS[0], "… is in use")),
+        (IDS[0], "K-1", "k-1 is in use", (IDS[0], "… is in use")),
         ("K-1-AS-ID", "", "no license ID", (None, "no license ID")),
         ("", "K-1", "", (None, None)),
     ],
