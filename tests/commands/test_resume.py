@@ -79,7 +79,7 @@ def test_a_failure_within_the_limit_is_no_success(api: Served) -> None:
 
     assert pilot.code == 1
     assert pilot.counts == {"revoked": 4, "failed": 1, "not_attempted": 8}
-    assert f"row 3   {IDS[1]}  failed" in pilot.err
+    assert f"row 3  {IDS[1]}  failed" in pilot.err
     assert ended.code == 0
     assert ended.counts == {"revoked": 13}
     assert ended.column("attempts")[1] == "2"
