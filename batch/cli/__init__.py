@@ -145,13 +145,13 @@ def run_command(arguments: list[str]) -> int:
         said = [title, end.text]
         observers.notify(end.code, title, end.to_all, warnings.append)
     for each in filter(None, said):
-        say(presented(each, sys.stderr))
+        say(presented(each, sys.stderr, mark=observers.mark))
     if observers.wants_json:
         _print(_object(end, observers))
     if is_watched():
         observers.notify(end.code, title, end.to_all, warnings.append)
     for each in warnings:
-        say(presented(each, sys.stderr))
+        say(presented(each, sys.stderr, mark=observers.mark))
     return end.code
 
 

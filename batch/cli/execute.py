@@ -51,10 +51,6 @@ EXCLUSIVE = (("quiet", "verbose"), ("resume", "overwrite"), ("resume", "dry_run"
 """Switches of which only one can be on."""
 
 
-REHEARSAL = "rehearsal | "
-"""Stands at the beginning of every line that is shown of a rehearsal."""
-
-
 def perform(context: click.Context, action: Action) -> int:
     """Run a command from its options to its exit code.
 
@@ -158,8 +154,7 @@ def prepare(
 
     found = _token(settings, options["token_file"])
     redact = observers.redact = logs.Redactor(found.token, *observers.secrets)
-    mark = REHEARSAL if settings.sandbox else ""
-    screen = Screen(quiet=options["quiet"], redact=redact, mark=mark)
+    screen = Screen(quiet=options["quiet"], redact=redact, mark=observers.mark)
     for each in filter(None, (found.warning, observers.warning)):
         screen.say(f"warning: {each}")
 

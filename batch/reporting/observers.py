@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch.errors import ConfigError, told
 from batch.host.streams import is_watched
+from batch.reporting.style import REHEARSAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +39,8 @@ class Observers:
         report: What a run that came to its end has said of it, or None.
         resume_command: The command that goes on after a stop, or empty.
         page: Whole path of the page that the run has written, or empty.
+        mark: Stands at the beginning of every line that is said, so that none of a rehearsal is
+            taken for one of a run.
         redact: Takes secrets out of what is said, once they are known.
         token_expires: When the token expires, as far as it tells; None until it is found.
         started: When the command began, by a clock that nobody sets.
@@ -56,6 +59,7 @@ class Observers:
         self.report: Report | None = None
         self.resume_command = ""
         self.page = ""
+        self.mark = ""
         self.redact: Callable[[str], str] = str
         self.token_expires: datetime | None = None
         self.started = time.monotonic()
@@ -75,6 +79,7 @@ class Observers:
             addresses: Those that its profile names.
         """
         self.addresses = tuple(addresses)
+        self.mark = REHEARSAL if options.get("sandbox") else ""
         self.wants_json = bool(options.get("json"))
         self.notify_file = options.get("notify_file")
         # Those of a trial would be taken for those of the real run.

@@ -36,6 +36,9 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 """Label to its style; any other label is bold."""
 
+REHEARSAL = "rehearsal | "
+"""Stands at the beginning of every line that is shown of a rehearsal."""
+
 QUESTION = "Type "
 """Beginning of a question."""
 

@@ -443,8 +443,9 @@ def test_a_signal_between_the_end_and_its_telling_is_told_like_any_other(
     monkeypatch.setattr(signals, "enter", interrupted)
 
     assert run_command(["run", "missing.csv", "--sandbox"]) == 143
+    again = "bulk-revoke run missing.csv --sandbox --resume -o missing.rehearsal.csv"
     assert capsys.readouterr().err.splitlines() == [
-        "bulk-revoke run: interrupted (exit 143)",
-        "interrupted by SIGTERM",
-        "again:   bulk-revoke run missing.csv --sandbox --resume -o missing.rehearsal.csv",
+        "rehearsal | bulk-revoke run: interrupted (exit 143)",
+        "rehearsal | interrupted by SIGTERM",
+        f"rehearsal | again:   {again}",
     ]

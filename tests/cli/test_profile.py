@@ -254,8 +254,8 @@ def test_a_wrong_profile_is_refused_with_file_key_and_remedy(
 
     said = capsys.readouterr().err
     assert code == 2
-    [message] = re.findall(r"^error: (.*)$", said, re.MULTILINE)
-    [hint] = re.findall(r"^hint: (.*)$", said, re.MULTILINE)
+    [message] = re.findall(r"^rehearsal \| error: (.*)$", said, re.MULTILINE)
+    [hint] = re.findall(r"^rehearsal \| hint: (.*)$", said, re.MULTILINE)
     assert message.startswith(f"{path}: ")
     assert named in f"{message}$"
     assert remedy in hint

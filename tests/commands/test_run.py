@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import os
 import shlex
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from batch.cli import run_command
 from batch.host import lock
 from batch.sandbox import PRODUCTS, TOKEN, Account
 from tests.support.commands import Served, manifest, served, table, write
@@ -337,6 +338,19 @@ def test_a_rehearsal_goes_the_same_way_and_sends_nothing(api: Served) -> None:
     assert ended.counts == {"revoked": 10, "excluded": 2}
     assert ended.summary["results"] == "list.rehearsal.csv"
     assert (api.patches(), api.reads()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [([], 0), (["--max-licenses", "3"], 2), (["--rate", "x"], 2), (["--no-such-option"], 2)],
+)
+def test_every_line_of_a_rehearsal_says_that_it_is_one(more: list[str], code: int) -> None:
+    with redirect_stderr(io.StringIO()) as said:
+        assert run_command(["run", "list.csv", "--sandbox", "--yes", *more]) == code
+
+    lines = said.getvalue().splitlines()
+    assert lines
+    assert all(line.startswith("rehearsal | ") for line in lines)
 
 
 def test_quiet_says_one_block_and_only_of_what_is_not_done(api: Served) -> None:

@@ -288,7 +288,7 @@ def test_a_verify_of_a_suspension_says_what_it_could_not_read(api: Served, told:
 
     assert (some.code, none.code) == (1, 3)
     assert some.err.startswith("bulk-revoke: 1 of 10 licenses (1 of 11 rows) is NOT suspended, 1 ")
-    assert none.err.startswith("bulk-revoke: 10 of 10 licenses (11 of 11 rows) could not be read")
+    assert none.err.startswith("bulk-revoke: 10 of 10 licenses (11 of 11 rows) were not looked at")
     assert not REVOKING.search("\n".join([some.err, none.err, *told.alerts, told.log()]))
 
 

@@ -23,7 +23,7 @@ from batch.job.preview import preview
 from batch.model import REVOKE, Outcome
 from batch.reporting import style
 from batch.reporting.progress import Progress, Screen
-from batch.reporting.style import ERASE, presented
+from batch.reporting.style import ERASE, REHEARSAL, presented
 from batch.reporting.summary import block, done_outcomes
 from tests.job.test_preview import DRY_RUN, NOW, SETTINGS, full
 from tests.reporting.test_summary import EXAMPLE, LEFT
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 SCREENS = Path(__file__).parent / "screens"
 WIDTHS = (60, 80, 200)
 WRITES = os.environ.get("BULK_REVOKE_SCREENS") == "write"
-REHEARSAL = "rehearsal | "
 
 
 class Terminal(io.StringIO):
