@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 
 _PRODUCT, _EXPIRY, _ACTIVATIONS, _USER = "product_id", "expires_at", "activations", "user_email"
-_NEEDED = ("row", "license_id", "outcome", _PRODUCT, _EXPIRY, _ACTIVATIONS, _USER)
+_ROW, _FIRST = "row", "duplicate_of"
+_NEEDED = ("license_id", "outcome", _ROW, _FIRST, _PRODUCT, _EXPIRY, _ACTIVATIONS, _USER)
 _COMPARED = tuple(DETAILS.index(name) for name in (_PRODUCT, _EXPIRY, _USER))
 
 _OUTCOMES = frozenset(map(str, Outcome))
@@ -121,15 +122,18 @@ class Approval:
         found: dict[int, tuple[int, ...]] = {}
         for entry in listing.distinct():
             id_bytes = bytes(ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
-            place = self.places.get(id_bytes)
-            if place is None:
+            if id_bytes not in self.places:
                 if id_bytes != NO_ID:
                     found[entry] = ()
             elif entry in repeated:
-                numbers = self.more.get(id_bytes, {self.numbers[place]})
-                if numbers < {rows[each] for each in (entry, *repeated[entry])}:
+                listed = {rows[each] for each in (entry, *repeated[entry])}
+                if self.numbers_of(id_bytes) < listed:
                     found[entry] = ()
         return found
+
+    def numbers_of(self, id_bytes: bytes) -> set[int]:
+        """Numbers of all rows in which a license is approved."""
+        return self.more.get(id_bytes) or {self.numbers[self.places[id_bytes]]}
 
     def activations_of(self, id_bytes: bytes) -> int | None:
         """How many activations a license had; None if that is not told, or it is not approved."""
@@ -172,6 +176,7 @@ class _Reading:
         self._command = action.command
         self._places = places
         self._struck: set[bytes] = set()
+        self._firsts: dict[bytes, int] = {}
         self._doubts: list[Detail] = []
         self._texts: dict[str, str] = {}
 
@@ -189,7 +194,9 @@ class _Reading:
             self._take(found, number, cells)
         if self._doubts:
             raise self._doubtful()
-        for id_bytes in self._struck:
+        # Of a license that repeats, the row that came first may have been taken out.
+        lost = {each for each, first in self._firsts.items() if first not in found.numbers_of(each)}
+        for id_bytes in self._struck | lost:
             found.places.pop(id_bytes, None)
         if not found.places:
             raise InputError(
@@ -228,9 +235,7 @@ class _Reading:
 
     def _take(self, found: Approval, number: int, cells: Sequence[str]) -> None:
         """Take a row: what it approves, or which license it strikes out."""
-        row, license_id, outcome, product, expiry, activations, user = (
-            uncell(cell.strip()) for cell in cells
-        )
+        license_id, outcome, *others = (uncell(cell.strip()) for cell in cells)
         outcome = outcome.lower()
         is_approved = outcome == self._would
         if outcome in _TRIALS and not is_approved:
@@ -248,25 +253,26 @@ class _Reading:
         if not is_approved:
             self._struck.add(id_bytes)
             return
-        self._approve(found, id_bytes, number, (row, product, expiry, activations, user))
+        self._approve(found, id_bytes, number, others)
 
-    def _approve(
-        self, found: Approval, id_bytes: bytes, number: int, cells: tuple[str, str, str, str, str]
-    ) -> None:
+    def _approve(self, found: Approval, id_bytes: bytes, number: int, cells: Sequence[str]) -> None:
         """Take down what was approved of a license; a cell that does not say that is a doubt."""
-        row, product, expiry, activations, user = cells
-        moment, listed = _parsed(expiry), _whole(row)
-        readable = {
-            "row": listed is not None,
-            _PRODUCT: product not in SHEET_ERRORS,
-            _EXPIRY: moment is not None,
-            _USER: user not in SHEET_ERRORS,
+        row, first, product, expiry, activations, user = cells
+        moment, listed, repeats = _parsed(expiry), _whole(row), _whole(first)
+        is_read = {
+            _ROW: (row, listed is not None),
+            _FIRST: (first, repeats is not None or not first),
+            _PRODUCT: (product, product not in SHEET_ERRORS),
+            _EXPIRY: (expiry, moment is not None),
+            _USER: (user, user not in SHEET_ERRORS),
         }
-        for name, cell in zip(readable, (row, product, expiry, user), strict=True):
-            if not readable[name]:
-                self._doubts.append(_doubt(number, name, cell))
+        self._doubts += [
+            _doubt(number, name, cell) for name, (cell, so) in is_read.items() if not so
+        ]
         if moment is None or listed is None:
             return
+        if repeats is not None:
+            self._firsts[id_bytes] = repeats
         place = found.places.setdefault(id_bytes, len(found.numbers))
         if place < len(found.numbers):
             found.more.setdefault(id_bytes, {found.numbers[place]}).add(listed)
