@@ -443,7 +443,8 @@ def _check_changed(plan: Plan) -> None:
         f" {'has' if len(found) == 1 else 'have'} changed since the dry run that was approved:",
         option="--approved",
         details=lines,
-        hint="make a new dry run, and have it approved; or take their rows out of this file.",
+        hint="make a new dry run, and have it approved; or take"
+        f" {'its row' if len(found) == 1 else 'their rows'} out of this file.",
     )
 
 

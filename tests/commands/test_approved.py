@@ -694,6 +694,24 @@ def test_a_suspension_needs_the_dry_run_of_one(api: Served) -> None:
     assert ended.counts == {"suspended": 12}
 
 
+def test_a_scheduled_run_sends_what_came_back_and_nothing_before_that(api: Served) -> None:
+    text = (Path(__file__).parents[2] / "configs" / "approved.toml").read_text(encoding="utf-8")
+    for place_ in ("/srv/licenses", "/var/log/bulk-revoke"):
+        text = text.replace(place_, str(Path.cwd()))
+    Path("approved.toml").write_text(text.replace("log_file", "# log_file"), encoding="utf-8")
+    tried(api)
+    scheduled = ("--config", "approved.toml", "-o", "4711.csv")
+
+    early = api.ask("run", "list.csv", *scheduled)
+    edited(lambda rows: rows.pop(5), to="approved.csv")
+    due = api.ask("run", "list.csv", *scheduled)
+    again = api.ask("run", "list.csv", *scheduled)
+
+    assert refused(early, "approved.csv: no such file")
+    assert due.counts == again.counts == {"revoked": 11, "excluded": 1}
+    assert sorted(api.patches()) == sorted(set(IDS) - {IDS[4]})
+
+
 # By chance
 
 
