@@ -7,6 +7,7 @@ approves, or as what, the file is refused: half an approval is never taken for t
 
 from __future__ import annotations
 
+import re
 from array import array
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 from batch.columns import DETAILS, HEADERS
 from batch.errors import Detail, InputError
 from batch.formatting import counted, epoch_seconds, plain, timestamp, uncell
-from batch.input.file import open_tables
+from batch.input.archive import Archive
+from batch.input.file import ZIP, format_of, open_stored, open_tables
 from batch.input.header import (
     SHOWN_ROWS,
     columns_seen,
@@ -43,6 +45,14 @@ _COMPARED = tuple(DETAILS.index(name) for name in (_PRODUCT, _EXPIRY, _USER))
 
 _OUTCOMES = frozenset(map(str, Outcome))
 _TRIALS = {Outcome.WOULD_REVOKE, Outcome.WOULD_SUSPEND, Outcome.WOULD_RESTORE}
+
+_STRUCK_THROUGH = re.compile(
+    rb"""<(?:\w+:)?strike(?:\s+val=["'](?:1|true)["'])?\s*/>|line-through-style=["'](?!none)"""
+)
+"""In those parts of a workbook that hold its formats (ECMA-376-1, 18.4.10; OpenDocument 1.3-3,
+20.383)."""
+
+_FORMATS = ("xl/styles.xml", "xl/sharedStrings.xml", "content.xml")
 
 _DAY, _MINUTE, _SECOND = 86_400.0, 60.0, 1.0
 
@@ -92,6 +102,7 @@ class Approval:
                 look saw of each license, or does not say for certain what it approves.
         """
         try:
+            _refuse_struck_through(path)
             with open_tables(path) as tables:
                 chosen = tables.choose(None)
                 table = tables.read(chosen)
@@ -394,6 +405,21 @@ def _refuse_unseen(table: Table) -> None:
             f" {'is' if len(table.hidden) == 1 else 'are'} hidden or filtered:"
             f" {shown_rows(table.hidden)}.",
             hint="delete the rows that are not approved, and show the others.",
+        )
+
+
+def _refuse_struck_through(path: str) -> None:
+    """Refuse a workbook in which text is struck through: what was meant to go would be sent."""
+    with open_stored(path) as handle:
+        if format_of(handle) != ZIP:
+            return
+        archive = Archive(handle, path)
+        parts = [archive.read(name) for name in _FORMATS if name in archive]
+    if any(map(_STRUCK_THROUGH.search, parts)):
+        raise InputError(
+            f"{path}: has a format that strikes text through, and a row that is struck through"
+            " still counts",
+            hint="delete the rows that are not approved, and save the file as CSV.",
         )
 
 

@@ -390,6 +390,20 @@ def test_a_license_that_is_struck_out_in_one_of_its_rows_is_not_approved(
     assert ended.counts == {"revoked": 12, "excluded": 2}
 
 
+def test_a_license_that_was_marked_in_one_row_stays_so_when_the_list_has_it_once(
+    api: Served,
+) -> None:
+    write("list.csv", [*IDS, IDS[2]])
+    tried(api)
+    set_cell(13, "outcome", "no")
+    write("list.csv", IDS)
+
+    ended = api.run(*RUN)
+
+    assert api.revoked() == set(IDS) - {IDS[2]}
+    assert ended.counts == {"revoked": 11, "excluded": 1}
+
+
 def test_a_license_that_the_list_names_more_often_by_now_in_other_rows_is_approved(
     api: Served,
 ) -> None:
@@ -459,6 +473,32 @@ def test_a_row_that_is_hidden_is_neither_approved_nor_struck_out(api: Served) ->
     ended = api.run("run", "list.csv", "--approved", "back.xlsx")
 
     assert refused(ended, "1 row with content is hidden or filtered: 5.")
+
+
+@pytest.mark.parametrize("saved", ["", "xlsx", "ods"])
+@pytest.mark.parametrize(("look", "counts"), [("font_strikeout", None), ("bold", 12)])
+def test_a_workbook_in_which_a_row_is_struck_through_is_refused(
+    api: Served,
+    look: str,
+    counts: int | None,
+    saved: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    tried(api)
+    rows = table(PLAN)
+    with xlsxwriter.Workbook("plan.xlsx") as book:
+        sheet, marked = book.add_worksheet(), book.add_format({look: True})
+        for number, row in enumerate([[*rows[0]], *([*row.values()] for row in rows)]):
+            sheet.write_row(number, 0, row, marked if number == 4 else None)
+    home = tmp_path_factory.mktemp("office")
+    path = saved_as("plan.xlsx", saved, home) if saved else "plan.xlsx"
+
+    ended = api.run("run", "list.csv", "--approved", path)
+
+    if counts is None:
+        assert refused(ended, "strikes text through")
+    else:
+        assert ended.counts == {"revoked": counts}
 
 
 def test_a_second_sheet_with_licenses_is_refused(api: Served) -> None:
@@ -657,6 +697,18 @@ def test_licenses_that_are_listed_by_key_are_approved_by_the_id_that_is_found(ap
     assert api.revoked() == set(IDS) - {IDS[1], IDS[3]}
     assert ended.counts == {"revoked": 10, "excluded": 3, "not_found": 1}
     assert "approves 10 licenses of this list" in ended.err
+
+
+def test_a_product_is_not_asked_of_what_is_not_approved(api: Served) -> None:
+    change(api, IDS[1], product=PRODUCTS[2])
+    keys = [api.sandbox.account.licenses[each].key for each in IDS]
+    write("list.csv", keys, "license_key")
+    tried(api, "--by", "key")
+    edited(lambda rows: rows.pop(2))
+
+    ended = api.run(*RUN, "--by", "key", "--expect-product", PRODUCTS[0].id)
+
+    assert ended.counts == {"revoked": 11, "excluded": 1}
 
 
 def test_a_key_that_stands_for_a_changed_license_is_a_refusal(api: Served) -> None:
