@@ -123,6 +123,7 @@ class Settings:
         missing_ok: Whether licenses that do not exist count as done.
         by: What the input lists licenses by: ``id`` or ``key``.
         exclude: Files with licenses that are never touched.
+        approved: Results of a dry run that say which licenses may be touched, or None for all.
         expect_licenses: Licenses that the input must list, or None for any number.
         products: Product IDs in lower case that every license must be of; empty for any.
         limit: Most PATCHes that are sent now, or None.
@@ -164,6 +165,7 @@ class Settings:
     reason: str = ""
     by: str = "id"
     exclude: tuple[str, ...] = ()
+    approved: str | None = None
     expect_licenses: int | None = None
     products: frozenset[str] = frozenset()
     limit: int | None = None

@@ -283,7 +283,7 @@ def _refuse_contradictions(options: Mapping[str, Any]) -> None:
             hint="name the results file that the run has written.",
         )
     if not options.get("look", True):
-        for name in ("expect_product", "by"):
+        for name in ("expect_product", "by", "approved"):
             if options.get(name) not in {None, (), "id"}:
                 raise ConfigError(
                     f"--{name.replace('_', '-')} needs to look at the licenses: leave out --no-look"
@@ -299,6 +299,7 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
     paths = (
         settings.input,
         *settings.exclude,
+        settings.approved,
         settings.ca_file,
         *(options[name] for name in ("token_file", "notify_file", "config")),
     )

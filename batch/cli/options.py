@@ -213,6 +213,12 @@ OPTIONS = {
             help="Never touch what this file names, by ID or key, in any cell. Repeatable.",
         ),
         _safety(
+            "--approved",
+            metavar="FILE",
+            type=PATH,
+            help="Touch only what these results of a dry run, gone through by somebody, approve.",
+        ),
+        _safety(
             "--expect-licenses",
             type=_POSITIVE,
             metavar="N",
@@ -333,6 +339,7 @@ SENDING = (
     "limit",
     "max-failures",
     "exclude",
+    "approved",
     "expect-licenses",
     "expect-product",
 )

@@ -524,9 +524,11 @@ class EarlierResults:
                 hint="bring it to its end: repeat its command with --resume, not with --overwrite.",
             )
         if outcome in _OTHERS:
+            is_trial = outcome.startswith("would_")
             raise InputError(
                 f"{place}: {outcome} is an outcome of {_OTHERS[Outcome(outcome)]}.",
-                hint="name the list itself.",
+                hint="name the list itself"
+                + ("; what somebody has approved in a dry run: --approved FILE." * is_trial or "."),
             )
         if outcome not in set(Outcome):
             raise InputError(

@@ -57,6 +57,7 @@ class Look:
         expect: Is told how many requests there will be, as far as is known.
         step: Is told of every request that was answered.
         protects: As in `Snapshot`.
+        compares: As in `Snapshot`.
         changes: As in `Snapshot`.
         details: As in `Snapshot`.
         needs_each: Whether something has to be said of each license, even if none is known.
@@ -70,6 +71,7 @@ class Look:
     expect: Callable[[int], None]
     step: Callable[[], None]
     protects: Callable[[License], tuple[int, ...]] | None = None
+    compares: Callable[[License], str] | None = None
     changes: Property = Property.REVOKED
     details: Details | None = None
     needs_each: bool = True
@@ -78,7 +80,11 @@ class Look:
 
     def __post_init__(self) -> None:
         self.snapshot = Snapshot.nothing(
-            self.listing, self.protects, changes=self.changes, details=self.details
+            self.listing,
+            self.protects,
+            compares=self.compares,
+            changes=self.changes,
+            details=self.details,
         )
 
     async def run(self, entries: Sequence[int]) -> Snapshot:

@@ -15,6 +15,7 @@ from batch.model import DONE, ID_BYTES, Action, Listing, Outcome, RowResult
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from batch.input.approval import Approval
     from batch.input.exclusion import Protected
     from batch.results.csv_file import Recorded
 
@@ -27,6 +28,7 @@ _IN_DOUBT = RowResult(Outcome.PLANNED, error="a session that was killed may have
 LEFT = RowResult(Outcome.NOT_ATTEMPTED, error="left for later by --limit")
 LIFTED = RowResult(Outcome.EXCLUDED, error="not suspended any more")
 _EXCLUDED = RowResult(Outcome.EXCLUDED, error="listed in --exclude")
+UNAPPROVED = RowResult(Outcome.EXCLUDED, error="not approved")
 _UNSELECTED = RowResult(Outcome.EXCLUDED, error="not selected by --where")
 _INVALID_ID = RowResult(Outcome.INVALID, error="the cell holds no license ID")
 _INVALID_KEY = RowResult(Outcome.INVALID, error="the cell holds no license key")
@@ -71,8 +73,10 @@ class Plan:
         affected: Entries whose license is sent a PATCH, or would be in a dry run, in input order,
             each license once.
         excluded: Entries, each the first one of its license, that are never touched, with the
-            indexes of the files of ``--exclude`` that protect them.
+            indexes of the files of ``--exclude`` that protect them; none where they are not
+            approved.
         exclusion: Those files.
+        approval: What the file of ``--approved`` approves; None where there is none.
         known: Whether the account knows any of the licenses that the run has looked at in any of
             its sessions; also where there are too few of them to tell.
     """
@@ -86,6 +90,7 @@ class Plan:
     excluded: Mapping[int, Collection[int]] = field(default_factory=dict)
     exclusion: Sequence[Protected] = ()
     known: bool = True
+    approval: Approval | None = None
 
     @property
     def in_doubt(self) -> frozenset[int]:
@@ -130,6 +135,7 @@ def make_plan(
     *,
     excluded: Mapping[int, Collection[int]] | None = None,
     exclusion: Sequence[Protected] = (),
+    approval: Approval | None = None,
     recorded: Recorded | None = None,
     missing_ok: bool = False,
     guards: Guards | None = None,
@@ -142,6 +148,7 @@ def make_plan(
         snapshot: What the server holds; nothing seen, nothing known.
         excluded: As in `Plan`, as far as it is known before the look.
         exclusion: As in `Plan`.
+        approval: As in `Plan`.
         recorded: What earlier sessions of this run have recorded, if there were any.
         missing_ok: Whether a license that does not exist is done.
         guards: What the plan may not violate.
@@ -153,6 +160,8 @@ def make_plan(
     excluded = {**(excluded or {}), **snapshot.protected}
     if listing.keys:
         listing = replace(listing, ids=_ids(snapshot, recorded))
+        if approval is not None:
+            excluded = approval.left_out(listing) | excluded
     row_results, affected = _decide(
         action, listing, snapshot, excluded, recorded, guards, missing_ok=missing_ok
     )
@@ -167,11 +176,14 @@ def make_plan(
         excluded,
         exclusion,
         _is_known(snapshot, recorded, missing),
+        approval,
     )
     _check_licenses(plan, guards.expect_licenses)
     _check_excluded(plan)
     _check_account(plan, missing)
+    _check_approved(plan)
     _check_products(plan, guards.products)
+    _check_changed(plan)
     _check_number(plan, guards.max_licenses)
     return plan
 
@@ -200,7 +212,8 @@ def _decide(
         elif not listing.is_selected(entry):
             result = _still_in_doubt(_UNSELECTED, action, entry, recorded)
         elif entry in excluded:
-            result = _still_in_doubt(_EXCLUDED, action, entry, recorded)
+            left_alone = _EXCLUDED if excluded[entry] else UNAPPROVED
+            result = _still_in_doubt(left_alone, action, entry, recorded)
         else:
             result = _outlook(action, entry, snapshot, recorded, guards)
             if result.outcome not in {Outcome.PLANNED, action.in_dry_run}:
@@ -350,7 +363,7 @@ def _check_excluded(plan: Plan) -> None:
     if not plan.excluded:
         return
     licenses = plan.listing.distinct()
-    if len(licenses) and all(entry in plan.excluded for entry in licenses):
+    if len(licenses) and all(plan.excluded.get(entry) for entry in licenses):
         raise GuardError(
             f"{plan.listing.title}: --exclude protects"
             + (
@@ -381,7 +394,7 @@ def _check_products(plan: Plan, products: frozenset[str]) -> None:
         entry
         for entry, result in enumerate(plan.row_results)
         if snapshot.states[entry] in {State.OFF, State.ON, State.UNREAD}
-        and result not in {_EXCLUDED, LIFTED}
+        and result not in {_EXCLUDED, UNAPPROVED, LIFTED}
         and snapshot.product(entry) not in products
     ]
     if others:
@@ -392,6 +405,47 @@ def _check_products(plan: Plan, products: frozenset[str]) -> None:
             details=_named(plan, others),
             hint="is this the right file? Take them out of it, or name them with --exclude.",
         )
+
+
+def _check_approved(plan: Plan) -> None:
+    if plan.approval is None:
+        return
+    licenses = plan.listing.distinct()
+    may_be_none = all(entry in plan.excluded for entry in licenses)
+    if may_be_none and len(plan.approval.left_out(plan.listing)) == len(licenses) > 0:
+        raise GuardError(
+            f"{plan.approval.path}: approves none of the {counted(len(licenses), 'license')} of"
+            f" {plan.listing.title}",
+            option="--approved",
+            hint="is it a dry run of this list, and of this account?",
+        )
+
+
+def _check_changed(plan: Plan) -> None:
+    """Refuse licenses that are no longer what somebody has approved, as far as they are sent."""
+    sent = {Outcome.PLANNED, plan.action.in_dry_run}
+    found = [
+        entry
+        for entry in sorted(plan.snapshot.changed)
+        if (result := plan.row_results[entry]) is LEFT or (result and result.outcome in sent)
+    ]
+    if plan.approval is None or not found:
+        return
+    listing, changed = plan.listing, plan.snapshot.changed
+    lines = [
+        Detail(f"row {listing.rows[entry]}  {listing.license_id(entry)}  ", changed[entry])
+        for entry in found[:NAMED]
+    ]
+    if len(found) > NAMED:
+        lines.append(Detail(f"and {len(found) - NAMED:,} more"))
+    raise GuardError(
+        f"{plan.approval.path}: {counted(len(found), 'license')}"
+        f" {'has' if len(found) == 1 else 'have'} changed since the dry run that was approved:",
+        option="--approved",
+        details=lines,
+        hint="make a new dry run, and have it approved; or take"
+        f" {'its row' if len(found) == 1 else 'their rows'} out of this file.",
+    )
 
 
 def _named(plan: Plan, entries: Sequence[int]) -> list[Detail]:

@@ -20,7 +20,7 @@ from batch.errors import told
 from batch.formatting import counted, duration, in_use_since, plain, shortened
 from batch.input.header import shown
 from batch.input.selection import values_seen
-from batch.job.plan import LEFT, LIFTED, Plan
+from batch.job.plan import LEFT, LIFTED, UNAPPROVED, Plan
 from batch.model import ID_BYTES, Listing, Outcome, Property, RowResult
 from batch.reporting.style import WIDEST, fold
 
@@ -171,6 +171,7 @@ def _parts(
     others = _others(plan)
     yield from map(_always, _input(plan.listing, now))
     yield from _protected(plan, columns)
+    yield from _approved(plan, columns, settings)
     results = _always(_line("results:", str(settings.output)))
     if not affected:
         yield _always(_line(verb, f"nothing at {place}{_why_nothing(others)}"))
@@ -280,6 +281,28 @@ def _protected(plan: Plan, columns: int) -> Iterator[_Part]:
         yield _some(head, rows, len(entries))
 
 
+def _approved(plan: Plan, columns: int, settings: Settings) -> Iterator[_Part]:
+    """What the file of ``--approved`` approves, and which licenses are used more since then."""
+    approval, listing = plan.approval, plan.listing
+    if approval is None:
+        return
+    ids = {entry: _id_bytes(listing, entry) for entry in listing.distinct()}
+    count = sum(map(any, ids.values())) - len(approval.left_out(listing))
+    others = len(approval.places) - sum(each in approval.places for each in ids.values())
+    more = f"; {others:,} more {'is' if others == 1 else 'are'} not in it" if others > 0 else ""
+    told = f"{plain(approval.path)}: {counted(approval.rows, 'row')}, approves"
+    yield _always(_line("approved:", f"{told} {counted(count, 'license')} of this list{more}"))
+    now = plan.snapshot.activations
+    grown = [
+        (entry, f"{then:,}, now {now[entry]:,}")
+        for entry in plan.affected
+        if (then := approval.activations_of(ids[entry])) is not None and now[entry] > then
+    ]
+    if grown and not settings.sandbox:
+        head = f"more activations than then: {counted(len(grown), 'license')}"
+        yield _some(_line("", head), _named(plan, columns, grown[:MOST]), len(grown))
+
+
 def _aside(listing: Listing, licenses: int) -> str:
     """Return what there is beside licenses, each once, in brackets; empty if there is nothing."""
     unselected, blank = sum(listing.unselected), listing.blank
@@ -319,7 +342,7 @@ def _reason(result: RowResult | None) -> str:
         return _EARLIER
     if result.outcome is Outcome.NOT_ATTEMPTED:
         return LEFT.error if result is LEFT else f"not attempted ({result.error})"
-    return LIFTED.error if result is LIFTED else _REASONS.get(result.outcome, "")
+    return result.error if result in {LIFTED, UNAPPROVED} else _REASONS.get(result.outcome, "")
 
 
 def _why_nothing(others: Counter[str]) -> str:
@@ -538,8 +561,11 @@ def whose(carry: Sequence[str], carried: Sequence[str], otherwise: str) -> str:
 
 def _id(listing: Listing, entry: int) -> str:
     """The ID of a license; empty where it is listed by its key and was not looked up."""
-    known = any(listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
-    return listing.license_id(entry) if known else ""
+    return listing.license_id(entry) if any(_id_bytes(listing, entry)) else ""
+
+
+def _id_bytes(listing: Listing, entry: int) -> bytes:
+    return bytes(listing.ids[ID_BYTES * entry : ID_BYTES * (entry + 1)])
 
 
 def _told(name: str) -> str:

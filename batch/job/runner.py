@@ -30,7 +30,7 @@ from batch.job.plan import Guards, Plan, make_plan, to_look_at
 from batch.job.preview import preview, taken
 from batch.job.snapshot import Snapshot
 from batch.job.targets import Late, Targets, is_stale, read_targets
-from batch.model import Action, Listing, Outcome, RowResult
+from batch.model import Action, License, Listing, Outcome, RowResult
 from batch.reporting.progress import Progress, Screen
 from batch.results import output
 from batch.results.details import Details
@@ -124,7 +124,7 @@ class Runner:
                 targets = self._targets()
             for warning in targets.listing.warnings:
                 self.screen.say(f"warning: {warning}")
-            earlier = self._earlier(targets.listing)
+            earlier = self._earlier(targets)
             loop = stack.enter_context(runs())
             api = self._api(targets.listing, earlier)
             self.connection = self._connect(*stack.enter_context(entered(loop, api)))
@@ -175,8 +175,9 @@ class Runner:
         self.known |= {"rows": len(listing), "licenses": len(listing.distinct())}
         return targets
 
-    def _earlier(self, listing: Listing) -> Earlier | None:
+    def _earlier(self, targets: Targets) -> Earlier | None:
         """Return what earlier sessions of this run have left, or None if it is not gone on with."""
+        listing = targets.listing
         # It may have changed while the lock was waited for.
         output.check(self.settings, command=self.action.command, resumable=self.action.sends)
         earlier = output.earlier(self.settings)
@@ -187,6 +188,7 @@ class Runner:
                 command=self.action.command,
                 api=self.settings.api,
                 sha256=listing.sha256,
+                approved=targets.approval.sha256 if targets.approval else "",
                 mismatch=earlier.recorded.belongs_to(
                     listing, [cell(self.screen.redact(key)) for key in listing.keys]
                 ),
@@ -272,6 +274,7 @@ class Runner:
             expect=lambda left: None if self.client.stopped else progress.expect(left),
             step=progress.step,
             protects=targets.exclusion.of_license if targets.exclusion.files else None,
+            compares=self._compares(targets),
             details=details,
             needs_each=needs_each,
             changes=self.action.changes,
@@ -281,6 +284,12 @@ class Runner:
                 if self.action.sends and not self.settings.sandbox:
                     await self._outlast(targets.late)
                 return await look.run(entries)
+
+    def _compares(self, targets: Targets) -> Callable[[License], str] | None:
+        """What tells how a license has changed since it was approved; in a sandbox all is other."""
+        if targets.approval is None or self.settings.sandbox:
+            return None
+        return targets.approval.changes
 
     async def _outlast(self, late: Late) -> None:
         """Wait until the run that is taken back can change nothing any more."""
@@ -299,6 +308,7 @@ class Runner:
         if (
             needed
             or targets.listing.suspended_at is not None
+            or targets.approval is not None
             or self.settings.products
             or self.settings.by == "key"
         ):
@@ -317,9 +327,13 @@ class Runner:
 
     def _plan(self, targets: Targets, snapshot: Snapshot, earlier: Earlier | None) -> Plan:
         settings = self.settings
-        # Of a license that could not be read it is not known whether its key is excluded, or it is
-        # still suspended.
-        needs_all = targets.exclusion.needs_keys or targets.listing.suspended_at is not None
+        # Of a license that could not be read it is not known whether its key is excluded, it is
+        # still suspended, or it is what was approved.
+        needs_all = (
+            targets.exclusion.needs_keys
+            or targets.listing.suspended_at is not None
+            or targets.approval is not None
+        )
         unproven = range(len(targets.listing)) if needs_all else targets.doubtful
         return make_plan(
             self.action,
@@ -327,6 +341,7 @@ class Runner:
             snapshot,
             excluded=targets.excluded,
             exclusion=targets.exclusion.files,
+            approval=targets.approval,
             recorded=earlier.recorded if earlier else None,
             missing_ok=settings.missing_ok,
             guards=Guards(
@@ -371,6 +386,8 @@ class Runner:
         if self.claim is not None:
             self.claim.require()
         manifest = earlier.manifest if earlier else self.manifest(plan.listing)
+        if plan.approval is not None:
+            manifest.approved = {"path": plan.approval.path, "sha256": plan.approval.sha256}
         journal = output.begin(
             self.settings,
             plan.listing,

@@ -73,6 +73,8 @@ class Snapshot:
         protects: Tells of a license the indexes of the files that protect it, if any do so.
         protected: Entries whose license they protect, as far as the server has told more of it
             than the listing does, with those indexes.
+        compares: Says what has become of a license since it was approved; empty if nothing has.
+        changed: What it has said, where it was something.
         changes: The property that the run is about.
         others: 1 for each entry whose license has the other property, else 0.
         beside: As `Listing.keys_beside`.
@@ -104,6 +106,8 @@ class Snapshot:
     contradicted: set[int] = field(default_factory=set)
     protects: Callable[[License], tuple[int, ...]] | None = None
     protected: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    compares: Callable[[License], str] | None = None
+    changed: dict[int, str] = field(default_factory=dict)
     changes: Property = Property.REVOKED
     looked: bool = False
     off: ApiError | None = None
@@ -118,6 +122,7 @@ class Snapshot:
         listing: Listing,
         protects: Callable[[License], tuple[int, ...]] | None = None,
         *,
+        compares: Callable[[License], str] | None = None,
         changes: Property = Property.REVOKED,
         details: Details | None = None,
     ) -> Snapshot:
@@ -139,6 +144,7 @@ class Snapshot:
             details=details,
             beside=listing.keys_beside,
             protects=protects,
+            compares=compares,
             changes=changes,
         )
 
@@ -179,6 +185,10 @@ class Snapshot:
             self.contradicted.add(entry)
         if self.protects is not None and (files := self.protects(license_)):
             self.protected[entry] = files
+        if self.compares is not None:
+            self.changed.pop(entry, None)
+            if what := self.compares(license_):
+                self.changed[entry] = what
 
     def problem(self, entry: int, state: State, result: RowResult) -> None:
         """Take down why nothing is known of a license."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from batch.api.retrying_client import LATE
 from batch.errors import ConfigError, InputError, ResultsError
 from batch.formatting import counted, plain
+from batch.input.approval import Approval
 from batch.input.exclusion import Exclusion
 from batch.input.listing import read_listing
 from batch.input.selection import Selection
@@ -74,7 +75,9 @@ class Targets:
         listing: The input's entries.
         exclusion: What the files of ``--exclude`` hold.
         excluded: Entries, each the first one of its license, that are never touched, with the
-            indexes of the files that protect them; the look may find more.
+            indexes of the files that protect them, none of it where they are not approved; the look
+            may find more.
+        approval: What the file of ``--approved`` approves; None where there is none.
         doubtful: Entries that are touched only if they were read before.
         late: What is to be waited for before anything is read or touched.
     """
@@ -84,6 +87,7 @@ class Targets:
     excluded: Mapping[int, tuple[int, ...]]
     doubtful: frozenset[int] = frozenset()
     late: Late = field(default_factory=Late)
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ def read_targets(action: Action, settings: Settings, *, api: str, begun: str = "
         begun: When the command began, as a timestamp; by default now.
 
     Raises:
-        InputError: The input, or a file of ``--exclude``, cannot be used.
+        InputError: The input, or a file of ``--exclude`` or ``--approved``, cannot be used.
         ConfigError: Those licenses are elsewhere.
     """
     turned = None
@@ -136,9 +140,53 @@ def read_targets(action: Action, settings: Settings, *, api: str, begun: str = "
         )
     protected = exclusion.among(listing)
     excluded = {entry: by for entry, by in protected.items() if listing.is_selected(entry)}
+    approval = _approval(settings, action, api)
+    if approval is not None:
+        excluded = approval.left_out(listing) | excluded
     if turned is None:
-        return Targets(listing, exclusion, excluded)
-    return Targets(listing, exclusion, excluded, turned.doubtful, turned.late)
+        return Targets(listing, exclusion, excluded, approval=approval)
+    return Targets(listing, exclusion, excluded, turned.doubtful, turned.late, approval)
+
+
+def _approval(settings: Settings, action: Action, api: str) -> Approval | None:
+    """Read the file of ``--approved``, if there is one.
+
+    The manifest does not travel with a file that is sent to somebody; if it is there, it counts.
+
+    Raises:
+        InputError: It cannot be used, or it was a rehearsal.
+        ConfigError: It is about licenses that are elsewhere.
+    """
+    if settings.approved is None:
+        return None
+    approval = Approval.read(settings.approved, action)
+    try:
+        manifest = read_manifest(Path(settings.approved))
+    except ResultsError:
+        manifest = None
+    if manifest is None:
+        return approval
+    if manifest.rehearsal and not settings.sandbox:
+        raise InputError(
+            f"{settings.approved}: this is a rehearsal: what it says of the licenses is invented",
+            option="--approved",
+            hint="have the results of a dry run gone through that was made without --sandbox.",
+        )
+    if not manifest.options.get("dry_run") or manifest.command != action.command:
+        raise InputError(
+            f"{settings.approved}: its manifest is that of bulk-revoke {manifest.command}"
+            + " --dry-run" * bool(manifest.options.get("dry_run")),
+            option="--approved",
+            hint=f"name the results of bulk-revoke {action.command} --dry-run.",
+        )
+    if manifest.api != api and not settings.sandbox:
+        raise ConfigError(
+            f"{settings.approved}: that dry run was about {manifest.api}, this {action.command} is"
+            f" about {api}",
+            option="--approved",
+            hint=f"name that installation: --base-url {manifest.api}",
+        )
+    return approval
 
 
 def _listed(action: Action, settings: Settings, begun: str) -> Listing:
@@ -193,7 +241,7 @@ def is_stale(targets: Targets, settings: Settings) -> bool:
     """
     if settings.input == "-":
         return False
-    if settings.exclude and settings.wait is not None:
+    if (settings.exclude or settings.approved) and settings.wait is not None:
         return True
     try:
         return file_sha256(Path(settings.input)) != targets.listing.sha256
@@ -231,7 +279,8 @@ def _check_manifest(settings: Settings, action: Action, api: str) -> None:
     if manifest.options.get("dry_run"):
         raise InputError(
             f"{settings.input}: these are the results of a dry run, which has sent nothing",
-            hint=f"name the list itself: {plain(str(manifest.input.get('path', '')))}.",
+            hint=f"name the list itself: {plain(str(manifest.input.get('path', '')))}; what"
+            " somebody has approved in a dry run: --approved FILE.",
         )
     own = SETS[action.changes].command
     then = {SUSPEND.command} if action.command == REVOKE.command else set()

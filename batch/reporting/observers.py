@@ -204,6 +204,7 @@ def _files(options: Mapping[str, Any]) -> list[str]:
     """Every file that a command is told to read, or to write."""
     names = (
         "source", "output", "report", "log_file", "token_file", "ca_file", "notify_file", "config",
+        "approved",
     )  # fmt: skip
     single = [options.get(name) for name in names]
     return [path for path in (*single, *(options.get("exclude") or ())) if path]

@@ -95,6 +95,7 @@ class Manifest:
         input: Path, SHA-256 and what was taken from it.
         results: Path of the results file, whether it has the columns of ``--details``, and its
             SHA-256 once the run has come to an orderly end.
+        approved: Path and SHA-256 of the file of ``--approved``; empty where there is none.
         directory: Working directory, from which relative paths count; empty if there was none.
         sessions: One for each process, in order.
     """
@@ -110,6 +111,7 @@ class Manifest:
     tool: str = f"bulk-revoke {__version__}"
     user: str = field(default_factory=user_name)
     host: str = field(default_factory=socket.gethostname)
+    approved: Mapping[str, Any] = field(default_factory=dict)
     directory: str = field(default_factory=_working_directory)
     sessions: list[SessionRecord] = field(default_factory=list)
 
@@ -141,6 +143,7 @@ def read_manifest(results: Path) -> Manifest | None:
         # What is looked into has to be what it should: a string has ``lower``, a table ``items``.
         found.run_id.lower(), found.input["sha256"].lower()
         found.options.items(), found.results.items(), found.directory.lower()
+        found.approved.items()
     except FileNotFoundError:
         return None
     except OSError as cause:

@@ -157,7 +157,14 @@ def earlier(settings: Settings) -> Earlier | None:
 
 
 def check_same_run(
-    found: Earlier, settings: Settings, *, command: str, api: str, sha256: str, mismatch: str
+    found: Earlier,
+    settings: Settings,
+    *,
+    command: str,
+    api: str,
+    sha256: str,
+    approved: str = "",
+    mismatch: str,
 ) -> None:
     """Refuse to go on with a run that was about something else.
 
@@ -167,6 +174,7 @@ def check_same_run(
         command: The command's name.
         api: What the manifest would name as the API.
         sha256: Hex digest of the input.
+        approved: Hex digest of the file of ``--approved``; empty where there is none.
         mismatch: Why the rows are not the same, or empty.
 
     Raises:
@@ -183,6 +191,9 @@ def check_same_run(
         differs = f"that run is about {manifest.api}, this one about {api}"
     elif manifest.input["sha256"] != sha256:
         differs = f"its input was another one, or was changed since: {manifest.input.get('path')}"
+    elif str(manifest.approved.get("sha256", "")) != approved:
+        differs = "its --approved was another one, or was changed since"
+        details = [Detail("It was ", str(manifest.approved.get("path", "none")))]
     elif left_out := set(manifest.options.get("carry") or ()) - set(settings.carry):
         differs = "it has carried other columns, which would be lost"
         details = [Detail("--carry ", each) for each in sorted(map(str, left_out))]

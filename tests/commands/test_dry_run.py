@@ -176,7 +176,7 @@ def test_results_of_a_dry_run_are_no_list_and_nothing_to_take_back(api: Served) 
 
     assert (again.code, back.code) == (2, 2)
     assert all("the results of a dry run, which has sent nothing" in e.err for e in (again, back))
-    assert "hint: name the list itself: list.csv.\n" in again.err
+    assert "hint: name the list itself: list.csv; what somebody has approved in a dry" in again.err
     assert (
         "hint: name the results that bulk-revoke run has written without --dry-run.\n" in back.err
     )

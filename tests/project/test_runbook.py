@@ -1,8 +1,9 @@
 """docs/runbook.md shows what the commands really print: it is replayed, block by block.
 
-Its second part takes a month, which passes in `month`. Each section of its third part is a night
-of its own: what has gone wrong is arranged in `NIGHTS`. Time passes `SPEED` times as fast, and a
-fixed account is served on loopback in the place of the Cryptlex API.
+Its second part takes a month, which passes in `month`; in its third a plan comes back, in
+`four_eyes`. Each section of its fourth part is a night of its own: what has gone wrong is arranged
+in `NIGHTS`. Time passes `SPEED` times as fast, and a fixed account is served on loopback in the
+place of the Cryptlex API.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 PAGE = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text(encoding="utf-8")
 
-GOOD_DAY, MONTH = "A good day", "A month in between"
+GOOD_DAY, MONTH, FOUR_EYES = "A good day", "A month in between", "Four eyes"
 BAD_NIGHTS = "When something went wrong"
 
 EXIT_CODE = "echo $?"
@@ -267,6 +268,22 @@ def month(desk: Desk) -> Iterator[None]:
     yield
     assert desk.api.revoked() == set(BEFORE)
     assert desk.api.suspended() == suspended
+    yield
+
+
+def four_eyes(desk: Desk) -> Iterator[None]:
+    """A plan comes back with two rows fewer and semicolons; meanwhile a license was sold on."""
+    write("keep.csv", (f"{each},R-{1002 + IDS.index(each)}" for each in KEPT), "License ID,Order")
+    yield
+    rows = Path("reseller.dry-run.csv").read_text(encoding="utf-8").splitlines()
+    left = [row.replace(",", ";") for row in rows if not row.endswith(("R-1042", "R-1060"))]
+    Path("approved.csv").write_text("\n".join([*left, ""]), encoding="utf-8")
+    sold = desk.api.sandbox.account.licenses[IDS[1]]
+    assert sold.customer
+    buyer = sold.customer._replace(email="grace.hopper@example.com")
+    desk.api.call(setattr, sold, "customer", buyer)
+    yield
+    assert desk.api.patches() == []
     yield
 
 
@@ -521,6 +538,16 @@ def test_a_month_goes_as_the_page_shows_it(desk: Desk) -> None:
     assert {*KEPT, *CUSTOMERS, *BEFORE}.isdisjoint(desk.api.patches())
 
 
+def test_a_plan_is_approved_as_the_page_shows_it(desk: Desk) -> None:
+    found = [block for each in sections(FOUR_EYES).values() for block in each]
+
+    replay(desk, found, four_eyes(desk))
+
+    struck = {IDS[1], IDS[40], IDS[58]}
+    assert desk.api.revoked() == set(IDS) - struck - set(KEPT)
+    assert {*KEPT, *CUSTOMERS, *BEFORE, *struck}.isdisjoint(desk.api.patches())
+
+
 @pytest.mark.parametrize("title", NIGHTS)
 def test_a_night_goes_as_the_page_shows_it(desk: Desk, title: str) -> None:
     replay(desk, sections(BAD_NIGHTS)[title], NIGHTS[title](desk))
@@ -531,7 +558,7 @@ def test_a_night_goes_as_the_page_shows_it(desk: Desk, title: str) -> None:
 def test_what_is_not_replayed_is_little_and_says_why() -> None:
     found = {
         title: each
-        for part in (GOOD_DAY, MONTH, BAD_NIGHTS)
+        for part in (GOOD_DAY, MONTH, FOUR_EYES, BAD_NIGHTS)
         for title, each in sections(part).items()
     }
     left_out = [block for each in found.values() for block in each if block.not_replayed]

@@ -72,6 +72,8 @@ PROFILE = "/etc/bulk-revoke/cron.toml"
 
 QUARANTINE_PROFILE = "/etc/bulk-revoke/quarantine.toml"
 
+APPROVED_PROFILE = "/etc/bulk-revoke/approved.toml"
+
 INSTANCE = "4711"
 """The instance of the template units."""
 
@@ -192,9 +194,13 @@ class Understood(NamedTuple):
 
 
 def understood(words: Sequence[str], profile: Path) -> Understood:
-    """Parse a command, and make settings of it; both profiles are other files here."""
+    """Parse a command, and make settings of it; the profiles are other files here."""
     name, *arguments = words[1:]
-    there = {PROFILE: profile, QUARANTINE_PROFILE: ROOT / "configs" / "quarantine.toml"}
+    there = {
+        PROFILE: profile,
+        QUARANTINE_PROFILE: ROOT / "configs" / "quarantine.toml",
+        APPROVED_PROFILE: ROOT / "configs" / "approved.toml",
+    }
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     arguments = [str(there.get(word, word)) for word in arguments]

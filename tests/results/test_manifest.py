@@ -63,7 +63,7 @@ def test_the_manifest_says_who_ran_what_where_and_how(path: Path) -> None:
     written = json.loads(path.read_text(encoding="utf-8"))
     assert list(written) == [
         "run_id", "command", "api", "reason", "rehearsal", "options", "input", "results",
-        "tool", "user", "host", "directory", "sessions",
+        "tool", "user", "host", "approved", "directory", "sessions",
     ]  # fmt: skip
     assert written["tool"] == f"bulk-revoke {__version__}"
     assert written["user"]
