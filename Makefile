@@ -49,7 +49,7 @@ help:
 
 # The package itself, editable, and what `make demo` needs.
 $(VENV)/.installed: pyproject.toml .ci/make_venv.py
-	@$(PYTHON) .ci/make_venv.py $(VENV) .
+	@$(PYTHON) .ci/make_venv.py $(VENV) '.[report]'
 	@touch $@
 
 # The same with what linting and testing need beside it.

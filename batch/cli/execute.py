@@ -85,7 +85,8 @@ def perform(context: click.Context, action: Action) -> int:
     needs = "license:write" if action.sends else "license:read"
     token, screen, another_token = prepare(observers, settings, options, run_id, needs=needs)
     command = resume_command(context, action, source, settings.output)
-    observers.resume_command = command if action.sends else ""
+    pilot = f" --limit {settings.limit}" if settings.limit is not None else ""
+    observers.resume_command = command + pilot if action.sends else ""
     write_page = reported(settings.output, page, run_id, observers, screen)
     with logged(action.command, source), write_page:
         runner = Runner(

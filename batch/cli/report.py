@@ -222,6 +222,9 @@ def _steps(facts: Facts, manifest: Manifest, results: Path) -> Iterator[Step]:
         return
     if is_trial or is_open(facts):
         again = recorded_command(manifest, dry_run=is_trial)
+        limit = manifest.options.get("limit")
+        if limit and not is_trial and manifest.sessions[-1].exit_code not in {0, 1}:
+            again += f" --limit {limit}"
         if manifest.directory:
             again = f"cd {shlex.quote(manifest.directory)} && {again}"
         asks = f"It looks again, and asks before anything is {action.state}."

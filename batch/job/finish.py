@@ -153,6 +153,7 @@ class Finish:
             error=self._reason(stopped, to_all=True),
             not_done=[undone_row(cells) for cells in tally.undone] if in_order else None,
             done=done,
+            hint=self._next(tally),
         )
         text, to_all = (
             self._block(summary, done, tally, stopped, to_all=to_all)
@@ -215,6 +216,12 @@ class Finish:
         self._write_manifest()
         return own
 
+    def _next(self, tally: Tally) -> str:
+        """The command that goes on: with a pilot that did not come to its end, that far alone."""
+        left = tally.licenses.get(Outcome.NOT_ATTEMPTED, 0) - self.plan.licenses_left
+        is_pilot = self.settings.limit is not None and self.plan.action.sends
+        return self.resume_command + f" --limit {left}" * (is_pilot and left > 0)
+
     def _summary(
         self,
         own: SessionRecord,
@@ -223,6 +230,7 @@ class Finish:
         error: str,
         not_done: list[dict[str, Any]] | None,
         done: frozenset[Outcome],
+        hint: str,
     ) -> Summary:
         action, rows = self.plan.action, len(self.plan.listing)
         settled = sum(count for name, count in own.counts.items() if Outcome(name) in done)
@@ -250,7 +258,7 @@ class Finish:
             results=str(self.journal.path),
             manifest=str(manifest_path(self.journal.path)),
             error=error,
-            hint=self.resume_command if is_unfinished else "",
+            hint=hint if is_unfinished else "",
             not_done=not_done,
             not_done_rows=max(0, rows - settled),
         )

@@ -345,7 +345,9 @@ def read_turned(path: Path, *, include_unknown: bool, where: Sequence[Condition]
         selection = _select(recorded, entries, where)
         listing.where, listing.unselected = selection.where, bytes(selection.unselected)
     may_be_late = sum(
-        recorded.attempts[place] > 1 or recorded.outcome(place) in _IN_DOUBT for place in entries
+        recorded.attempts[place] > 1 or recorded.outcome(place) in _IN_DOUBT
+        for entry, place in enumerate(entries)
+        if listing.is_selected(entry)
     )
     late = Late(may_be_late, _end_of(path, manifest) + LATE)
     return Turned(listing, frozenset(doubtful), late, manifest)

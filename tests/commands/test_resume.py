@@ -61,6 +61,21 @@ def test_the_command_that_a_pilot_names_sends_the_rest_and_nothing_twice(api: Se
     assert [each["patches"] for each in manifest(RESULTS)["sessions"]] == [5, 7]
 
 
+def test_a_pilot_that_was_stopped_is_gone_on_with_no_further_than_it_was_to_go(
+    api: Served,
+) -> None:
+    api.fail(IDS[2], 401, on="PATCH")
+    pilot = api.run(*RUN, "--limit", "5", "--concurrency", "1")
+    api.heal()
+
+    ended = api.execute(shlex.split(pilot.summary["hint"])[1:])
+
+    assert pilot.code == 3
+    assert pilot.summary["hint"].endswith(" --limit 2")
+    assert ended.summary["patches"] <= 3
+    assert sorted(api.revoked()) == sorted([*IDS[:2], *IDS[2:4]])
+
+
 def test_several_pilots_add_up(api: Served) -> None:
     ends = [api.run(*RUN, "--limit", "5", "--resume") for _ in range(4)]
 

@@ -89,7 +89,7 @@ class Run:
             plan,
             self.journal,
             cast("RetryingClient", client),
-            cast("Settings", SimpleNamespace(missing_ok=False)),
+            cast("Settings", SimpleNamespace(limit=None, missing_ok=False)),
             self.manifest,
             cast("Screen", self.screen),
             "here",

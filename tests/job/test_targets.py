@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from batch.columns import COLUMNS
 from batch.errors import InputError, ResultsError
 from batch.job.targets import is_stale, read_targets, read_turned
-from batch.model import REVOKE, Outcome, RowResult
+from batch.model import REVOKE, Condition, Outcome, RowResult
 from batch.results.csv_file import BOOLEANS, Recorded
 from batch.results.manifest import SessionRecord, file_sha256, manifest_path
 from batch.settings import Settings
@@ -241,6 +242,17 @@ def test_what_was_sent_again_or_got_no_answer_may_still_be_carried_out(
 
     assert late.licenses == licenses
     assert late.until == datetime.fromisoformat(AGO).timestamp() + 90
+
+
+def test_what_is_not_selected_is_not_waited_for(path: Path) -> None:
+    listed = listing(A, B, carry=["Customer"], carried=[("ACME",), ("Other",)])
+    twice = RowResult(Outcome.REVOKED, True, 200, attempts=2)
+    ended(path, listed, (0, replace(twice, attempts=1)), (1, twice))
+    manifest(path, sessions=[SessionRecord(AGO, AGO)])
+    where = (Condition("Customer", "ACME"),)
+
+    assert read_turned(path, include_unknown=False, where=where).late.licenses == 0
+    assert read_turned(path, include_unknown=False).late.licenses == 1
 
 
 def test_a_run_that_was_killed_has_ended_with_what_it_wrote_last(path: Path) -> None:
