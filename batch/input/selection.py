@@ -159,18 +159,18 @@ def _place(title: str, name: str, names: Sequence[str] | None, width: int) -> in
     )
 
 
-def values_seen(counts: Mapping[str, int], wanted: str) -> str:
-    """Spell the values of a column with their numbers of rows.
+def values_seen(counts: Mapping[str, int], wanted: str, most: int = MOST_VALUES) -> str:
+    """Spell the values of a column with their numbers of rows, so many of them at most.
 
     The wanted one comes first, then those that differ from it in case, blanks and marks alone,
-    then what most rows hold; `MOST_VALUES` at most.
+    then what most rows hold.
     """
     alike = _bare(wanted)
     values = sorted(
         counts, key=lambda each: (each != wanted, _bare(each) != alike, -counts[each], each)
     )
-    parts = [f'"{shown(each)}" {counts[each]:,}' for each in values[:MOST_VALUES]]
-    if rest := values[MOST_VALUES:]:
+    parts = [f'"{shown(each)}" {counts[each]:,}' for each in values[:most]]
+    if rest := values[most:]:
         rows = sum(counts[each] for each in rest)
         parts.append(f"{counted(len(rest), 'more value')} in {counted(rows, 'row')}")
     return ", ".join(parts)

@@ -21,7 +21,7 @@ from batch.formatting import counted, duration, in_use_since, plain, shortened
 from batch.input.header import shown
 from batch.input.selection import values_seen
 from batch.job.plan import LEFT, LIFTED, UNAPPROVED, Plan
-from batch.model import ID_BYTES, Listing, Outcome, Property, RowResult
+from batch.model import ID_BYTES, Condition, Listing, Outcome, Property, RowResult
 from batch.reporting.style import WIDEST, fold
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ MOST = 10
 
 STEPS = (1, 2, 3, 5, MOST)
 """How many are named of each kind, as long as there is room on the terminal."""
+
+FEWEST = 2
+"""Values of a column that are shown however little room there is: the one that is meant, and what
+looks most like it."""
 
 LONGEST_NAME = 20
 """Characters of a name that are shown beside a license."""
@@ -170,6 +174,7 @@ def _parts(
     verb = f"{action.verb}:" if action.sends else f"would {action.verb}:"
     others = _others(plan)
     yield from map(_always, _input(plan.listing, now))
+    yield from _where(plan.listing)
     yield from _protected(plan, columns)
     yield from _approved(plan, columns, settings)
     results = _always(_line("results:", str(settings.output)))
@@ -215,8 +220,9 @@ def _some(head: str, rows: Sequence[str], total: int) -> _Part:
 
 def taken(plan: Plan) -> str:
     """Say what a verify is about, which has no plan to decide on."""
-    lines = [_line("input:", plan.listing.title), *_left_out(plan.listing), *_where(plan.listing)]
-    lines += [line for part in _protected(plan, WIDEST) for line in part(MOST)]
+    lines = [_line("input:", plan.listing.title), *_left_out(plan.listing)]
+    for part in (*_where(plan.listing), *_protected(plan, WIDEST)):
+        lines += part(MOST)
     if not plan.known:
         lines.append("warning: the account knows none of these licenses: is it the right one?")
     return "\n".join(lines)
@@ -230,7 +236,6 @@ def _input(listing: Listing, now: float) -> list[str]:
         _line("", f"{counted(licenses, 'license')}{_aside(listing, licenses)}"),
         *_suspended(listing, now),
         *_left_out(listing),
-        *_where(listing),
     ]
 
 
@@ -257,15 +262,16 @@ def _left_out(listing: Listing) -> list[str]:
     return [_line("", f"left out, by their outcome in the earlier run: {left_out}")]
 
 
-def _where(listing: Listing) -> list[str]:
-    """Return lines on what stands in the columns of ``--where``, and what that selects."""
-    lines = []
+def _where(listing: Listing) -> Iterator[_Part]:
+    """What stands in the columns of ``--where``, and what that selects."""
     for condition, counts in listing.where.items():
-        rows = f"{counts[condition.value]:,} of {counted(counts.total(), 'row')}"
-        values = values_seen(counts, condition.value)
-        text = f"{shown(str(condition))}: {rows}. The column holds {values}"
-        lines.append(_line("where:", text))
-    return lines
+        yield partial(_values, condition, counts)
+
+
+def _values(condition: Condition, counts: Counter[str], most: int) -> list[str]:
+    rows = f"{counts[condition.value]:,} of {counted(counts.total(), 'row')}"
+    values = values_seen(counts, condition.value, max(FEWEST, most))
+    return [_line("where:", f"{shown(str(condition))}: {rows}. The column holds {values}")]
 
 
 def _protected(plan: Plan, columns: int) -> Iterator[_Part]:

@@ -826,6 +826,21 @@ def test_what_is_asked_about_fits_on_the_terminal_together_with_the_question(
     assert "rate:" in starts(text.split("\n"))
 
 
+def test_what_a_column_holds_shrinks_as_well_where_there_is_little_room() -> None:
+    plan, size = full(), TERMINALS[0]
+    counts = Counter({f"value number {n}": n + 1 for n in range(40)})
+    where = {Condition("Decision", "value number 7"): counts}
+    plan = replace(plan, listing=replace(plan.listing, where=where))
+
+    text = preview(
+        plan, SETTINGS, place="x", seconds=65, now=NOW, columns=size.columns, lines=size.lines
+    )
+
+    folded = [each for line in text.split("\n") for each in fold(line, size.columns)]
+    assert len(folded) <= size.lines - QUESTION
+    assert "Decision=value number 7: 8 of 820 rows" in text
+
+
 @pytest.mark.parametrize("columns", [1, 30, 40])
 def test_no_terminal_is_too_narrow_for_a_plan(columns: int) -> None:
     text = preview(full(), SETTINGS, place="x", seconds=65, now=NOW, columns=columns, lines=100)
