@@ -22,6 +22,7 @@ from tests.support.builders import THOROUGH, calm
 from tests.support.commands import Ended, Served, manifest, served, table, write
 from tests.support.job_harness import some_ids
 from tests.support.programs import program
+from tests.support.receivers import webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -119,6 +120,19 @@ def test_its_path_and_digest_stand_in_the_manifest_and_on_the_page(api: Served) 
     page = Path("page.html").read_text(encoding="utf-8")
     assert "Approved by" in page
     assert sha256 in page
+
+
+def test_an_alert_names_what_has_approved_it(api: Served) -> None:
+    tried(api)
+    sha256 = hashlib.sha256(Path(PLAN).read_bytes()).hexdigest()
+    with webhook() as hook:
+        Path("notify").write_text(hook.url, encoding="utf-8")
+        Path("notify").chmod(0o600)
+
+        api.run(*RUN, "--notify-file", "notify")
+
+    [message] = hook.received
+    assert f"\napproved: {PLAN} (SHA-256 {sha256})\n" in message["message"]
 
 
 def as_it_is(rows: list[list[str]]) -> None:
