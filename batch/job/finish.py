@@ -162,6 +162,8 @@ class Finish:
         )
         show = self.screen.insist if own.exit_code or not in_order else self.screen.say
         show(text, exit_code=code)
+        if (approval := self.plan.approval) is not None:
+            to_all += f"\napproved: {plain(approval.path)} (SHA-256 {approval.sha256})"
         return Report(summary, self.screen.redact(to_all))
 
     def _block(

@@ -22,6 +22,7 @@ from tests.support.builders import THOROUGH, calm
 from tests.support.commands import Ended, Served, manifest, served, table, write
 from tests.support.job_harness import some_ids
 from tests.support.programs import program
+from tests.support.receivers import webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -119,6 +120,19 @@ def test_its_path_and_digest_stand_in_the_manifest_and_on_the_page(api: Served) 
     page = Path("page.html").read_text(encoding="utf-8")
     assert "Approved by" in page
     assert sha256 in page
+
+
+def test_an_alert_names_what_has_approved_it(api: Served) -> None:
+    tried(api)
+    sha256 = hashlib.sha256(Path(PLAN).read_bytes()).hexdigest()
+    with webhook() as hook:
+        Path("notify").write_text(hook.url, encoding="utf-8")
+        Path("notify").chmod(0o600)
+
+        api.run(*RUN, "--notify-file", "notify")
+
+    [message] = hook.received
+    assert f"\napproved: {PLAN} (SHA-256 {sha256})\n" in message["message"]
 
 
 def as_it_is(rows: list[list[str]]) -> None:
@@ -404,6 +418,20 @@ def test_a_license_that_was_marked_in_one_row_stays_so_when_the_list_has_it_once
     assert ended.counts == {"revoked": 11, "excluded": 1}
 
 
+def test_a_license_of_which_the_first_row_was_taken_out_stays_so_when_the_list_has_it_once(
+    api: Served,
+) -> None:
+    write("list.csv", [*IDS, IDS[2]])
+    tried(api)
+    edited(lambda rows: rows.pop(3))
+    write("list.csv", IDS)
+
+    ended = api.run(*RUN)
+
+    assert api.revoked() == set(IDS) - {IDS[2]}
+    assert ended.counts == {"revoked": 11, "excluded": 1}
+
+
 def test_a_license_that_the_list_names_more_often_by_now_in_other_rows_is_approved(
     api: Served,
 ) -> None:
@@ -575,6 +603,18 @@ def test_a_manifest_that_is_beside_it_counts(api: Served) -> None:
         api.run("run", "list.csv", "--approved", "elsewhere.csv"),
         "that dry run was about http",
     )
+
+
+@pytest.mark.parametrize("more", [("run",), ("verify",)])
+def test_a_manifest_that_is_of_no_dry_run_of_this_command_is_a_refusal(
+    api: Served, more: Sequence[str]
+) -> None:
+    tried(api)
+    api.run(*more, "list.csv", "-o", "other.csv")
+    api.turn(*IDS, revoked=False)
+    shutil.copyfile("other.csv.run.json", f"{PLAN}.run.json")
+
+    assert refused(api.run(*RUN), f"its manifest is that of bulk-revoke {more[0]}\n")
 
 
 def test_a_rehearsal_takes_an_approval_and_compares_nothing(api: Served) -> None:

@@ -211,3 +211,15 @@ def test_an_entry_takes_51_bytes_and_its_id() -> None:
 
     assert size < (51 + ID_BYTES) * count + 10_000
     assert peak < size + 10_000
+
+
+def test_what_has_changed_of_a_license_is_what_the_later_word_says() -> None:
+    listed = listing(IDS[0])
+    snapshot = Snapshot.nothing(listed, compares=lambda found: "user" * (found.user == "u"))
+
+    snapshot.note(0, License(IDS[0], revoked=False, user="u"))
+    before = dict(snapshot.changed)
+    snapshot.note(0, License(IDS[0], revoked=False))
+
+    assert before == {0: "user"}
+    assert snapshot.changed == {}
