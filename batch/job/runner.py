@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -156,9 +156,12 @@ class Runner:
         Raises:
             GuardError: There is none.
         """
-        with suppress(*[GuardError] * self.settings.sandbox):
+        try:
             return stack.enter_context(open_terminal())
-        return None
+        except GuardError:
+            if not self.settings.sandbox:
+                raise
+            return None
 
     @property
     def _replaces(self) -> bool:
