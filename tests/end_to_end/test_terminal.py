@@ -134,6 +134,21 @@ def test_an_interrupt_at_the_question_sends_nothing(tmp_path: Path) -> None:
     assert "nothing was sent" in terminal.seen
 
 
+def test_a_rehearsal_asks_as_the_run_does_unless_it_is_told_yes(tmp_path: Path) -> None:
+    listed = write(tmp_path / "licenses.csv", IDS)
+    run = ("run", listed, "--sandbox", "--rate", "none")
+    for answer, code in (("no\n", 2), ("12\n", 0)):
+        with at_a_terminal(tmp_path, *run) as terminal:
+            terminal.wait_for("rehearsal | Type 12 ")
+            terminal.type(answer)
+
+            assert terminal.finish() == code
+        assert (tmp_path / "licenses.rehearsal.csv").exists() is (code == 0)
+    with at_a_terminal(tmp_path, *run, "--yes") as terminal:
+        assert terminal.finish() == 0
+    assert "Type 12" not in terminal.seen
+
+
 def test_an_interrupt_while_it_runs_settles_and_says_how_to_go_on(tmp_path: Path) -> None:
     listed = write(tmp_path / "licenses.csv", IDS)
     with (
