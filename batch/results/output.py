@@ -75,8 +75,8 @@ def check(settings: Settings, *, command: str = "run", resumable: bool = True) -
     if (exists or has_manifest) and not replaces_trial(settings, command):
         raise ResultsError(
             f"{path if exists else manifest_path(path)}: exists already",
-            hint="name another file with --output; {date} in it makes one for each day. "
-            + "--resume goes on with a run; " * resumable
+            hint="--resume goes on with the run that wrote it; " * resumable
+            + "name another file with --output; {date} in it makes one for each day. "
             + "--overwrite starts again and keeps the old file under another name"
             + ", which a restore then needs too" * resumable
             + ".",
