@@ -174,7 +174,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "inert": inert,
         "escaped": escaped,
-        "number": lambda number: f"{number:,}",
+        "number": lambda number: number if isinstance(number, str) else f"{number:,}",
         "lasting": duration,
         "share": share,
         "moment": moment,
@@ -304,10 +304,10 @@ def _options(options: Mapping[str, Any]) -> Any:  # noqa: ANN401
         yield "--no-look"
 
 
-def _figures(facts: Facts) -> list[tuple[str, int, str]]:
+def _figures(facts: Facts) -> list[tuple[str, int | str, str]]:
     """The numbers that stand at the top: name, number, tone."""
     action = facts.action
-    found = [("licenses", facts.meant, "")]
+    found: list[tuple[str, int | str, str]] = [("licenses", facts.meant, "")]
     if action.is_dry_run:
         found.append((f"would be {action.state}", facts.would, "plan"))
     else:
@@ -319,8 +319,10 @@ def _figures(facts: Facts) -> list[tuple[str, int, str]]:
     else:
         found += [(text, count, "bad") for text, count in facts.open.items()]
     if facts.products is not None and (words := activations_are(facts)):
-        found.append((words, facts.total.activations, ""))
-        found.append(("of these licenses were used in the 30 days before", facts.total.lately, ""))
+        of_these = "of these licenses were used in the 30 days before"
+        for text, number in ((words, facts.total.activations), (of_these, facts.total.lately)):
+            least = f"at least {number:,}" if facts.total.unseen else number
+            found.append((text, "not known" if facts.total.is_unknown else least, ""))
     return found
 
 

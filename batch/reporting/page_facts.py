@@ -49,9 +49,10 @@ ELSEWHERE = "see the results file"
 """Why a row is not done, where we have no words of our own."""
 
 UNSELECTED = "not selected by --where"
+LEFT = "left for later by --limit"
 OWN_WORDS = frozenset({
     UNSELECTED, "listed in --exclude", "not approved", "not suspended any more",
-    "left for later by --limit", "the look was stopped before that",
+    LEFT, "the look was stopped before that",
     "a session that was killed may have sent it",
 })  # fmt: skip
 """What a run itself says of a row, and no server: it may be shown as it is."""
@@ -99,6 +100,8 @@ class Group:
         turned: Those that this is about: turned by the run, or found as they should not be.
         activations: How many activations these had when the run looked.
         lately: How many of these were used in the thirty days before the run.
+        seen: Those turned of which the look has seen this.
+        unseen: Licenses that it has not seen, and that are turned, or may be.
     """
 
     name: str
@@ -106,6 +109,8 @@ class Group:
     turned: int = 0
     activations: int = 0
     lately: int = 0
+    seen: int = 0
+    unseen: int = 0
 
     def add(self, other: Group) -> None:
         """Count another one to this one."""
@@ -113,6 +118,13 @@ class Group:
         self.turned += other.turned
         self.activations += other.activations
         self.lately += other.lately
+        self.seen += other.seen
+        self.unseen += other.unseen
+
+    @property
+    def is_unknown(self) -> bool:
+        """Tell whether nothing was seen of what is turned, or may be."""
+        return self.unseen > 0 and not self.seen
 
 
 @dataclass(slots=True)
@@ -329,6 +341,9 @@ def _classify(
     counted = action.on_success if action.sends else action.in_dry_run
     one = Group("", licenses=1, turned=outcome is counted)
     if facts.products is not None and facts.customers is not None:
+        is_seen = any(cells[place[name]] for name in DETAILS)
+        one.seen = one.turned and is_seen
+        one.unseen = not is_seen and (one.turned or _may_count(action, outcome, cells, place))
         if one.turned:
             number = cells[place["activations"]]
             one.activations = int(number) if number.isascii() and number.isdigit() else 0
@@ -338,6 +353,16 @@ def _classify(
         names = (cells[place[name]] for name in ("company", "organization", "user_email"))
         facts.customers.of(uncell(next(filter(None, names), ""))).add(one)
     facts.total.add(one)
+
+
+def _may_count(
+    action: Action, outcome: Outcome, cells: Sequence[str], place: Mapping[str, int]
+) -> bool:
+    """Tell whether a license may be one of those that this is about: nobody could tell."""
+    if action.sends or outcome is Outcome.UNKNOWN:
+        return outcome is Outcome.UNKNOWN
+    is_left = cells[place["error"]] == LEFT
+    return outcome is Outcome.FAILED or (outcome is Outcome.NOT_ATTEMPTED and not is_left)
 
 
 def _note(

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batch.columns import DETAILS, columns
-from batch.model import REVOKE, SUSPEND, Action, Outcome
+from batch.model import REVOKE, SUSPEND, VERIFY, Action, Outcome
 from batch.reporting.page import File, Source, Step, inert, is_page, render
-from batch.reporting.page_facts import MOST_ROWS, gather, without_keys
+from batch.reporting.page_facts import LEFT, MOST_ROWS, gather, without_keys
 from tests.support.job_harness import some_ids
 from tests.support.page_runs import BEGAN, MINUTES, some_rows
 
@@ -146,6 +146,48 @@ def test_what_becomes_of_activations_depends_on_what_is_done(action: Action, sai
     page = page_of([], action, command=action.command)
 
     assert f"<dt>{said}</dt>" in page
+
+
+def figures_of(page: str) -> dict[str, str]:
+    """The numbers at the top of a page, by what they are of."""
+    found = re.findall(r"<div><dt>([^<]*)</dt><dd[^>]*>([^<]*)</dd></div>", page)
+    return dict(found)
+
+
+SEEN = {"product_id": "A", "activations": 5, "last_used_at": "2026-11-20"}
+
+
+@pytest.mark.parametrize(
+    ("action", "rows", "shown"),
+    [
+        (REVOKE, [(Outcome.REVOKED, SEEN)], ("5", "1")),
+        (REVOKE, [(Outcome.REVOKED, SEEN), (Outcome.REVOKED, {})], ("at least 5", "at least 1")),
+        (REVOKE, [(Outcome.REVOKED, SEEN), (Outcome.UNKNOWN, {})], ("at least 5", "at least 1")),
+        (REVOKE, [(Outcome.REVOKED, SEEN), (Outcome.NOT_FOUND, {})], ("5", "1")),
+        (REVOKE, [(Outcome.REVOKED, {}), (Outcome.ALREADY_REVOKED, SEEN)],
+         ("not known", "not known")),
+        (REVOKE, [(Outcome.ALREADY_REVOKED, SEEN)], ("0", "0")),
+        (REVOKE.dry_run(), [(Outcome.WOULD_REVOKE, SEEN), (Outcome.UNKNOWN, {})],
+         ("at least 5", "at least 1")),
+        (REVOKE.dry_run(), [(Outcome.UNKNOWN, {})], ("not known", "not known")),
+        (REVOKE.dry_run(), [(Outcome.NOT_ATTEMPTED, {})], ("not known", "not known")),
+        (REVOKE.dry_run(), [(Outcome.WOULD_REVOKE, SEEN),
+                            (Outcome.NOT_ATTEMPTED, {"error": LEFT})], ("5", "1")),
+        (VERIFY, [(Outcome.NOT_REVOKED, SEEN), (Outcome.FAILED, {})], ("at least 5", "at least 1")),
+    ],
+)  # fmt: skip
+def test_what_the_look_has_not_seen_makes_a_number_the_least(
+    action: Action, rows: list[tuple[Outcome, dict[str, object]]], shown: tuple[str, str]
+) -> None:
+    lines = [
+        {"row": at, "license_id": some_ids(9)[at], "outcome": outcome, **own}
+        for at, (outcome, own) in enumerate(rows)
+    ]
+
+    page = page_of(lines, action, command=action.command)
+
+    assert tuple(figures_of(page).values())[-2:] == shown
+    assert ("could not be looked at" in page) is (shown[0] not in {"0", "5"})
 
 
 def test_its_policy_admits_its_own_style_sheet_and_nothing_else() -> None:
