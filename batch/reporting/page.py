@@ -31,7 +31,7 @@ from batch.reporting.page_facts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from jinja2 import Environment
 
@@ -236,7 +236,7 @@ def _shown(source: Source) -> dict[str, Any]:
         "headline": headline(facts),
         "facts": facts,
         "action": facts.action,
-        "kind": _kind(source),
+        "kinds": list(_kinds(source)),
         "run": run,
         "place": "sandbox" if run["rehearsal"] else label(str(run["api"])),
         "approved": _approved(run),
@@ -268,20 +268,34 @@ def _shown(source: Source) -> dict[str, Any]:
     }
 
 
-def _kind(source: Source) -> tuple[str, str] | None:
-    """Say of a run that has changed nothing, or not come to its end, what it is."""
+def _kinds(source: Source) -> Iterator[tuple[str, str, str]]:
+    """Say of a run that has changed nothing, or not come to its end, what it is.
+
+    Yields:
+        Its name, what that means, and words from elsewhere on it.
+    """
     run, action = source.run, source.facts.action
     if run["rehearsal"]:
         name = "Rehearsal of a dry run" if action.is_dry_run else "Rehearsal"
-        return name, "It ran against a sandbox. No license of any account was touched."
-    if action.is_dry_run:
-        return "Dry run", "This is what would happen. Nothing was sent, no license was changed."
-    if source.facts.is_journal or not _last(run, "finished_at"):
-        return (
-            "Unfinished",
-            "The run has not come to its end, or not yet. The numbers are those of its journal.",
-        )
-    return None
+        yield name, "It ran against a sandbox. No license of any account was touched.", ""
+    elif action.is_dry_run:
+        text = "This is what would happen. Nothing was sent, no license was changed."
+        yield "Dry run", text, ""
+    last = run["sessions"][-1] if run["sessions"] else {}
+    if stopped := STOPPED.get(last.get("exit_code")):
+        yield stopped, _left_by(source.facts), str(last.get("why", ""))
+    elif source.facts.is_journal or not last.get("finished_at"):
+        text = "The run has not come to its end, or not yet. The numbers are those of its journal."
+        yield "Unfinished", text, ""
+
+
+def _left_by(facts: Facts) -> str:
+    """What a run that was stopped has not done."""
+    if facts.action.sends:
+        count, what = facts.undone, "done"
+    else:
+        count, what = facts.licenses[Outcome.NOT_ATTEMPTED], "looked at"
+    return f"{counted(count, 'license')} {'is' if count == 1 else 'are'} not {what}."
 
 
 def _approved(run: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -384,6 +398,14 @@ ENDINGS = {
     143: "terminated (SIGTERM)",
 }
 """Exit codes in words."""
+
+STOPPED: Mapping[object, str] = {
+    3: "Stopped early",
+    129: "Hung up",
+    130: "Interrupted",
+    143: "Terminated",
+}
+"""Exit codes of runs that did not come to their end, in short."""
 
 
 def _ending(session: Mapping[str, Any]) -> str:

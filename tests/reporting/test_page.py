@@ -244,6 +244,40 @@ def test_a_run_that_was_killed_is_called_unfinished() -> None:
     assert "how many requests it sent is not known" in page
 
 
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [(3, "Stopped early"), (129, "Hung up"), (130, "Interrupted"), (143, "Terminated")],
+)
+@pytest.mark.parametrize("action", [REVOKE, REVOKE.dry_run()])
+def test_a_run_that_was_stopped_says_at_its_top_why_and_what_is_left(
+    action: Action, code: int, name: str
+) -> None:
+    ids = some_ids(3)
+    so = action.on_success if action.sends else action.in_dry_run
+    outcomes = (so, Outcome.NOT_ATTEMPTED, Outcome.NOT_ATTEMPTED)
+    rows = [{"row": at, "license_id": ids[at], "outcome": each} for at, each in enumerate(outcomes)]
+    session = run_of()["sessions"][0] | {"exit_code": code, "why": f"the disk <is> full{HOSTILE}"}
+
+    page = page_of(rows, action, sessions=[session], options={"dry_run": action.is_dry_run})
+
+    kind = "Dry run: " if action.is_dry_run else ""
+    top = page[: page.index("<h2")]
+    assert f"<title>{kind}{name}: 1 of 3 licenses" in top
+    assert f"<b>{name}.</b> 2 licenses are not {'looked at' if kind else 'done'}." in top
+    assert "Why: <bdi>the disk &lt;is&gt; full&lt;script&gt;" in top
+    assert ("Nothing was sent" in top) is bool(kind)
+
+
+def test_a_run_that_has_ended_is_not_called_stopped() -> None:
+    for code in (0, 1):
+        sessions = [run_of()["sessions"][0] | {"exit_code": each} for each in (130, code)]
+
+        page = page_of(some_rows(2), sessions=sessions)
+
+        assert "<title>All 2" in page
+        assert 'class="note"' not in page
+
+
 def test_a_run_without_details_says_that_they_are_not_there() -> None:
     page = page_of(some_rows(2), details=False)
 
