@@ -24,6 +24,7 @@ from batch.reporting.page_facts import (
     MOST_REASONS,
     MOST_ROWS,
     UNREAD,
+    UNSEEN,
     Facts,
     Group,
     Groups,
@@ -62,6 +63,13 @@ MEANINGS = {
     Outcome.FAILED: ("bad", "refused by the server, or not applied"),
 }
 """Outcomes in the order in which they are shown: tone and meaning."""
+
+MEANINGS_OF_READING = {
+    Outcome.NOT_ATTEMPTED: UNSEEN,
+    Outcome.UNKNOWN: UNREAD,
+    Outcome.FAILED: UNREAD,
+}
+"""Their meanings where nothing was to be changed."""
 
 OPTIONS = (
     "by", "column", "sheet", "header_row", "where", "older_than", "carry", "skip_invalid",
@@ -225,9 +233,9 @@ def _shown(source: Source) -> dict[str, Any]:
     """The names that the template knows."""
     facts, run = source.facts, source.run
     options = run["options"]
-    unread = () if facts.action.sends else (Outcome.FAILED, Outcome.UNKNOWN)
+    otherwise = {} if facts.action.sends else MEANINGS_OF_READING
     outcomes = [
-        (name, tone, UNREAD if name in unread else text, facts.licenses[name], facts.rows[name])
+        (name, tone, otherwise.get(name, text), facts.licenses[name], facts.rows[name])
         for name, (tone, text) in MEANINGS.items()
         if facts.rows[name]
     ]

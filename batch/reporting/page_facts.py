@@ -84,6 +84,7 @@ SAID = {
 """What an outcome says by itself of a row that is not done."""
 
 UNREAD = "could not be read"
+UNSEEN = "not looked at"
 """What is said of a row instead where nothing was to be changed."""
 
 _COMMANDS = {each.command: each for each in (REVOKE, SUSPEND, VERIFY, RESTORE)}
@@ -243,7 +244,7 @@ class Facts:
         counts = self.licenses
         found = {
             UNREAD: counts[Outcome.UNKNOWN] + counts[Outcome.FAILED],
-            "not attempted": counts[Outcome.NOT_ATTEMPTED] + counts[Outcome.PLANNED],
+            UNSEEN: counts[Outcome.NOT_ATTEMPTED] + counts[Outcome.PLANNED],
             "not found": 0 if Outcome.NOT_FOUND in self.done else counts[Outcome.NOT_FOUND],
         }
         return {text: count for text, count in found.items() if count}
@@ -405,6 +406,8 @@ def reason_of(outcome: Outcome, error: str, code: str, status: str, *, sends: bo
     if error in OWN_WORDS:
         return error
     cause = CAUSES.get(code, "")
+    if outcome is Outcome.NOT_ATTEMPTED and not sends:
+        return f"{UNSEEN}: the run ended before it"
     if outcome in SAID and (outcome is not Outcome.UNKNOWN) and code != "key_not_found":
         return SAID[outcome]
     if not cause and status.isascii() and status.isdigit():

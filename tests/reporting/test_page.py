@@ -268,6 +268,19 @@ def test_a_run_that_was_stopped_says_at_its_top_why_and_what_is_left(
     assert ("Nothing was sent" in top) is bool(kind)
 
 
+@pytest.mark.parametrize("action", [REVOKE.dry_run(), VERIFY])
+def test_what_only_reads_says_of_rows_that_it_had_not_come_to_that_it_has_not_looked(
+    action: Action,
+) -> None:
+    row = {"row": 2, "license_id": some_ids(1)[0], "outcome": Outcome.NOT_ATTEMPTED}
+
+    page = page_of([row], action, command=action.command)
+
+    assert '<td class="wide">not looked at</td>' in page
+    assert figures_of(page)["not looked at"] == "1"
+    assert "not sent" not in page
+
+
 def test_a_run_that_has_ended_is_not_called_stopped() -> None:
     for code in (0, 1):
         sessions = [run_of()["sessions"][0] | {"exit_code": each} for each in (130, code)]

@@ -158,7 +158,7 @@ O = Outcome  # noqa: E741 - the lists below are long
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.FAILED: 1},
          "2 of 3 licenses would be revoked; 1 could not be read"),
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.NOT_ATTEMPTED: 6},
-         "2 of 8 licenses would be revoked; 6 not attempted"),
+         "2 of 8 licenses would be revoked; 6 not looked at"),
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.NOT_FOUND: 1},
          "2 of 3 licenses would be revoked; 1 does not exist"),
         (SUSPEND, {O.SUSPENDED: 2, O.ALREADY_REVOKED: 2},
@@ -167,7 +167,7 @@ O = Outcome  # noqa: E741 - the lists below are long
         (VERIFY, {O.VERIFIED: 2, O.NOT_REVOKED: 1, O.FAILED: 1},
          "2 of 4 licenses are revoked; 1 is not; 1 could not be read"),
         (VERIFY, {O.VERIFIED: 2, O.NOT_FOUND: 1, O.NOT_ATTEMPTED: 3, O.EXCLUDED: 1},
-         "2 of 7 licenses are revoked; 3 not attempted; 1 not found; 1 is left alone"),
+         "2 of 7 licenses are revoked; 3 not looked at; 1 not found; 1 is left alone"),
         (RESTORE, {O.RESTORED: 2, O.FAILED: 1}, "2 of 3 licenses are restored; 1 is not"),
     ],
 )  # fmt: skip
@@ -204,6 +204,8 @@ def test_a_reason_is_in_our_own_words_whatever_a_server_has_said() -> None:
     for outcome in (O.FAILED, O.UNKNOWN):
         read = reason_of(outcome, "x", "timeout", "", sends=False)
         assert read == "could not be read: no answer in time"
+    assert reason_of(O.NOT_ATTEMPTED, "x", "", "", sends=False).startswith("not looked at")
+    assert reason_of(O.NOT_ATTEMPTED, "x", "", "").startswith("not sent")
 
 
 def test_sentences_that_pass_as_they_are_are_those_of_the_plan() -> None:
