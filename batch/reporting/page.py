@@ -57,7 +57,7 @@ MEANINGS = {
     Outcome.EXCLUDED: ("idle", "left alone on purpose"),
     Outcome.NOT_ATTEMPTED: ("idle", "not sent"),
     Outcome.PLANNED: ("idle", "planned, and not settled yet"),
-    Outcome.UNKNOWN: ("warn", "may have been applied, and could not be read back"),
+    Outcome.UNKNOWN: ("warn", "may have been applied; it is not known how it stands"),
     Outcome.NOT_FOUND: ("warn", "no such license in this account"),
     Outcome.INVALID: ("warn", "the row holds no license"),
     Outcome.FAILED: ("bad", "refused by the server, or not applied"),

@@ -76,7 +76,7 @@ SAID = {
     Outcome.INVALID: "the cell holds no license",
     Outcome.NOT_ATTEMPTED: "not sent: the run ended before it",
     Outcome.PLANNED: "planned, and not settled yet",
-    Outcome.UNKNOWN: "may have been applied, and could not be read back",
+    Outcome.UNKNOWN: "may have been applied; it is not known how it stands",
     Outcome.NOT_REVOKED: "is not revoked",
     Outcome.NOT_SUSPENDED: "is not suspended",
     Outcome.EXCLUDED: "left alone on purpose",

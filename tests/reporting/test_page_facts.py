@@ -201,6 +201,9 @@ def test_a_reason_is_in_our_own_words_whatever_a_server_has_said() -> None:
     assert reason_of(O.FAILED, f"HTTP 409: {key}", "CONFLICT", "409") == "HTTP 409, CONFLICT"
     assert reason_of(O.FAILED, "x", "timeout", "") == "no answer in time"
     assert reason_of(O.UNKNOWN, "x", "timeout", "").startswith("may have been applied")
+    read_back = reason_of(O.UNKNOWN, "read back: not revoked yet", "timeout", "")
+    assert read_back == "may have been applied; it is not known how it stands: no answer in time"
+    assert MEANINGS[O.UNKNOWN][1] in read_back
     for outcome in (O.FAILED, O.UNKNOWN):
         read = reason_of(outcome, "x", "timeout", "", sends=False)
         assert read == "could not be read: no answer in time"
