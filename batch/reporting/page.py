@@ -21,6 +21,7 @@ from batch.formatting import escaped as control_escaped
 from batch.model import Outcome, Property
 from batch.reporting import charts
 from batch.reporting.page_facts import (
+    LEFT,
     MOST_REASONS,
     MOST_ROWS,
     UNREAD,
@@ -65,7 +66,7 @@ MEANINGS = {
 """Outcomes in the order in which they are shown: tone and meaning."""
 
 MEANINGS_OF_READING = {
-    Outcome.NOT_ATTEMPTED: UNSEEN,
+    Outcome.NOT_ATTEMPTED: f"{UNSEEN}, or left for later",
     Outcome.UNKNOWN: UNREAD,
     Outcome.FAILED: UNREAD,
 }
@@ -255,6 +256,7 @@ def _shown(source: Source) -> dict[str, Any]:
             (tone, licenses or rows) for _, tone, _, licenses, rows in outcomes
         ),
         "reasons": reasons,
+        "only_later": {each.text for each in reasons} == {LEFT},
         "most_reasons": MOST_REASONS,
         "most_rows": MOST_ROWS,
         "tables": [
@@ -302,7 +304,7 @@ def _left_by(facts: Facts) -> str:
     if facts.action.sends:
         count, what = facts.undone, "done"
     else:
-        count, what = facts.licenses[Outcome.NOT_ATTEMPTED], "looked at"
+        count, what = facts.unattempted, "looked at"
     return f"{counted(count, 'license')} {'is' if count == 1 else 'are'} not {what}."
 
 
@@ -340,6 +342,8 @@ def _figures(facts: Facts) -> list[tuple[str, int | str, str]]:
         found.append(("not done", facts.undone, "bad" if facts.undone else ""))
     else:
         found += [(text, count, "bad") for text, count in facts.open.items()]
+    if facts.later:
+        found.append(("left for later by --limit", facts.later, ""))
     if facts.products is not None and (words := activations_are(facts)):
         of_these = "of these licenses were used in the 30 days before"
         for text, number in ((words, facts.total.activations), (of_these, facts.total.lately)):

@@ -199,6 +199,7 @@ class Facts:
         licenses: Licenses by outcome, and rows that hold none; those that ``--where`` does not
             select are left out.
         unselected: Rows that ``--where`` does not select.
+        later: Licenses that ``--limit`` has left for later, on purpose.
         reasons: Rows that are not done, by outcome and reason.
         left_alone: Licenses that are excluded, by reason.
         products: By product; None where the results have no such column.
@@ -211,6 +212,7 @@ class Facts:
     rows: Counter[Outcome] = field(default_factory=Counter)
     licenses: Counter[Outcome] = field(default_factory=Counter)
     unselected: int = 0
+    later: int = 0
     reasons: dict[tuple[Outcome, str], Reason] = field(default_factory=dict)
     left_alone: Counter[str] = field(default_factory=Counter)
     products: Groups | None = None
@@ -234,9 +236,14 @@ class Facts:
 
     @property
     def undone(self) -> int:
-        """Licenses that are not done."""
+        """Licenses that are not done, and were not left for later on purpose."""
         names = self.licenses.keys() - self.done - {Outcome.INVALID}
-        return sum(self.licenses[name] for name in names)
+        return sum(self.licenses[name] for name in names) - self.later
+
+    @property
+    def unattempted(self) -> int:
+        """Licenses that the run has not come to, and was to come to."""
+        return self.licenses[Outcome.NOT_ATTEMPTED] + self.licenses[Outcome.PLANNED] - self.later
 
     @property
     def open(self) -> dict[str, int]:
@@ -244,7 +251,7 @@ class Facts:
         counts = self.licenses
         found = {
             UNREAD: counts[Outcome.UNKNOWN] + counts[Outcome.FAILED],
-            UNSEEN: counts[Outcome.NOT_ATTEMPTED] + counts[Outcome.PLANNED],
+            UNSEEN: self.unattempted,
             "not found": 0 if Outcome.NOT_FOUND in self.done else counts[Outcome.NOT_FOUND],
         }
         return {text: count for text, count in found.items() if count}
@@ -314,6 +321,7 @@ def gather(
             continue
         is_first = not cells[place["duplicate_of"]]
         facts.licenses[outcome] += is_first
+        facts.later += is_first and text == LEFT and outcome is Outcome.NOT_ATTEMPTED
         if outcome not in facts.done:
             _note(facts, outcome, cells, place, is_first=is_first)
         if not is_first or outcome is Outcome.INVALID:
@@ -425,7 +433,7 @@ def headline(facts: Facts) -> str:
     action, total = facts.action, facts.meant
     if action.is_dry_run:
         text = f"{_of(facts.would, total)} would be {action.state}"
-        return "; ".join([text, *_otherwise(facts), *_open(facts)])
+        return "; ".join([text, *_otherwise(facts), *_open(facts), *_later(facts)])
     if action.only_reads:
         return _of_verify(facts)
     begun = "So far " if facts.is_journal else ""
@@ -435,7 +443,7 @@ def headline(facts: Facts) -> str:
     text = f"{begun}{_of(facts.so, total)} {verb} {action.state}"
     rest = facts.undone
     parts = [f"{rest:,} {'is' if rest == 1 else 'are'} not"] * (rest > 0)
-    return "; ".join([text, *parts, *_otherwise(facts)])
+    return "; ".join([text, *parts, *_later(facts), *_otherwise(facts)])
 
 
 _SETTLED_OTHERWISE = (
@@ -472,6 +480,11 @@ def _of_verify(facts: Facts) -> str:
 
 def _open(facts: Facts) -> list[str]:
     return [f"{count:,} {text}" for text, count in facts.open.items()]
+
+
+def _later(facts: Facts) -> list[str]:
+    verb = "is" if facts.later == 1 else "are"
+    return [f"{facts.later:,} {verb} left for later"] * (facts.later > 0)
 
 
 def _of(some: int, total: int) -> str:

@@ -276,9 +276,21 @@ def test_what_only_reads_says_of_rows_that_it_had_not_come_to_that_it_has_not_lo
 
     page = page_of([row], action, command=action.command)
 
-    assert '<td class="wide">not looked at</td>' in page
+    assert '<td class="wide">not looked at, or left for later</td>' in page
     assert figures_of(page)["not looked at"] == "1"
     assert "not sent" not in page
+
+
+def test_a_pilot_that_ended_as_it_was_asked_has_nothing_in_red() -> None:
+    left = {"outcome": Outcome.NOT_ATTEMPTED, "error": LEFT}
+    rows = [row | left if at else row for at, row in enumerate(some_rows(4))]
+
+    page = page_of(rows, options={"limit": 1})
+
+    assert figures_of(page)["not done"] == "0"
+    assert figures_of(page)["left for later by --limit"] == "3"
+    assert 'class="bad"' not in page[: page.index("<h2")]
+    assert "Left for later</h2>" in page
 
 
 def test_a_run_that_has_ended_is_not_called_stopped() -> None:

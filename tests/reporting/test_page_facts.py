@@ -25,6 +25,7 @@ from batch.reporting import page_facts
 from batch.reporting.charts import WIDTH, course, shares
 from batch.reporting.page import MEANINGS, share, span
 from batch.reporting.page_facts import (
+    LEFT,
     MOST_ROWS,
     OWN_WORDS,
     UNSELECTED,
@@ -179,6 +180,28 @@ def test_the_headline_says_what_has_happened(
     facts = counted((line(place, name) for place, name in enumerate(names)), action=action)
 
     assert headline(facts) == said
+
+
+def test_what_a_limit_leaves_is_left_for_later_and_not_amiss() -> None:
+    left = [line(at, O.NOT_ATTEMPTED, error=LEFT) for at in range(2, 5)]
+    settled = [line(0, O.REVOKED), line(1, O.ALREADY_REVOKED)]
+    failed = line(5, O.FAILED)
+
+    pilot, less, repeated = (
+        counted(rows)
+        for rows in (
+            [*settled, *left],
+            [*settled, *left, failed],
+            [*settled, left[0], {**left[0], "duplicate_of": "4"}],
+        )
+    )
+    trial = counted([line(0, O.WOULD_REVOKE), *left], action=REVOKE.dry_run())
+
+    assert headline(pilot) == "2 of 5 licenses are revoked; 3 are left for later"
+    assert headline(less) == "2 of 6 licenses are revoked; 1 is not; 3 are left for later"
+    assert headline(repeated) == "2 of 3 licenses are revoked; 1 is left for later"
+    assert headline(trial) == "1 of 4 licenses would be revoked; 3 are left for later"
+    assert (pilot.undone, less.undone, trial.undone, trial.open) == (0, 1, 0, {})
 
 
 def test_licenses_that_do_not_exist_and_need_not_are_said_beside() -> None:
