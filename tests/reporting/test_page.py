@@ -293,6 +293,24 @@ def test_a_pilot_that_ended_as_it_was_asked_has_nothing_in_red() -> None:
     assert "Left for later</h2>" in page
 
 
+@pytest.mark.parametrize(
+    ("refusals", "said"),
+    [
+        (0, "No answer asked to send less."),
+        (1, "1 request turned away (429, or a gateway on its own)."),
+    ],
+)
+def test_answers_that_slow_a_run_down_are_not_called_refused_as_licenses_are(
+    refusals: int, said: str
+) -> None:
+    session = run_of()["sessions"][0] | {"minutes": [[0, 9, refusals, 0, 0]]}
+
+    page = page_of(some_rows(2), sessions=[session])
+
+    assert said in page
+    assert "refused" not in page[page.index("Over time") :].lower()
+
+
 def test_a_run_that_has_ended_is_not_called_stopped() -> None:
     for code in (0, 1):
         sessions = [run_of()["sessions"][0] | {"exit_code": each} for each in (130, code)]
