@@ -311,6 +311,16 @@ def test_answers_that_slow_a_run_down_are_not_called_refused_as_licenses_are(
     assert "refused" not in page[page.index("Over time") :].lower()
 
 
+def test_options_of_a_run_with_several_sessions_are_those_of_the_first() -> None:
+    once, twice = (
+        page_of(some_rows(2), options={"limit": 1}, sessions=run_of()["sessions"] * count)
+        for count in (1, 2)
+    )
+
+    assert "<dt>Options</dt>" in once
+    assert "<dt>Options of the first session</dt>" in twice
+
+
 def test_a_run_that_has_ended_is_not_called_stopped() -> None:
     for code in (0, 1):
         sessions = [run_of()["sessions"][0] | {"exit_code": each} for each in (130, code)]
