@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -323,7 +324,7 @@ def _options(options: Mapping[str, Any]) -> Any:  # noqa: ANN401
             continue
         flag = f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, (list, tuple)) else (value,):
-            yield flag if each is True else f"{flag} {each}"
+            yield flag if each is True else f"{flag} {shlex.quote(str(each))}"
     if options.get("look") is False:
         yield "--no-look"
 

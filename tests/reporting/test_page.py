@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shlex
 from datetime import UTC, datetime
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -129,7 +131,7 @@ def test_neither_a_key_nor_the_words_of_a_server_stand_on_it() -> None:
 
     assert key not in page
     assert "9A8B" not in page
-    assert "--where License Key=…" in page
+    assert "--where 'License Key=…'" in unescape(page)
     assert "--where Customer=ACME" in page
 
 
@@ -309,6 +311,18 @@ def test_answers_that_slow_a_run_down_are_not_called_refused_as_licenses_are(
 
     assert said in page
     assert "refused" not in page[page.index("Over time") :].lower()
+
+
+def test_options_stand_as_a_shell_takes_them() -> None:
+    options = {"where": ["company=Iron Castings AB", "a='b'"], "rate": "45/5s", "limit": 3}
+
+    page = page_of(some_rows(2), options=options)
+
+    shown = re.findall(r"<code><bdi>(--.*?)</bdi></code>", page)
+    assert [shlex.split(unescape(each)) for each in shown] == [
+        ["--where", "company=Iron Castings AB"], ["--where", "a='b'"],
+        ["--limit", "3"], ["--rate", "45/5s"],
+    ]  # fmt: skip
 
 
 def test_options_of_a_run_with_several_sessions_are_those_of_the_first() -> None:
