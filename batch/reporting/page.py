@@ -344,7 +344,7 @@ def _figures(facts: Facts) -> list[tuple[str, int | str, str]]:
     else:
         found += [(text, count, "bad") for text, count in facts.open.items()]
     if facts.later:
-        found.append(("left for later by --limit", facts.later, ""))
+        found.append(("left for later", facts.later, ""))
     if facts.products is not None and (words := activations_are(facts)):
         of_these = "of these licenses were used in the 30 days before"
         for text, number in ((words, facts.total.activations), (of_these, facts.total.lately)):

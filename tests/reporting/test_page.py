@@ -290,7 +290,7 @@ def test_a_pilot_that_ended_as_it_was_asked_has_nothing_in_red() -> None:
     page = page_of(rows, options={"limit": 1})
 
     assert figures_of(page)["not done"] == "0"
-    assert figures_of(page)["left for later by --limit"] == "3"
+    assert figures_of(page)["left for later"] == "3"
     assert 'class="bad"' not in page[: page.index("<h2")]
     assert "Left for later</h2>" in page
 
