@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +22,11 @@ from batch.formatting import escaped as control_escaped
 from batch.model import Outcome, Property
 from batch.reporting import charts
 from batch.reporting.page_facts import (
+    LEFT,
     MOST_REASONS,
     MOST_ROWS,
     UNREAD,
+    UNSEEN,
     Facts,
     Group,
     Groups,
@@ -31,7 +34,7 @@ from batch.reporting.page_facts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from jinja2 import Environment
 
@@ -56,12 +59,19 @@ MEANINGS = {
     Outcome.EXCLUDED: ("idle", "left alone on purpose"),
     Outcome.NOT_ATTEMPTED: ("idle", "not sent"),
     Outcome.PLANNED: ("idle", "planned, and not settled yet"),
-    Outcome.UNKNOWN: ("warn", "may have been applied, and could not be read back"),
+    Outcome.UNKNOWN: ("warn", "may have been applied; it is not known how it stands"),
     Outcome.NOT_FOUND: ("warn", "no such license in this account"),
     Outcome.INVALID: ("warn", "the row holds no license"),
     Outcome.FAILED: ("bad", "refused by the server, or not applied"),
 }
 """Outcomes in the order in which they are shown: tone and meaning."""
+
+MEANINGS_OF_READING = {
+    Outcome.NOT_ATTEMPTED: f"{UNSEEN}, or left for later",
+    Outcome.UNKNOWN: UNREAD,
+    Outcome.FAILED: UNREAD,
+}
+"""Their meanings where nothing was to be changed."""
 
 OPTIONS = (
     "by", "column", "sheet", "header_row", "where", "older_than", "carry", "skip_invalid",
@@ -174,7 +184,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "inert": inert,
         "escaped": escaped,
-        "number": lambda number: f"{number:,}",
+        "number": lambda number: number if isinstance(number, str) else f"{number:,}",
         "lasting": duration,
         "share": share,
         "moment": moment,
@@ -225,9 +235,9 @@ def _shown(source: Source) -> dict[str, Any]:
     """The names that the template knows."""
     facts, run = source.facts, source.run
     options = run["options"]
-    unread = () if facts.action.sends else (Outcome.FAILED, Outcome.UNKNOWN)
+    otherwise = {} if facts.action.sends else MEANINGS_OF_READING
     outcomes = [
-        (name, tone, UNREAD if name in unread else text, facts.licenses[name], facts.rows[name])
+        (name, tone, otherwise.get(name, text), facts.licenses[name], facts.rows[name])
         for name, (tone, text) in MEANINGS.items()
         if facts.rows[name]
     ]
@@ -236,7 +246,7 @@ def _shown(source: Source) -> dict[str, Any]:
         "headline": headline(facts),
         "facts": facts,
         "action": facts.action,
-        "kind": _kind(source),
+        "kinds": list(_kinds(source)),
         "run": run,
         "place": "sandbox" if run["rehearsal"] else label(str(run["api"])),
         "approved": _approved(run),
@@ -247,6 +257,7 @@ def _shown(source: Source) -> dict[str, Any]:
             (tone, licenses or rows) for _, tone, _, licenses, rows in outcomes
         ),
         "reasons": reasons,
+        "only_later": {each.text for each in reasons} == {LEFT},
         "most_reasons": MOST_REASONS,
         "most_rows": MOST_ROWS,
         "tables": [
@@ -268,20 +279,34 @@ def _shown(source: Source) -> dict[str, Any]:
     }
 
 
-def _kind(source: Source) -> tuple[str, str] | None:
-    """Say of a run that has changed nothing, or not come to its end, what it is."""
+def _kinds(source: Source) -> Iterator[tuple[str, str, str]]:
+    """Say of a run that has changed nothing, or not come to its end, what it is.
+
+    Yields:
+        Its name, what that means, and words from elsewhere on it.
+    """
     run, action = source.run, source.facts.action
     if run["rehearsal"]:
         name = "Rehearsal of a dry run" if action.is_dry_run else "Rehearsal"
-        return name, "It ran against a sandbox. No license of any account was touched."
-    if action.is_dry_run:
-        return "Dry run", "This is what would happen. Nothing was sent, no license was changed."
-    if source.facts.is_journal or not _last(run, "finished_at"):
-        return (
-            "Unfinished",
-            "The run has not come to its end, or not yet. The numbers are those of its journal.",
-        )
-    return None
+        yield name, "It ran against a sandbox. No license of any account was touched.", ""
+    elif action.is_dry_run:
+        text = "This is what would happen. Nothing was sent, no license was changed."
+        yield "Dry run", text, ""
+    last = run["sessions"][-1] if run["sessions"] else {}
+    if stopped := STOPPED.get(last.get("exit_code")):
+        yield stopped, _left_by(source.facts), str(last.get("why", ""))
+    elif source.facts.is_journal or not last.get("finished_at"):
+        text = "The run has not come to its end, or not yet. The numbers are those of its journal."
+        yield "Unfinished", text, ""
+
+
+def _left_by(facts: Facts) -> str:
+    """What a run that was stopped has not done."""
+    if facts.action.sends:
+        count, what = facts.undone, "done"
+    else:
+        count, what = facts.unattempted, "looked at"
+    return f"{counted(count, 'license')} {'is' if count == 1 else 'are'} not {what}."
 
 
 def _approved(run: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -299,15 +324,15 @@ def _options(options: Mapping[str, Any]) -> Any:  # noqa: ANN401
             continue
         flag = f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, (list, tuple)) else (value,):
-            yield flag if each is True else f"{flag} {each}"
+            yield flag if each is True else f"{flag} {shlex.quote(str(each))}"
     if options.get("look") is False:
         yield "--no-look"
 
 
-def _figures(facts: Facts) -> list[tuple[str, int, str]]:
+def _figures(facts: Facts) -> list[tuple[str, int | str, str]]:
     """The numbers that stand at the top: name, number, tone."""
     action = facts.action
-    found = [("licenses", facts.meant, "")]
+    found: list[tuple[str, int | str, str]] = [("licenses", facts.meant, "")]
     if action.is_dry_run:
         found.append((f"would be {action.state}", facts.would, "plan"))
     else:
@@ -318,9 +343,13 @@ def _figures(facts: Facts) -> list[tuple[str, int, str]]:
         found.append(("not done", facts.undone, "bad" if facts.undone else ""))
     else:
         found += [(text, count, "bad") for text, count in facts.open.items()]
+    if facts.later:
+        found.append(("left for later", facts.later, ""))
     if facts.products is not None and (words := activations_are(facts)):
-        found.append((words, facts.total.activations, ""))
-        found.append(("of these licenses were used in the 30 days before", facts.total.lately, ""))
+        of_these = "of these licenses were used in the 30 days before"
+        for text, number in ((words, facts.total.activations), (of_these, facts.total.lately)):
+            least = f"at least {number:,}" if facts.total.unseen else number
+            found.append((text, "not known" if facts.total.is_unknown else least, ""))
     return found
 
 
@@ -382,6 +411,14 @@ ENDINGS = {
     143: "terminated (SIGTERM)",
 }
 """Exit codes in words."""
+
+STOPPED: Mapping[object, str] = {
+    3: "Stopped early",
+    129: "Hung up",
+    130: "Interrupted",
+    143: "Terminated",
+}
+"""Exit codes of runs that did not come to their end, in short."""
 
 
 def _ending(session: Mapping[str, Any]) -> str:

@@ -49,9 +49,10 @@ ELSEWHERE = "see the results file"
 """Why a row is not done, where we have no words of our own."""
 
 UNSELECTED = "not selected by --where"
+LEFT = "left for later by --limit"
 OWN_WORDS = frozenset({
     UNSELECTED, "listed in --exclude", "not approved", "not suspended any more",
-    "left for later by --limit", "the look was stopped before that",
+    LEFT, "the look was stopped before that",
     "a session that was killed may have sent it",
 })  # fmt: skip
 """What a run itself says of a row, and no server: it may be shown as it is."""
@@ -75,7 +76,7 @@ SAID = {
     Outcome.INVALID: "the cell holds no license",
     Outcome.NOT_ATTEMPTED: "not sent: the run ended before it",
     Outcome.PLANNED: "planned, and not settled yet",
-    Outcome.UNKNOWN: "may have been applied, and could not be read back",
+    Outcome.UNKNOWN: "may have been applied; it is not known how it stands",
     Outcome.NOT_REVOKED: "is not revoked",
     Outcome.NOT_SUSPENDED: "is not suspended",
     Outcome.EXCLUDED: "left alone on purpose",
@@ -83,6 +84,7 @@ SAID = {
 """What an outcome says by itself of a row that is not done."""
 
 UNREAD = "could not be read"
+UNSEEN = "not looked at"
 """What is said of a row instead where nothing was to be changed."""
 
 _COMMANDS = {each.command: each for each in (REVOKE, SUSPEND, VERIFY, RESTORE)}
@@ -99,6 +101,8 @@ class Group:
         turned: Those that this is about: turned by the run, or found as they should not be.
         activations: How many activations these had when the run looked.
         lately: How many of these were used in the thirty days before the run.
+        seen: Those turned of which the look has seen this.
+        unseen: Licenses that it has not seen, and that are turned, or may be.
     """
 
     name: str
@@ -106,6 +110,8 @@ class Group:
     turned: int = 0
     activations: int = 0
     lately: int = 0
+    seen: int = 0
+    unseen: int = 0
 
     def add(self, other: Group) -> None:
         """Count another one to this one."""
@@ -113,6 +119,13 @@ class Group:
         self.turned += other.turned
         self.activations += other.activations
         self.lately += other.lately
+        self.seen += other.seen
+        self.unseen += other.unseen
+
+    @property
+    def is_unknown(self) -> bool:
+        """Tell whether nothing was seen of what is turned, or may be."""
+        return self.unseen > 0 and not self.seen
 
 
 @dataclass(slots=True)
@@ -186,6 +199,7 @@ class Facts:
         licenses: Licenses by outcome, and rows that hold none; those that ``--where`` does not
             select are left out.
         unselected: Rows that ``--where`` does not select.
+        later: Licenses that ``--limit`` has left for later, on purpose.
         reasons: Rows that are not done, by outcome and reason.
         left_alone: Licenses that are excluded, by reason.
         products: By product; None where the results have no such column.
@@ -198,6 +212,7 @@ class Facts:
     rows: Counter[Outcome] = field(default_factory=Counter)
     licenses: Counter[Outcome] = field(default_factory=Counter)
     unselected: int = 0
+    later: int = 0
     reasons: dict[tuple[Outcome, str], Reason] = field(default_factory=dict)
     left_alone: Counter[str] = field(default_factory=Counter)
     products: Groups | None = None
@@ -221,9 +236,14 @@ class Facts:
 
     @property
     def undone(self) -> int:
-        """Licenses that are not done."""
+        """Licenses that are not done, and were not left for later on purpose."""
         names = self.licenses.keys() - self.done - {Outcome.INVALID}
-        return sum(self.licenses[name] for name in names)
+        return sum(self.licenses[name] for name in names) - self.later
+
+    @property
+    def unattempted(self) -> int:
+        """Licenses that the run has not come to, and was to come to."""
+        return self.licenses[Outcome.NOT_ATTEMPTED] + self.licenses[Outcome.PLANNED] - self.later
 
     @property
     def open(self) -> dict[str, int]:
@@ -231,7 +251,7 @@ class Facts:
         counts = self.licenses
         found = {
             UNREAD: counts[Outcome.UNKNOWN] + counts[Outcome.FAILED],
-            "not attempted": counts[Outcome.NOT_ATTEMPTED] + counts[Outcome.PLANNED],
+            UNSEEN: self.unattempted,
             "not found": 0 if Outcome.NOT_FOUND in self.done else counts[Outcome.NOT_FOUND],
         }
         return {text: count for text, count in found.items() if count}
@@ -301,6 +321,7 @@ def gather(
             continue
         is_first = not cells[place["duplicate_of"]]
         facts.licenses[outcome] += is_first
+        facts.later += is_first and text == LEFT and outcome is Outcome.NOT_ATTEMPTED
         if outcome not in facts.done:
             _note(facts, outcome, cells, place, is_first=is_first)
         if not is_first or outcome is Outcome.INVALID:
@@ -329,6 +350,9 @@ def _classify(
     counted = action.on_success if action.sends else action.in_dry_run
     one = Group("", licenses=1, turned=outcome is counted)
     if facts.products is not None and facts.customers is not None:
+        is_seen = any(cells[place[name]] for name in DETAILS)
+        one.seen = one.turned and is_seen
+        one.unseen = not is_seen and (one.turned or _may_count(action, outcome, cells, place))
         if one.turned:
             number = cells[place["activations"]]
             one.activations = int(number) if number.isascii() and number.isdigit() else 0
@@ -338,6 +362,16 @@ def _classify(
         names = (cells[place[name]] for name in ("company", "organization", "user_email"))
         facts.customers.of(uncell(next(filter(None, names), ""))).add(one)
     facts.total.add(one)
+
+
+def _may_count(
+    action: Action, outcome: Outcome, cells: Sequence[str], place: Mapping[str, int]
+) -> bool:
+    """Tell whether a license may be one of those that this is about: nobody could tell."""
+    if action.sends or outcome is Outcome.UNKNOWN:
+        return outcome is Outcome.UNKNOWN
+    is_left = cells[place["error"]] == LEFT
+    return outcome is Outcome.FAILED or (outcome is Outcome.NOT_ATTEMPTED and not is_left)
 
 
 def _note(
@@ -380,6 +414,8 @@ def reason_of(outcome: Outcome, error: str, code: str, status: str, *, sends: bo
     if error in OWN_WORDS:
         return error
     cause = CAUSES.get(code, "")
+    if outcome is Outcome.NOT_ATTEMPTED and not sends:
+        return f"{UNSEEN}: the run ended before it"
     if outcome in SAID and (outcome is not Outcome.UNKNOWN) and code != "key_not_found":
         return SAID[outcome]
     if not cause and status.isascii() and status.isdigit():
@@ -397,7 +433,7 @@ def headline(facts: Facts) -> str:
     action, total = facts.action, facts.meant
     if action.is_dry_run:
         text = f"{_of(facts.would, total)} would be {action.state}"
-        return "; ".join([text, *_otherwise(facts), *_open(facts)])
+        return "; ".join([text, *_otherwise(facts), *_open(facts), *_later(facts)])
     if action.only_reads:
         return _of_verify(facts)
     begun = "So far " if facts.is_journal else ""
@@ -407,7 +443,7 @@ def headline(facts: Facts) -> str:
     text = f"{begun}{_of(facts.so, total)} {verb} {action.state}"
     rest = facts.undone
     parts = [f"{rest:,} {'is' if rest == 1 else 'are'} not"] * (rest > 0)
-    return "; ".join([text, *parts, *_otherwise(facts)])
+    return "; ".join([text, *parts, *_later(facts), *_otherwise(facts)])
 
 
 _SETTLED_OTHERWISE = (
@@ -444,6 +480,11 @@ def _of_verify(facts: Facts) -> str:
 
 def _open(facts: Facts) -> list[str]:
     return [f"{count:,} {text}" for text, count in facts.open.items()]
+
+
+def _later(facts: Facts) -> list[str]:
+    verb = "is" if facts.later == 1 else "are"
+    return [f"{facts.later:,} {verb} left for later"] * (facts.later > 0)
 
 
 def _of(some: int, total: int) -> str:

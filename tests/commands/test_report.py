@@ -86,7 +86,7 @@ def test_what_the_page_says_to_type_takes_the_run_back(api: Served) -> None:
 def test_what_the_page_of_a_part_says_to_type_goes_on(api: Served) -> None:
     write("list.csv", IDS)
     api.run("run", "list.csv", "--limit", "4", "--report", "run.html", "--carry", "license_id")
-    assert headline("run.html") == "7 of 12 licenses are revoked; 5 are not"
+    assert headline("run.html") == "7 of 12 licenses are revoked; 5 are left for later"
 
     [again] = [each for each in commands("run.html") if "--resume" in each]
     where, _, typed = again.partition(" && ")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shlex
 from datetime import UTC, datetime
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batch.columns import DETAILS, columns
-from batch.model import REVOKE, SUSPEND, Action, Outcome
+from batch.model import REVOKE, SUSPEND, VERIFY, Action, Outcome
 from batch.reporting.page import File, Source, Step, inert, is_page, render
-from batch.reporting.page_facts import MOST_ROWS, gather, without_keys
+from batch.reporting.page_facts import LEFT, MOST_ROWS, gather, without_keys
 from tests.support.job_harness import some_ids
 from tests.support.page_runs import BEGAN, MINUTES, some_rows
 
@@ -129,7 +131,7 @@ def test_neither_a_key_nor_the_words_of_a_server_stand_on_it() -> None:
 
     assert key not in page
     assert "9A8B" not in page
-    assert "--where License Key=…" in page
+    assert "--where 'License Key=…'" in unescape(page)
     assert "--where Customer=ACME" in page
 
 
@@ -146,6 +148,48 @@ def test_what_becomes_of_activations_depends_on_what_is_done(action: Action, sai
     page = page_of([], action, command=action.command)
 
     assert f"<dt>{said}</dt>" in page
+
+
+def figures_of(page: str) -> dict[str, str]:
+    """The numbers at the top of a page, by what they are of."""
+    found = re.findall(r"<div><dt>([^<]*)</dt><dd[^>]*>([^<]*)</dd></div>", page)
+    return dict(found)
+
+
+SEEN = {"product_id": "A", "activations": 5, "last_used_at": "2026-11-20"}
+
+
+@pytest.mark.parametrize(
+    ("action", "rows", "shown"),
+    [
+        (REVOKE, [(Outcome.REVOKED, SEEN)], ("5", "1")),
+        (REVOKE, [(Outcome.REVOKED, SEEN), (Outcome.REVOKED, {})], ("at least 5", "at least 1")),
+        (REVOKE, [(Outcome.REVOKED, SEEN), (Outcome.UNKNOWN, {})], ("at least 5", "at least 1")),
+        (REVOKE, [(Outcome.REVOKED, SEEN), (Outcome.NOT_FOUND, {})], ("5", "1")),
+        (REVOKE, [(Outcome.REVOKED, {}), (Outcome.ALREADY_REVOKED, SEEN)],
+         ("not known", "not known")),
+        (REVOKE, [(Outcome.ALREADY_REVOKED, SEEN)], ("0", "0")),
+        (REVOKE.dry_run(), [(Outcome.WOULD_REVOKE, SEEN), (Outcome.UNKNOWN, {})],
+         ("at least 5", "at least 1")),
+        (REVOKE.dry_run(), [(Outcome.UNKNOWN, {})], ("not known", "not known")),
+        (REVOKE.dry_run(), [(Outcome.NOT_ATTEMPTED, {})], ("not known", "not known")),
+        (REVOKE.dry_run(), [(Outcome.WOULD_REVOKE, SEEN),
+                            (Outcome.NOT_ATTEMPTED, {"error": LEFT})], ("5", "1")),
+        (VERIFY, [(Outcome.NOT_REVOKED, SEEN), (Outcome.FAILED, {})], ("at least 5", "at least 1")),
+    ],
+)  # fmt: skip
+def test_what_the_look_has_not_seen_makes_a_number_the_least(
+    action: Action, rows: list[tuple[Outcome, dict[str, object]]], shown: tuple[str, str]
+) -> None:
+    lines = [
+        {"row": at, "license_id": some_ids(9)[at], "outcome": outcome, **own}
+        for at, (outcome, own) in enumerate(rows)
+    ]
+
+    page = page_of(lines, action, command=action.command)
+
+    assert tuple(figures_of(page).values())[-2:] == shown
+    assert ("could not be looked at" in page) is (shown[0] not in {"0", "5"})
 
 
 def test_its_policy_admits_its_own_style_sheet_and_nothing_else() -> None:
@@ -200,6 +244,105 @@ def test_a_run_that_was_killed_is_called_unfinished() -> None:
     assert "<title>Unfinished: " in page
     assert "without an orderly end, or still at work" in page
     assert "how many requests it sent is not known" in page
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [(3, "Stopped early"), (129, "Hung up"), (130, "Interrupted"), (143, "Terminated")],
+)
+@pytest.mark.parametrize("action", [REVOKE, REVOKE.dry_run()])
+def test_a_run_that_was_stopped_says_at_its_top_why_and_what_is_left(
+    action: Action, code: int, name: str
+) -> None:
+    ids = some_ids(3)
+    so = action.on_success if action.sends else action.in_dry_run
+    outcomes = (so, Outcome.NOT_ATTEMPTED, Outcome.NOT_ATTEMPTED)
+    rows = [{"row": at, "license_id": ids[at], "outcome": each} for at, each in enumerate(outcomes)]
+    session = run_of()["sessions"][0] | {"exit_code": code, "why": f"the disk <is> full{HOSTILE}"}
+
+    page = page_of(rows, action, sessions=[session], options={"dry_run": action.is_dry_run})
+
+    kind = "Dry run: " if action.is_dry_run else ""
+    top = page[: page.index("<h2")]
+    assert f"<title>{kind}{name}: 1 of 3 licenses" in top
+    assert f"<b>{name}.</b> 2 licenses are not {'looked at' if kind else 'done'}." in top
+    assert "Why: <bdi>the disk &lt;is&gt; full&lt;script&gt;" in top
+    assert ("Nothing was sent" in top) is bool(kind)
+
+
+@pytest.mark.parametrize("action", [REVOKE.dry_run(), VERIFY])
+def test_what_only_reads_says_of_rows_that_it_had_not_come_to_that_it_has_not_looked(
+    action: Action,
+) -> None:
+    row = {"row": 2, "license_id": some_ids(1)[0], "outcome": Outcome.NOT_ATTEMPTED}
+
+    page = page_of([row], action, command=action.command)
+
+    assert '<td class="wide">not looked at, or left for later</td>' in page
+    assert figures_of(page)["not looked at"] == "1"
+    assert "not sent" not in page
+
+
+def test_a_pilot_that_ended_as_it_was_asked_has_nothing_in_red() -> None:
+    left = {"outcome": Outcome.NOT_ATTEMPTED, "error": LEFT}
+    rows = [row | left if at else row for at, row in enumerate(some_rows(4))]
+
+    page = page_of(rows, options={"limit": 1})
+
+    assert figures_of(page)["not done"] == "0"
+    assert figures_of(page)["left for later"] == "3"
+    assert 'class="bad"' not in page[: page.index("<h2")]
+    assert "Left for later</h2>" in page
+
+
+@pytest.mark.parametrize(
+    ("refusals", "said"),
+    [
+        (0, "No answer asked to send less."),
+        (1, "1 request turned away (429, or a gateway on its own)."),
+    ],
+)
+def test_answers_that_slow_a_run_down_are_not_called_refused_as_licenses_are(
+    refusals: int, said: str
+) -> None:
+    session = run_of()["sessions"][0] | {"minutes": [[0, 9, refusals, 0, 0]]}
+
+    page = page_of(some_rows(2), sessions=[session])
+
+    assert said in page
+    assert "refused" not in page[page.index("Over time") :].lower()
+
+
+def test_options_stand_as_a_shell_takes_them() -> None:
+    options = {"where": ["company=Iron Castings AB", "a='b'"], "rate": "45/5s", "limit": 3}
+
+    page = page_of(some_rows(2), options=options)
+
+    shown = re.findall(r"<code><bdi>(--.*?)</bdi></code>", page)
+    assert [shlex.split(unescape(each)) for each in shown] == [
+        ["--where", "company=Iron Castings AB"], ["--where", "a='b'"],
+        ["--limit", "3"], ["--rate", "45/5s"],
+    ]  # fmt: skip
+
+
+def test_options_of_a_run_with_several_sessions_are_those_of_the_first() -> None:
+    once, twice = (
+        page_of(some_rows(2), options={"limit": 1}, sessions=run_of()["sessions"] * count)
+        for count in (1, 2)
+    )
+
+    assert "<dt>Options</dt>" in once
+    assert "<dt>Options of the first session</dt>" in twice
+
+
+def test_a_run_that_has_ended_is_not_called_stopped() -> None:
+    for code in (0, 1):
+        sessions = [run_of()["sessions"][0] | {"exit_code": each} for each in (130, code)]
+
+        page = page_of(some_rows(2), sessions=sessions)
+
+        assert "<title>All 2" in page
+        assert 'class="note"' not in page
 
 
 def test_a_run_without_details_says_that_they_are_not_there() -> None:

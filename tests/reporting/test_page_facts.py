@@ -25,6 +25,7 @@ from batch.reporting import page_facts
 from batch.reporting.charts import WIDTH, course, shares
 from batch.reporting.page import MEANINGS, share, span
 from batch.reporting.page_facts import (
+    LEFT,
     MOST_ROWS,
     OWN_WORDS,
     UNSELECTED,
@@ -158,7 +159,7 @@ O = Outcome  # noqa: E741 - the lists below are long
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.FAILED: 1},
          "2 of 3 licenses would be revoked; 1 could not be read"),
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.NOT_ATTEMPTED: 6},
-         "2 of 8 licenses would be revoked; 6 not attempted"),
+         "2 of 8 licenses would be revoked; 6 not looked at"),
         (REVOKE.dry_run(), {O.WOULD_REVOKE: 2, O.NOT_FOUND: 1},
          "2 of 3 licenses would be revoked; 1 does not exist"),
         (SUSPEND, {O.SUSPENDED: 2, O.ALREADY_REVOKED: 2},
@@ -167,7 +168,7 @@ O = Outcome  # noqa: E741 - the lists below are long
         (VERIFY, {O.VERIFIED: 2, O.NOT_REVOKED: 1, O.FAILED: 1},
          "2 of 4 licenses are revoked; 1 is not; 1 could not be read"),
         (VERIFY, {O.VERIFIED: 2, O.NOT_FOUND: 1, O.NOT_ATTEMPTED: 3, O.EXCLUDED: 1},
-         "2 of 7 licenses are revoked; 3 not attempted; 1 not found; 1 is left alone"),
+         "2 of 7 licenses are revoked; 3 not looked at; 1 not found; 1 is left alone"),
         (RESTORE, {O.RESTORED: 2, O.FAILED: 1}, "2 of 3 licenses are restored; 1 is not"),
     ],
 )  # fmt: skip
@@ -179,6 +180,28 @@ def test_the_headline_says_what_has_happened(
     facts = counted((line(place, name) for place, name in enumerate(names)), action=action)
 
     assert headline(facts) == said
+
+
+def test_what_a_limit_leaves_is_left_for_later_and_not_amiss() -> None:
+    left = [line(at, O.NOT_ATTEMPTED, error=LEFT) for at in range(2, 5)]
+    settled = [line(0, O.REVOKED), line(1, O.ALREADY_REVOKED)]
+    failed = line(5, O.FAILED)
+
+    pilot, less, repeated = (
+        counted(rows)
+        for rows in (
+            [*settled, *left],
+            [*settled, *left, failed],
+            [*settled, left[0], {**left[0], "duplicate_of": "4"}],
+        )
+    )
+    trial = counted([line(0, O.WOULD_REVOKE), *left], action=REVOKE.dry_run())
+
+    assert headline(pilot) == "2 of 5 licenses are revoked; 3 are left for later"
+    assert headline(less) == "2 of 6 licenses are revoked; 1 is not; 3 are left for later"
+    assert headline(repeated) == "2 of 3 licenses are revoked; 1 is left for later"
+    assert headline(trial) == "1 of 4 licenses would be revoked; 3 are left for later"
+    assert (pilot.undone, less.undone, trial.undone, trial.open) == (0, 1, 0, {})
 
 
 def test_licenses_that_do_not_exist_and_need_not_are_said_beside() -> None:
@@ -201,9 +224,14 @@ def test_a_reason_is_in_our_own_words_whatever_a_server_has_said() -> None:
     assert reason_of(O.FAILED, f"HTTP 409: {key}", "CONFLICT", "409") == "HTTP 409, CONFLICT"
     assert reason_of(O.FAILED, "x", "timeout", "") == "no answer in time"
     assert reason_of(O.UNKNOWN, "x", "timeout", "").startswith("may have been applied")
+    read_back = reason_of(O.UNKNOWN, "read back: not revoked yet", "timeout", "")
+    assert read_back == "may have been applied; it is not known how it stands: no answer in time"
+    assert MEANINGS[O.UNKNOWN][1] in read_back
     for outcome in (O.FAILED, O.UNKNOWN):
         read = reason_of(outcome, "x", "timeout", "", sends=False)
         assert read == "could not be read: no answer in time"
+    assert reason_of(O.NOT_ATTEMPTED, "x", "", "", sends=False).startswith("not looked at")
+    assert reason_of(O.NOT_ATTEMPTED, "x", "", "").startswith("not sent")
 
 
 def test_sentences_that_pass_as_they_are_are_those_of_the_plan() -> None:
