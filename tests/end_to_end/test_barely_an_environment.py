@@ -671,7 +671,8 @@ def test_where_the_keys_of_tls_cannot_be_logged_nothing_is_sent(
 
     assert process.returncode == 2, err
     assert f"error: SSLKEYLOGFILE: {log}: cannot be written: No such file or directory" in err
-    assert err.splitlines()[-1].startswith("hint: unset SSLKEYLOGFILE")
+    hint = err.splitlines()[-1].removeprefix("rehearsal | ")
+    assert hint.startswith("hint: unset SSLKEYLOGFILE")
     assert run.left() == set()
 
 
