@@ -16,6 +16,7 @@ from batch.sandbox import Account
 from batch.sandbox.license import Customer
 from tests.support.commands import Ended, Served, served, table, write
 from tests.support.job_harness import some_ids
+from tests.support.programs import program
 from tests.support.results_files import long_ago
 
 if TYPE_CHECKING:
@@ -298,14 +299,13 @@ def test_a_number_of_activations_protects_no_key(api: Served) -> None:
     assert ended.counts["not_found"] == len(numbers) + 1
 
 
-@pytest.mark.skipif(shutil.which("soffice") is None, reason="needs LibreOffice")
 def test_what_libreoffice_has_saved_again_is_restored(api: Served, tmp_path: Path) -> None:
     api.turn(IDS[0], revoked=True)
     api.run("run", "list.csv")
     long_ago(Path(RESULTS))
     subprocess.run(
         [
-            "soffice", f"-env:UserInstallation=file://{tmp_path}/office", "--headless",
+            program("soffice"), f"-env:UserInstallation=file://{tmp_path}/office", "--headless",
             "--convert-to", "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false",
             "--outdir", str(tmp_path / "saved"), RESULTS,
         ],

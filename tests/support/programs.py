@@ -22,6 +22,7 @@ PACKAGES = {
     "node": "nodejs",
     "npm": "npm",
     "setpriv": "util-linux",
+    "soffice": "libreoffice-calc-nogui",
     "stunnel4": "stunnel4",
     "systemd-analyze": "systemd",
     "unshare": "util-linux",
