@@ -24,7 +24,7 @@ from batch.input.header import (
     columns_seen,
     find_layout,
     is_results_header,
-    shown_rows,
+    refuse_hidden,
     spelled,
 )
 from batch.input.identifiers import ID, SHEET_ERRORS, simplified
@@ -198,7 +198,7 @@ class _Reading:
             InputError: What one of them approves is not certain, or none approves anything.
         """
         table = self._table
-        _refuse_unseen(table)
+        refuse_hidden(table, "delete the rows that are not approved, and show the others.")
         found = Approval(path, table.sha256)
         for number, cells in self._rows():
             found.rows += 1
@@ -395,17 +395,6 @@ def _named(names: Sequence[str], name: str) -> list[int]:
             if name in own and tuple(names[start : start + len(own)]) == own:
                 return [start + own.index(name)]
     return found
-
-
-def _refuse_unseen(table: Table) -> None:
-    """Refuse rows that nobody has seen who went through the file."""
-    if table.hidden:
-        raise InputError(
-            f"{table.title}: {counted(len(table.hidden), 'row')} with content"
-            f" {'is' if len(table.hidden) == 1 else 'are'} hidden or filtered:"
-            f" {shown_rows(table.hidden)}.",
-            hint="delete the rows that are not approved, and show the others.",
-        )
 
 
 def _refuse_struck_through(path: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from batch.columns import COLUMNS, DETAILS, HEADERS, columns
 from batch.errors import Detail, InputError
-from batch.formatting import LONGEST, epoch_seconds, uncell
+from batch.formatting import LONGEST, counted, epoch_seconds, uncell
 from batch.input.identifiers import ID, KEY, Kind, simplified, unquoted
 from batch.input.table import HEAD_ROWS, Row
 from batch.model import Outcome, Property
@@ -18,7 +18,7 @@ from batch.model import Outcome, Property
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from batch.input.table import Block
+    from batch.input.table import Block, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +431,25 @@ def results_columns(title: str, header: Sequence[str]) -> dict[str, int] | None:
         hint="name a results file as it was written; or, if these are none, give the column"
         " another header.",
     )
+
+
+def refuse_hidden(table: Table, hint: str) -> None:
+    """Refuse a table in which somebody may not have seen all rows.
+
+    Args:
+        table: Where it is known which rows are hidden.
+        hint: What to do about them.
+
+    Raises:
+        InputError: Rows with content are hidden or filtered.
+    """
+    if table.hidden:
+        verb = "is" if len(table.hidden) == 1 else "are"
+        raise InputError(
+            f"{table.title}: {counted(len(table.hidden), 'row')} with content {verb} hidden or"
+            f" filtered: {shown_rows(table.hidden)}.",
+            hint=hint,
+        )
 
 
 def refuse_leftovers(title: str, block: Block, column: int) -> None:

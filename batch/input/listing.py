@@ -16,6 +16,7 @@ from batch.input.header import (
     Layout,
     columns_with,
     find_layout,
+    refuse_hidden,
     refuse_leftovers,
     shown,
     shown_columns,
@@ -93,7 +94,7 @@ def read_listing(
         chosen = tables.choose(sheet)
         table = tables.read(chosen)
         if not include_hidden:
-            _refuse_hidden(table)
+            refuse_hidden(table, "show or delete them, or take them too with --include-hidden.")
         if not table.head:
             raise InputError(f"{table.title} is empty.", hint="is this the right file?")
         layout = find_layout(table.title, table.head, kind, column, carry, header_row)
@@ -262,16 +263,6 @@ def _has_row_names(kind: Kind, layout: Layout, header: Sequence[str], rows: Sequ
         and (kind is KEY or kind.is_plain(row.cells[layout.column + 1]))
         for row in rows
     )
-
-
-def _refuse_hidden(table: Table) -> None:
-    if table.hidden:
-        raise InputError(
-            f"{table.title}: {counted(len(table.hidden), 'row')} with content"
-            f" {'is' if len(table.hidden) == 1 else 'are'} hidden or filtered:"
-            f" {shown_rows(table.hidden)}.",
-            hint="show or delete them, or take them too with --include-hidden.",
-        )
 
 
 def _covered_rows(table: Table, block: Block, layout: Layout) -> list[int]:
