@@ -79,6 +79,17 @@ def all_folded(keys: Iterable[str]) -> Iterator[str]:
     return map(str.strip, map(str.casefold, keys))
 
 
+def without_conditions(command: str) -> str:
+    """A command as everybody may see it: the values of ``--where`` are cells of the input."""
+    import shlex  # noqa: PLC0415 - --help needs none of it
+
+    words = shlex.split(command)
+    for at in range(1, len(words)):
+        if words[at - 1] == "--where":
+            words[at] = f"{words[at].partition('=')[0]}=…"
+    return shlex.join(words)
+
+
 def escaped(text: str) -> str:
     """Escape what is not plain text; for text from which a secret may still have to be taken."""
     return text if text.isprintable() else _UNSAFE.sub(_escape, text)

@@ -211,10 +211,16 @@ def _ended_by(cause: BaseException, observers: Observers, arguments: Sequence[st
         reason = told(error, to_all=True)
         text, to_all = (f"error: {each}{hint}" for each in (told(error), reason))
     command = "" if error.exit_code in {2, 4} else observers.resume_command
-    again = f"\nagain:   {command}" if command else ""
+    again = again_to_all = ""
+    if command:
+        from batch.formatting import without_conditions  # noqa: PLC0415 - as above
+
+        again, again_to_all = (
+            f"\nagain:   {each}" for each in (command, without_conditions(command))
+        )
     if command and error.hint:
         reason = f"{reason}: {error.hint}"
-    texts = (text + again, to_all + again, reason, command or error.hint)
+    texts = (text + again, to_all + again_to_all, reason, command or error.hint)
     return _End(error.exit_code, *map(observers.redact, texts))
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from batch.formatting import plain, uncell
+from batch.formatting import plain, uncell, without_conditions
 from batch.model import DONE, Action, Outcome, parse_id
 
 if TYPE_CHECKING:
@@ -222,7 +222,8 @@ def block(
         lines += _table(rows, tried, to_all=to_all, whose=whose)
     lines.append(f"results: {summary.results}")
     if summary.hint:
-        lines.append(f"{'again:   ' if action.sends else 'next:    '}{summary.hint}")
+        command = without_conditions(summary.hint) if to_all else summary.hint
+        lines.append(f"{'again:   ' if action.sends else 'next:    '}{command}")
     elif summary.exit_code == 1 and Outcome.NOT_FOUND in summary.counts.keys() - done:
         lines.append("hint:    licenses that do not exist count as done with --missing-ok")
     elif _is_repeated(summary, action) and action.wanted:

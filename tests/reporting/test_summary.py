@@ -231,6 +231,28 @@ def test_a_row_without_an_error_ends_where_its_outcome_ends() -> None:
     assert lines[2] == "  row 2  id  failed"
 
 
+def test_the_command_that_everybody_sees_holds_no_cell_of_the_input() -> None:
+    hint = "bulk-revoke run list.csv --where 'License Key=K-1' --where Customer=ACME --resume"
+
+    own, to_all = (
+        block(
+            replace(EXAMPLE, hint=hint),
+            REVOKE,
+            place="api.cryptlex.com",
+            done=DONE,
+            licenses={},
+            rows=(),
+            stopped="",
+            to_all=each,
+        )
+        for each in (False, True)
+    )
+
+    assert own.endswith(hint)
+    assert to_all.endswith("--where 'License Key=…' --where 'Customer=…' --resume")
+    assert "K-1" not in to_all
+
+
 def test_rows_that_were_not_attempted_are_counted_and_not_listed() -> None:
     rows = [[str(row), "id", "", "not_attempted"] + [""] * 8 for row in range(2, 8)]
     failed = [["8", "id", "", "failed"] + [""] * 8]
