@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from batch import __version__
-from batch.cli.usage import refusal
 from batch.errors import BugError, ConfigError, meaning_of, told
 from batch.host.signals import State, signals
 from batch.host.streams import is_watched, let_go_of_streams, open_closed_streams, say
 from batch.reporting.observers import Observers
-from batch.reporting.style import presented
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,14 +143,20 @@ def run_command(arguments: list[str]) -> int:
         said = [title, end.text]
         observers.notify(end.code, title, end.to_all, warnings.append)
     for each in filter(None, said):
-        say(presented(each, sys.stderr, mark=observers.mark))
+        _show(each, observers.mark)
     if observers.wants_json:
         _print(_object(end, observers))
     if is_watched():
         observers.notify(end.code, title, end.to_all, warnings.append)
     for each in warnings:
-        say(presented(each, sys.stderr, mark=observers.mark))
+        _show(each, observers.mark)
     return end.code
+
+
+def _show(text: str, mark: str) -> None:
+    from batch.reporting.style import presented  # noqa: PLC0415 - --help needs none of it
+
+    say(presented(text, sys.stderr, mark=mark))
 
 
 def _object(end: _End, observers: Observers) -> dict[str, Any]:
@@ -193,6 +197,8 @@ def _ended_by(cause: BaseException, observers: Observers, arguments: Sequence[st
     if isinstance(cause, click.exceptions.NoArgsIsHelpError):
         return _End(cause.exit_code, cause.message, cause.message)
     if isinstance(cause, click.UsageError):
+        from batch.cli.usage import refusal  # noqa: PLC0415 - --help needs none of it
+
         name = next((each for each in arguments[:1] if each in COMMANDS), "")
         cause = refusal(cause, f"bulk-revoke {name}".strip())
     is_inside = isinstance(cause, click.Abort)  # click makes it of any interrupt, and of EOFError

@@ -9,7 +9,6 @@ import click
 from click.core import ParameterSource
 
 from batch.cli import profile
-from batch.cli.usage import origin
 from batch.errors import BulkRevokeError, ConfigError
 from batch.reporting.observers import Observers
 
@@ -209,6 +208,8 @@ class Command(WithExamples):
         except KeyboardInterrupt as interrupt:
             raise click.Abort from interrupt  # of which click makes no empty line
         except BulkRevokeError as error:
+            from batch.cli.usage import origin  # noqa: PLC0415 - --help needs none of it
+
             if place := origin(ctx, error.option):
                 error.hint = f"{error.hint} {place}".strip()
             raise

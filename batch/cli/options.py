@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -360,15 +360,31 @@ OTHER = ("config",)
 
 def with_entries(*entries: Entry) -> Callable[[_F], _F]:
     """Give a command function these options, in this order."""
-
-    def decorate(function: _F) -> _F:
-        for group, flags, attributes in reversed(entries):
-            function = click.option(*flags, cls=GroupedOption, group=group, **attributes)(function)
-        return function
-
-    return decorate
+    return _with([_option(entry) for entry in entries])
 
 
 def with_options(*names: str) -> Callable[[_F], _F]:
-    """Give a command function these options of the table, in this order."""
-    return with_entries(*(OPTIONS[name] for name in names))
+    """Give a command function these options of the table, in this order.
+
+    Commands share them: to make them anew for each costs --help a twentieth.
+    """
+    return _with([_of_the_table(name) for name in names])
+
+
+@cache
+def _of_the_table(name: str) -> GroupedOption:
+    return _option(OPTIONS[name])
+
+
+def _option(entry: Entry) -> GroupedOption:
+    group, flags, attributes = entry
+    return GroupedOption(flags, group=group, **attributes)
+
+
+def _with(options: list[GroupedOption]) -> Callable[[_F], _F]:
+    def decorate(function: _F) -> _F:
+        # As `click.option` does, which makes one of its own each time.
+        vars(function).setdefault("__click_params__", []).extend(reversed(options))
+        return function
+
+    return decorate

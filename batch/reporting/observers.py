@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from batch.errors import ConfigError, told
 from batch.host.streams import is_watched
-from batch.reporting.style import REHEARSAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,7 +78,10 @@ class Observers:
             addresses: Those that its profile names.
         """
         self.addresses = tuple(addresses)
-        self.mark = REHEARSAL if options.get("sandbox") else ""
+        if options.get("sandbox"):
+            from batch.reporting.style import REHEARSAL  # noqa: PLC0415 - --help needs none of it
+
+            self.mark = REHEARSAL
         self.wants_json = bool(options.get("json"))
         self.notify_file = options.get("notify_file")
         # Those of a trial would be taken for those of the real run.
