@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Never, TextIO
 
-from batch.formatting import duration
+from batch.formatting import duration, shortened
 from batch.reporting.style import ERASE, is_coloured, presented, room, warned
 
 if TYPE_CHECKING:
@@ -175,8 +175,12 @@ class Progress:
         count = "{n_fmt}/{total_fmt}" if self._total is not None else f"{{n_fmt}} {self._unit[1]}"
         failed = f", failed {self._failed:,}" if self._failed else ""
         trouble = self._trouble()
-        if trouble:  # and there is no room for a bar
-            told = warned(trouble) if self._screen.is_coloured else trouble
+        if trouble:  # and there is no room for a bar; tqdm 4.66 does not cut such a line
+            shown = count.format(n_fmt=self._done, total_fmt=self._total)
+            room = self._width - len(f"{start}{shown}, ")
+            told = shortened(trouble, max(room, 1))
+            failed = failed if len(told + failed) <= room else ""
+            told = warned(told) if self._screen.is_coloured else told
             return f"{start}{count}, {told}{failed}"
         if self._total is None:
             return f"{start}{count} [{{elapsed}}{failed}, {{rate_fmt}}]"
