@@ -139,7 +139,7 @@ class RateLimiter:
     @property
     def seconds_paused(self) -> float:
         """Seconds so far in which everybody was held back by a pause."""
-        return self._pauses - max(0.0, self._paused_until - self._clock.now())
+        return self._pauses - self.paused
 
     def quiet(self) -> float:
         """Seconds from now in which nobody else may send, if nothing more is sent here."""

@@ -217,11 +217,11 @@ class Runner:
             StoppedError: It could not be asked, and without that nothing may be sent or said.
         """
         listing, details = targets.listing, self._details(targets.listing, earlier)
-        snapshot = Snapshot.nothing(listing, changes=self.action.changes, details=details)
+        nothing = partial(Snapshot.nothing, listing, changes=self.action.changes, details=details)
         if not self.settings.look:
-            return snapshot
+            return nothing()
         entries = to_look_at(
-            targets.listing,
+            listing,
             excluded=targets.excluded,
             recorded=earlier.recorded if earlier else None,
             missing_ok=self.settings.missing_ok,
@@ -230,6 +230,7 @@ class Runner:
             needs_each = self.action.only_reads or bool(earlier and earlier.recorded.known)
             snapshot = loop.run(self._see(targets, entries, details, needs_each=needs_each))
         else:
+            snapshot = nothing()
             snapshot.looked = True
         stopped = self.client.stopped
         if stopped is not None and self.action.sends:

@@ -42,6 +42,19 @@ _KNOWN = frozenset({State.OFF, State.ON})
 _OFF, _ON = int(State.OFF), int(State.ON)
 
 
+class _Places(dict[str, int]):
+    """Place of each name in a list, which takes up a name that is new when it is asked for."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__((name, at) for at, name in enumerate(names))
+        self._names = names
+
+    def __missing__(self, name: str) -> int:
+        place = self[name] = len(self._names)
+        self._names.append(name)
+        return place
+
+
 @dataclass(slots=True, eq=False, repr=False)  # asyncio's runner asks for that of a result
 class Snapshot:
     """Licenses that the server held for the entries of a listing when it was looked at.
@@ -111,10 +124,16 @@ class Snapshot:
     changes: Property = Property.REVOKED
     looked: bool = False
     off: ApiError | None = None
-    _products: dict[str, int] = field(default_factory=lambda: {"": 0})
-    _types: dict[str, int] = field(default_factory=lambda: {"": 0})
-    _resellers: dict[str, int] = field(default_factory=lambda: {"": 0})
-    _organizations: dict[str, int] = field(default_factory=lambda: {"": 0})
+    _products: _Places = field(init=False)
+    _types: _Places = field(init=False)
+    _resellers: _Places = field(init=False)
+    _organizations: _Places = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._products = _Places(self.product_ids)
+        self._types = _Places(self.type_names)
+        self._resellers = _Places(self.reseller_ids)
+        self._organizations = _Places(self.organization_ids)
 
     @classmethod
     def nothing(
@@ -155,28 +174,15 @@ class Snapshot:
             value, other = other, value
         self.states[entry] = _ON if value else _OFF
         self.others[entry] = other is True
-        product, kind = license_.product, license_.type
-        place = self._products.get(product)
-        self.products[entry] = (
-            _add(product, self._products, self.product_ids) if place is None else place
-        )
-        place = self._types.get(kind)
-        self.types[entry] = _add(kind, self._types, self.type_names) if place is None else place
+        self.products[entry] = self._products[license_.product]
+        self.types[entry] = self._types[license_.type]
         self.activations[entry] = license_.activations
         self.expires[entry] = inf if license_.expires is None else license_.expires
         self.created[entry] = -inf if license_.created is None else license_.created
         self.last_used[entry] = -inf if license_.last_used is None else license_.last_used
         self.unlimited[entry] = license_.grace_period == UNLIMITED
-        name = license_.reseller
-        place = self._resellers.get(name)
-        self.resellers[entry] = (
-            _add(name, self._resellers, self.reseller_ids) if place is None else place
-        )
-        name = license_.organization
-        place = self._organizations.get(name)
-        self.organizations[entry] = (
-            _add(name, self._organizations, self.organization_ids) if place is None else place
-        )
+        self.resellers[entry] = self._resellers[license_.reseller]
+        self.organizations[entry] = self._organizations[license_.organization]
         if self.details is not None:
             self.details.note(entry, license_.details)
         if self.problems:
@@ -246,10 +252,3 @@ class Snapshot:
 
 def _different(places: array[int], entries: Iterable[int]) -> int:
     return len({places[entry] for entry in entries} - {0})
-
-
-def _add(name: str, places: dict[str, int], names: list[str]) -> int:
-    """Append a name that is new, and return its place."""
-    places[name] = len(names)
-    names.append(name)
-    return places[name]
