@@ -29,6 +29,11 @@ def columns(changes: Property) -> tuple[str, ...]:
     )
 
 
+def names_keys(column: str) -> bool:
+    """Tell whether a column says that license keys stand in it: they are not shown."""
+    return "key" in column.casefold()
+
+
 HEADERS = {columns(each): each for each in Property}
 """The headers of results files, and what they are about."""
 

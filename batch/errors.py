@@ -127,6 +127,21 @@ class ConfigError(BulkRevokeError):
     """An option, a profile or an environment variable cannot be used."""
 
 
+def needs_extra(what: str, library: str, extra: str, cause: BaseException) -> ConfigError:
+    """Return the refusal of something for which a library of an extra is missing.
+
+    Args:
+        what: What it is, and its verb: ``alerts need``.
+        library: Name of the library.
+        extra: Name of the extra.
+        cause: Why it cannot be imported.
+    """
+    return ConfigError(
+        f"{what} {library}, which cannot be imported: {cause}",
+        hint=f"pip install 'bulk-revoke[{extra}]'",
+    )
+
+
 class InputError(BulkRevokeError):
     """The input cannot be read, or does not say which licenses are meant."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from batch.columns import DETAILS
 from batch.formatting import epoch_seconds, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def details(license_: Mapping[str, Any]) -> tuple[str, ...]:
@@ -23,6 +24,12 @@ def details(license_: Mapping[str, Any]) -> tuple[str, ...]:
         name(license_, "organization"),
         of_user(license_, "email"),
     )
+
+
+def customer(cells: Sequence[str]) -> str:
+    """Whose a license is by those cells: the company's, else the organization's; or empty."""
+    told = dict(zip(DETAILS, cells, strict=False))
+    return told.get("company") or told.get("organization") or ""
 
 
 def text(value: object) -> str:

@@ -77,6 +77,18 @@ UNFINISHED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED})
 """Outcomes that another run takes up again."""
 
 
+class OwnWords(StrEnum):
+    """Words that a run itself says of a row that it has left as it is, and no server."""
+
+    EXCLUDED = "listed in --exclude"
+    UNAPPROVED = "not approved"
+    UNSELECTED = "not selected by --where"
+    LIFTED = "not suspended any more"
+    LEFT = "left for later by --limit"
+    UNSEEN = "the look was stopped before that"
+    IN_DOUBT = "a session that was killed may have sent it"
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """Aim of a run for each license; actions differ in data, not in code.

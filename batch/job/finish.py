@@ -11,6 +11,7 @@ from batch.columns import COLUMNS, DETAILS
 from batch.errors import BulkRevokeError, told
 from batch.formatting import plain, timestamp, uncell
 from batch.job.preview import whose
+from batch.license_object import customer
 from batch.model import UNFINISHED, Outcome
 from batch.reporting.summary import (
     LEFT_OUT,
@@ -296,11 +297,10 @@ class Finish:
 
     def _whose(self, cells: Sequence[str]) -> str:
         """Return whose license a line of the results is about."""
-        details = len(DETAILS) if self.manifest.results.get("details") else 0
-        known = dict(zip(DETAILS, cells[len(COLUMNS) :][:details], strict=False))
-        customer = known.get("company") or known.get("organization") or ""
-        carried = [uncell(each) for each in cells[len(COLUMNS) + details :]]
-        return whose(self.plan.listing.carry, carried, uncell(customer))
+        end = len(COLUMNS) + len(DETAILS) * bool(self.manifest.results.get("details"))
+        carried = [uncell(each) for each in cells[end:]]
+        otherwise = uncell(customer(cells[len(COLUMNS) : end]))
+        return whose(self.plan.listing.carry, carried, otherwise)
 
     def _make_room(self) -> None:
         """Rename what somebody has put into the place of the results: it is not ours to replace."""

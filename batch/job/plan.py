@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batch.errors import Detail, GuardError
 from batch.formatting import counted
 from batch.job.snapshot import FEWEST, Snapshot, State
-from batch.model import DONE, ID_BYTES, Action, Listing, Outcome, RowResult
+from batch.model import DONE, ID_BYTES, Action, Listing, Outcome, OwnWords, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -24,12 +24,12 @@ NAMED = 10
 """Licenses that a refusal names."""
 
 _PLANNED = RowResult(Outcome.PLANNED)
-_IN_DOUBT = RowResult(Outcome.PLANNED, error="a session that was killed may have sent it")
-LEFT = RowResult(Outcome.NOT_ATTEMPTED, error="left for later by --limit")
-LIFTED = RowResult(Outcome.EXCLUDED, error="not suspended any more")
-_EXCLUDED = RowResult(Outcome.EXCLUDED, error="listed in --exclude")
-UNAPPROVED = RowResult(Outcome.EXCLUDED, error="not approved")
-_UNSELECTED = RowResult(Outcome.EXCLUDED, error="not selected by --where")
+_IN_DOUBT = RowResult(Outcome.PLANNED, error=OwnWords.IN_DOUBT)
+LEFT = RowResult(Outcome.NOT_ATTEMPTED, error=OwnWords.LEFT)
+LIFTED = RowResult(Outcome.EXCLUDED, error=OwnWords.LIFTED)
+_EXCLUDED = RowResult(Outcome.EXCLUDED, error=OwnWords.EXCLUDED)
+UNAPPROVED = RowResult(Outcome.EXCLUDED, error=OwnWords.UNAPPROVED)
+_UNSELECTED = RowResult(Outcome.EXCLUDED, error=OwnWords.UNSELECTED)
 _INVALID_ID = RowResult(Outcome.INVALID, error="the cell holds no license ID")
 _INVALID_KEY = RowResult(Outcome.INVALID, error="the cell holds no license key")
 _WAS = bytes.maketrans(bytes(State), bytes((0, 2, 1, 0, 0)))
@@ -255,13 +255,13 @@ def _outlook(
     if action.sends:
         return _IN_DOUBT if value is None and _in_doubt(action, entry, recorded) else _PLANNED
     if value is None and snapshot.looked:
-        return RowResult(Outcome.NOT_ATTEMPTED, error="the look was stopped before that")
+        return RowResult(Outcome.NOT_ATTEMPTED, error=OwnWords.UNSEEN)
     return _seen(action.in_dry_run, value)
 
 
 @cache
 def _seen(outcome: Outcome, value: bool | None) -> RowResult:
-    """Return the result of all rows of which no more is to be said: each its own took 100 MB."""
+    """Return the one result of all rows of which no more is to be said."""
     return RowResult(outcome, value)
 
 

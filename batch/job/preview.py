@@ -16,6 +16,7 @@ from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
+from batch.columns import names_keys
 from batch.errors import told
 from batch.formatting import counted, duration, in_use_since, plain, shortened
 from batch.input.header import shown
@@ -560,7 +561,7 @@ def whose(carry: Sequence[str], carried: Sequence[str], otherwise: str) -> str:
         otherwise: Whose it is as the server says.
     """
     for column, text in zip(carry, carried, strict=False):
-        if text.strip() and "key" not in column.casefold():
+        if text.strip() and not names_keys(column):
             return shortened(plain(text), LONGEST_NAME)
     return shortened(otherwise, LONGEST_NAME)
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 from math import inf
 from typing import TYPE_CHECKING
 
-from batch.columns import DETAILS
+from batch.license_object import customer
 from batch.model import Property
 
 if TYPE_CHECKING:
@@ -244,10 +244,7 @@ class Snapshot:
         also where the license was not seen, or no details are kept. The first entry of the license
         has it, as with everything here.
         """
-        if self.details is None:
-            return ""
-        told = dict(zip(DETAILS, self.details.cells(entry), strict=False))
-        return told.get("company") or told.get("organization") or ""
+        return "" if self.details is None else customer(self.details.cells(entry))
 
 
 def _different(places: array[int], entries: Iterable[int]) -> int:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import batch
 from batch.api.auth import TOKEN_VARIABLE
-from batch.errors import ConfigError
+from batch.errors import ConfigError, needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -213,10 +213,7 @@ class Alerts:
         try:
             import apprise  # noqa: F401, PLC0415 - an extra, and a third of a second
         except (ImportError, OSError) as cause:
-            raise ConfigError(
-                f"alerts need Apprise, which cannot be imported: {cause}",
-                hint="pip install 'bulk-revoke[notify]'",
-            ) from cause
+            raise needs_extra("alerts need", "Apprise", "notify", cause) from cause
         listed = [(f"notify, address {at} of {len(urls)}", url) for at, url in enumerate(urls, 1)]
         texts = [Text(place, url, least=1) for place, url in listed]
         more, warning = ([], "") if file is None else content_of(file)

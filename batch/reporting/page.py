@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch.api.base_url import label
-from batch.errors import ConfigError
+from batch.errors import needs_extra
 from batch.formatting import counted, duration, epoch_seconds, plain
 from batch.formatting import escaped as control_escaped
-from batch.model import Outcome, Property
+from batch.model import Outcome, OwnWords, Property
 from batch.reporting import charts
 from batch.reporting.page_facts import (
-    LEFT,
     MOST_REASONS,
     MOST_ROWS,
     UNREAD,
@@ -169,10 +168,7 @@ def _environment() -> Environment:
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
     except (ImportError, OSError) as cause:
-        raise ConfigError(
-            f"a report needs Jinja2, which cannot be imported: {cause}",
-            hint="pip install 'bulk-revoke[report]'",
-        ) from cause
+        raise needs_extra("a report needs", "Jinja2", "report", cause) from cause
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -257,7 +253,7 @@ def _shown(source: Source) -> dict[str, Any]:
             (tone, licenses or rows) for _, tone, _, licenses, rows in outcomes
         ),
         "reasons": reasons,
-        "only_later": {each.text for each in reasons} == {LEFT},
+        "only_later": {each.text for each in reasons} == {OwnWords.LEFT},
         "most_reasons": MOST_REASONS,
         "most_rows": MOST_ROWS,
         "tables": [
@@ -311,10 +307,8 @@ def _left_by(facts: Facts) -> str:
 
 def _approved(run: Mapping[str, Any]) -> tuple[str, str] | None:
     """Path and SHA-256 of the file that has approved the run, where the manifest names one."""
-    found = run.get("approved") or run["input"].get("approved") or run["options"].get("approved")
-    if isinstance(found, dict):
-        return str(found.get("path", "")), str(found.get("sha256", ""))
-    return (str(found), "") if found else None
+    found = run["approved"]
+    return (str(found.get("path", "")), str(found.get("sha256", ""))) if found else None
 
 
 def _options(options: Mapping[str, Any]) -> Any:  # noqa: ANN401

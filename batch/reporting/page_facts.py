@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from batch.columns import DETAILS
+from batch.columns import DETAILS, names_keys
 from batch.formatting import epoch_seconds, in_use_since, uncell
 from batch.model import (
     RESTORE,
@@ -21,6 +21,7 @@ from batch.model import (
     VERIFY,
     Action,
     Outcome,
+    OwnWords,
     Property,
     parse_id,
 )
@@ -48,14 +49,8 @@ MOST_TEXTS = 100
 ELSEWHERE = "see the results file"
 """Why a row is not done, where we have no words of our own."""
 
-UNSELECTED = "not selected by --where"
-LEFT = "left for later by --limit"
-OWN_WORDS = frozenset({
-    UNSELECTED, "listed in --exclude", "not approved", "not suspended any more",
-    LEFT, "the look was stopped before that",
-    "a session that was killed may have sent it",
-})  # fmt: skip
-"""What a run itself says of a row, and no server: it may be shown as it is."""
+OWN_WORDS = frozenset(OwnWords)
+"""What may be shown as it stands in the results."""
 
 CAUSES = {
     "timeout": "no answer in time",
@@ -285,7 +280,7 @@ def without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
     shown = []
     for each in options.get("where") or ():
         column = str(each).partition("=")[0].strip()
-        may_hold_keys = "key" in column.casefold() or column.isdigit() or column == of_keys
+        may_hold_keys = names_keys(column) or column.isdigit() or column == of_keys
         shown.append(f"{column}=…" if may_hold_keys else str(each))
     return {**options, "where": shown}
 
@@ -316,12 +311,12 @@ def gather(
         outcome = Outcome(cells[place["outcome"]])
         text = cells[place["error"]]
         facts.rows[outcome] += 1
-        if outcome is Outcome.EXCLUDED and text == UNSELECTED:
+        if outcome is Outcome.EXCLUDED and text == OwnWords.UNSELECTED:
             facts.unselected += 1
             continue
         is_first = not cells[place["duplicate_of"]]
         facts.licenses[outcome] += is_first
-        facts.later += is_first and text == LEFT and outcome is Outcome.NOT_ATTEMPTED
+        facts.later += is_first and text == OwnWords.LEFT and outcome is Outcome.NOT_ATTEMPTED
         if outcome not in facts.done:
             _note(facts, outcome, cells, place, is_first=is_first)
         if not is_first or outcome is Outcome.INVALID:
@@ -370,7 +365,7 @@ def _may_count(
     """Tell whether a license may be one of those that this is about: nobody could tell."""
     if action.sends or outcome is Outcome.UNKNOWN:
         return outcome is Outcome.UNKNOWN
-    is_left = cells[place["error"]] == LEFT
+    is_left = cells[place["error"]] == OwnWords.LEFT
     return outcome is Outcome.FAILED or (outcome is Outcome.NOT_ATTEMPTED and not is_left)
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batch.columns import DETAILS, columns
-from batch.model import REVOKE, SUSPEND, VERIFY, Action, Outcome
+from batch.model import REVOKE, SUSPEND, VERIFY, Action, Outcome, OwnWords
 from batch.reporting.page import File, Source, Step, inert, is_page, render
-from batch.reporting.page_facts import LEFT, MOST_ROWS, gather, without_keys
+from batch.reporting.page_facts import MOST_ROWS, gather, without_keys
 from tests.support.job_harness import some_ids
 from tests.support.page_runs import BEGAN, MINUTES, some_rows
 
@@ -36,7 +36,8 @@ def run_of(**more: object) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "run_id": "0badcafe", "command": "run", "api": "https://api.cryptlex.com/v3", "reason": "",
-        "rehearsal": False, "options": {}, "input": {"path": "l.csv", "taken": "l.csv"},
+        "rehearsal": False, "options": {}, "approved": {},
+        "input": {"path": "l.csv", "taken": "l.csv"},
         "results": {"path": "l.results.csv", "details": True}, "tool": "bulk-revoke 1",
         "user": "me", "host": "here", "directory": "/srv", "sessions": [session],
     } | more  # fmt: skip
@@ -174,7 +175,7 @@ SEEN = {"product_id": "A", "activations": 5, "last_used_at": "2026-11-20"}
         (REVOKE.dry_run(), [(Outcome.UNKNOWN, {})], ("not known", "not known")),
         (REVOKE.dry_run(), [(Outcome.NOT_ATTEMPTED, {})], ("not known", "not known")),
         (REVOKE.dry_run(), [(Outcome.WOULD_REVOKE, SEEN),
-                            (Outcome.NOT_ATTEMPTED, {"error": LEFT})], ("5", "1")),
+                            (Outcome.NOT_ATTEMPTED, {"error": OwnWords.LEFT})], ("5", "1")),
         (VERIFY, [(Outcome.NOT_REVOKED, SEEN), (Outcome.FAILED, {})], ("at least 5", "at least 1")),
     ],
 )  # fmt: skip
@@ -284,7 +285,7 @@ def test_what_only_reads_says_of_rows_that_it_had_not_come_to_that_it_has_not_lo
 
 
 def test_a_pilot_that_ended_as_it_was_asked_has_nothing_in_red() -> None:
-    left = {"outcome": Outcome.NOT_ATTEMPTED, "error": LEFT}
+    left = {"outcome": Outcome.NOT_ATTEMPTED, "error": OwnWords.LEFT}
     rows = [row | left if at else row for at, row in enumerate(some_rows(4))]
 
     page = page_of(rows, options={"limit": 1})

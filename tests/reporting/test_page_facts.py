@@ -18,6 +18,7 @@ from batch.model import (
     VERIFY,
     Action,
     Outcome,
+    OwnWords,
     Property,
     RowResult,
 )
@@ -25,10 +26,8 @@ from batch.reporting import page_facts
 from batch.reporting.charts import WIDTH, course, shares
 from batch.reporting.page import MEANINGS, share, span
 from batch.reporting.page_facts import (
-    LEFT,
     MOST_ROWS,
     OWN_WORDS,
-    UNSELECTED,
     Facts,
     Groups,
     action_of,
@@ -98,9 +97,9 @@ def test_every_number_is_counted_from_the_rows(
         own = {"duplicate_of": "2" if repeats else "", "company": company, "product_id": company,
                "activations": activations, "last_used_at": used}  # fmt: skip
         is_unselected = unselected and outcome is Outcome.EXCLUDED
-        own["error"] = UNSELECTED if is_unselected else ""
+        own["error"] = OwnWords.UNSELECTED if is_unselected else ""
         rows.append(line(place, outcome, **own))
-    meant = [row for row in rows if row["error"] != UNSELECTED]
+    meant = [row for row in rows if row["error"] != OwnWords.UNSELECTED]
     licenses = [row for row in meant if not row["duplicate_of"]]
     named = [row for row in licenses if row["outcome"] is not Outcome.INVALID]
     turned = [row for row in named if row["outcome"] is Outcome.REVOKED]
@@ -183,7 +182,7 @@ def test_the_headline_says_what_has_happened(
 
 
 def test_what_a_limit_leaves_is_left_for_later_and_not_amiss() -> None:
-    left = [line(at, O.NOT_ATTEMPTED, error=LEFT) for at in range(2, 5)]
+    left = [line(at, O.NOT_ATTEMPTED, error=OwnWords.LEFT) for at in range(2, 5)]
     settled = [line(0, O.REVOKED), line(1, O.ALREADY_REVOKED)]
     failed = line(5, O.FAILED)
 

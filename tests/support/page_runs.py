@@ -49,11 +49,11 @@ def write_run(
         requests=3048,
         patches=2961,
         throttled=3,
-        sent_from="2026-11-24T02:14:40.000Z",
+        sent_from="2026-11-24T02:15:09.000Z",
         minutes=MINUTES,
     )
     fields = {
-        "user": "maria", "host": "ops-1", "directory": str(path.parent), "sessions": [session],
+        "user": "ops", "host": "ops-1", "directory": str(path.parent), "sessions": [session],
         "input": {"path": "leaked.xlsx", "sha256": "0" * 64,
                   "taken": 'leaked.xlsx, sheet "July", column "License ID" (header in row 1)'},
         "options": {"rate": "45/5s", "max_failures": "20%", "look": True},
