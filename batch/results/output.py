@@ -257,14 +257,8 @@ def begin(
     manifest.results.pop("sha256", None)
     manifest.results["details"] = details is not None
     manifest.sessions.append(SessionRecord(started_at=started_at))
-    is_to_go = settings.overwrite or replaces_trial(settings, manifest.command)
-    if found is None and (is_to_go or not path.exists()):
-        set_aside(path)  # also the manifest of a start that has come to nothing
-    if found is None and os.path.lexists(path):
-        raise ResultsError(
-            f"{path}: cannot be written: it has appeared meanwhile",
-            hint="name another place with --output; nothing was sent.",
-        )
+    if found is None:
+        _make_room(settings, manifest.command)
     try:
         # The manifest first: without it the results could not be gone on with.
         manifest.write(manifest_path(path))
@@ -276,13 +270,7 @@ def begin(
         else:
             journal.resume(found.recorded, row_results)
     except BaseException as cause:
-        with suppress(OSError):
-            if found is None and not path.exists():
-                manifest_path(path).unlink()
-            elif found is not None:  # what it says of the results is to be so again
-                journal.cut_back(found.recorded.size)
-                with replacing(manifest_path(path)) as file:
-                    file.write(before)
+        _take_back(journal, found, before)
         journal.close()
         if not isinstance(cause, OSError):
             raise
@@ -291,6 +279,40 @@ def begin(
             hint="name another place with --output; nothing was sent.",
         ) from cause
     return journal
+
+
+def _make_room(settings: Settings, command: str) -> None:
+    """Set aside what stands where new results go, where they may take its place.
+
+    Raises:
+        ResultsError: It may not go, or cannot.
+    """
+    path = settings.output
+    is_to_go = settings.overwrite or replaces_trial(settings, command)
+    if is_to_go or not path.exists():
+        set_aside(path)  # also the manifest of a start that has come to nothing
+    if os.path.lexists(path):
+        raise ResultsError(
+            f"{path}: cannot be written: it has appeared meanwhile",
+            hint="name another place with --output; nothing was sent.",
+        )
+
+
+def _take_back(journal: Journal, found: Earlier | None, before: bytes) -> None:
+    """Leave results and manifest as they were, as far as that is possible.
+
+    Args:
+        journal: What was to be begun, or gone on with.
+        found: What earlier sessions have left.
+        before: Their manifest.
+    """
+    with suppress(OSError):
+        if found is None and not journal.path.exists():
+            manifest_path(journal.path).unlink()
+        elif found is not None:  # what it says of the results is to be so again
+            journal.cut_back(found.recorded.size)
+            with replacing(manifest_path(journal.path)) as file:
+                file.write(before)
 
 
 def set_aside(path: Path) -> None:

@@ -52,6 +52,28 @@ def python_arguments(before: str = "") -> list[str]:
     return ["-c", f"{before}\nfrom batch.cli import main\nmain()"] if before else ["-m", "batch"]
 
 
+def imported_by(calls: str, home: Path, suspects: Sequence[str]) -> str:
+    """Those modules among some, in one text, that a process has imported after calls.
+
+    Args:
+        calls: Python, in which ``run_command`` is the command line.
+        home: Of whoever calls.
+        suspects: Names of modules.
+    """
+    code = (
+        f"import sys; from batch.cli import run_command; {calls};"
+        f"print(*(each for each in {list(suspects)!r} if each in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(home),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.splitlines()[-1]
+
+
 @dataclass
 class Command:
     """Runs bulk-revoke in a directory of its own, as somebody with a token and no terminal."""
