@@ -166,6 +166,34 @@ def test_a_refused_run_writes_no_page(api: Served) -> None:
     assert not Path("page.html").exists()
 
 
+def test_a_refused_run_writes_no_page_of_the_results_that_are_there(api: Served) -> None:
+    write("list.csv", IDS)
+    api.run("run", "list.csv")
+
+    ended = api.run(
+        "run", "list.csv", "--report", "page.html", "--overwrite", "--expect-licenses", "99"
+    )
+
+    assert ended.code == 2
+    assert not Path("page.html").exists()
+
+
+def test_a_page_goes_on_with_a_pilot_that_was_stopped_and_with_all_once_it_is_over(
+    api: Served,
+) -> None:
+    write("list.csv", IDS)
+    api.fail(IDS[4], 401, on="PATCH")
+    pilot = ("run", "list.csv", "--limit", "3", "--concurrency", "1", "--report", "page.html")
+    api.run(*pilot)
+    stopped = next(each for each in commands("page.html") if "--resume" in each)
+    api.heal()
+    api.run(*pilot, "--resume")
+    over = next(each for each in commands("page.html") if "--resume" in each)
+
+    assert stopped.endswith(" --limit 3")
+    assert "--limit" not in over
+
+
 def test_the_journal_of_a_killed_run_has_a_page(api: Served) -> None:
     write("list.csv", IDS)
     results = Path(api.run("run", "list.csv").summary["results"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from datetime import UTC, datetime
@@ -102,6 +103,35 @@ def test_what_observers_get_is_what_is_said(notified: list[Ending], api: Served)
     assert ended.summary["hint"] in ending.text
     assert ending.summary is not None
     assert ending.summary.as_json() == ended.summary
+
+
+def test_whoever_is_interrupted_at_the_question_is_told_how_to_go_on_and_others_no_cell(
+    notified: list[Ending],
+    api: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("batch.job.runner.open_terminal", io.StringIO)
+    monkeypatch.setattr("batch.job.runner.tell", lambda _: None)
+    monkeypatch.setattr("batch.job.runner.confirm", interrupted)
+    where = f"license_id={IDS[0]}"
+
+    code = run_command(
+        [
+            "run", "licenses.csv", "--where", where, "--limit", "1", "--base-url", api.base_url,
+            "--notify-file", "urls",
+        ]
+    )  # fmt: skip
+
+    [ending] = notified
+    again = f"again:   bulk-revoke run licenses.csv --where {where} "
+    assert code == 130
+    assert again in capsys.readouterr().err
+    assert again.replace(where, "'license_id=…'") in ending.text
+    assert ending.text.endswith(" --limit 1")
 
 
 @pytest.mark.parametrize("jump", [-3600, 3600])
