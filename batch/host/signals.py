@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from batch.errors import InterruptedRunError
+from batch.host.streams import leave_the_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,6 +82,7 @@ class Signals:
             self._state = State.OUTLAST
             raise KeyboardInterrupt(signal.Signals(number))
         if self._is_second:
+            leave_the_line()
             # Every settled row has been handed to the operating system: nothing is lost.
             os._exit(128 + number)
         self._is_second = True

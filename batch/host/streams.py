@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from contextlib import suppress
 
@@ -46,3 +47,13 @@ def say(text: str) -> None:
     with suppress(OSError, ValueError):
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+
+
+def leave_the_line() -> None:
+    """Put what a shell writes next below what stands on the terminal, such as a bar.
+
+    For a process that ends at once: it writes past every buffer, and not where that would wait.
+    """
+    with suppress(OSError, ValueError):
+        if is_watched() and select.select([], [2], [], 0)[1]:
+            os.write(2, b"\n")

@@ -390,6 +390,7 @@ class Runner:
         if self.claim is not None:
             self.claim.require()
         manifest = earlier.manifest if earlier else self.manifest(plan.listing)
+        manifest.add_reason(self.settings.reason)
         if plan.approval is not None:
             manifest.approved = {"path": plan.approval.path, "sha256": plan.approval.sha256}
         journal = output.begin(

@@ -89,7 +89,7 @@ class Manifest:
         run_id: Names the run in messages and logs; random.
         command: The command's name, such as ``run``.
         api: Base URL of the API.
-        reason: Why, in the user's words.
+        reason: Why, in the user's words; each that was given, in their order.
         rehearsal: Whether the API was the sandbox.
         options: What was set, without secrets.
         input: Path, SHA-256 and what was taken from it.
@@ -114,6 +114,11 @@ class Manifest:
     approved: Mapping[str, Any] = field(default_factory=dict)
     directory: str = field(default_factory=_working_directory)
     sessions: list[SessionRecord] = field(default_factory=list)
+
+    def add_reason(self, reason: str) -> None:
+        """Keep why a run is gone on with beside why it was begun, if that says anything new."""
+        if f"; {reason}; " not in f"; {self.reason}; ":
+            self.reason = "; ".join(filter(None, (self.reason, reason)))
 
     def write(self, path: Path) -> None:
         """Replace the file at once by what is known now.

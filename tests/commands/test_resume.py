@@ -61,6 +61,14 @@ def test_the_command_that_a_pilot_names_sends_the_rest_and_nothing_twice(api: Se
     assert [each["patches"] for each in manifest(RESULTS)["sessions"]] == [5, 7]
 
 
+def test_why_the_rest_is_sent_is_kept_beside_why_the_pilot_was(api: Served) -> None:
+    api.run(*RUN, "--limit", "5", "--reason", "ticket 42")
+
+    api.run(*RUN, "--resume", "--reason", "the pilot was fine")
+
+    assert manifest(RESULTS)["reason"] == "ticket 42; the pilot was fine"
+
+
 def test_a_pilot_that_was_stopped_is_gone_on_with_no_further_than_it_was_to_go(
     api: Served,
 ) -> None:

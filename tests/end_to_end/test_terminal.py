@@ -174,6 +174,26 @@ def test_an_interrupt_while_it_runs_settles_and_says_how_to_go_on(tmp_path: Path
     assert "--resume -o licenses.results.csv" in terminal.seen
 
 
+def test_a_second_interrupt_ends_at_once_and_leaves_the_line_of_the_bar(tmp_path: Path) -> None:
+    listed = write(tmp_path / "licenses.csv", IDS)
+    with (
+        serving(tmp_path, "--licenses", listed, "--latency", "9000ms", "--rate", "none") as api,
+        at_a_terminal(
+            tmp_path, "run", listed, "--no-look", "--base-url", api.base_url, "--rate", "none"
+        ) as terminal,
+    ):
+        terminal.wait_for("Type 12 ")
+        terminal.type("12\n")
+        terminal.wait_for("0/12")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.wait_for("once more ends at once")
+        wait_until(lambda: terminal.read() and "0/12" in terminal.seen.rpartition("at once")[2])
+        terminal.process.send_signal(signal.SIGINT)
+
+        assert terminal.finish() == 130
+    assert terminal.seen.endswith("\r\n")
+
+
 def test_what_ends_a_list_early_stands_on_a_line_of_its_own_below_the_bar(tmp_path: Path) -> None:
     with (
         serving(tmp_path, "--licenses", "2000", "--latency", "150ms", "--rate", "none") as api,

@@ -373,3 +373,24 @@ def test_each_minute_of_a_session_is_one_line_and_is_read_back(path: Path) -> No
     assert found is not None
     assert found.sessions == [session]
     assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["", "", ""], ""),
+        (["", "ticket 1"], "ticket 1"),
+        (["ticket 11", "ticket 1", ""], "ticket 11; ticket 1"),
+        (["ticket 1; and more", "ticket 2", "ticket 1; and more", "ticket 2"],
+         "ticket 1; and more; ticket 2"),
+    ],
+)  # fmt: skip
+def test_why_a_run_was_begun_and_why_it_was_gone_on_with_are_kept(
+    given: list[str], kept: str
+) -> None:
+    record = manifest(reason="")
+
+    for each in given:
+        record.add_reason(each)
+
+    assert record.reason == kept
