@@ -77,7 +77,7 @@ def perform(context: click.Context, action: Action) -> int:
     if settings.resume:
         run_id = run_id_of(settings.output) or run_id
     observers.known |= {"run_id": run_id, "api": settings.api}
-    page = planned(options, source, run_id)
+    page = planned(options, source, run_id, taken=_files(settings, options))
     if action.only_reads or not action.wanted:
         action = told_by(action, source)
     if settings.dry_run:
@@ -297,15 +297,7 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: It would be put aside, or mixed up.
     """
-    paths = (
-        settings.input,
-        *settings.exclude,
-        settings.approved,
-        settings.ca_file,
-        *(options[name] for name in ("token_file", "notify_file", "config")),
-    )
-    given = [os.fspath(path) for path in paths if path]
-    results = [os.fspath(settings.output), os.fspath(manifest_path(settings.output))]
+    given, results = _given(settings, options), _results(settings)
     try:
         for path in given + results:
             os.path.realpath(path)
@@ -320,19 +312,36 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
             option="--output",
             hint="name another file with --output.",
         )
-    log_file, page = options["log_file"], options.get("report")
-    if page is not None and same_file(page, filter(None, (*given, *results, log_file))):
-        raise ConfigError(
-            f"{page}: is a file that is read, or that something else is written into",
-            option="--report",
-            hint="name another file with --report.",
-        )
+    log_file = options["log_file"]
     if log_file is not None and same_file(log_file, given + results):
         raise ConfigError(
             f"{log_file}: is a file that is read, or where the results go",
             option="--log-file",
             hint="name another file with --log-file.",
         )
+
+
+def _given(settings: Settings, options: Mapping[str, Any]) -> list[str]:
+    """The files that are read."""
+    paths = (
+        settings.input,
+        *settings.exclude,
+        settings.approved,
+        settings.ca_file,
+        *(options[name] for name in ("token_file", "notify_file", "config")),
+    )
+    return [os.fspath(path) for path in paths if path]
+
+
+def _results(settings: Settings) -> list[str]:
+    """The results and their manifest."""
+    return [os.fspath(settings.output), os.fspath(manifest_path(settings.output))]
+
+
+def _files(settings: Settings, options: Mapping[str, Any]) -> list[str]:
+    """The files that are read, or that something else than a page is written into."""
+    written = (*_results(settings), options["log_file"], options["metrics_file"])
+    return [*_given(settings, options), *filter(None, written)]
 
 
 def owner_of(run_id: str, command: str, started_at: datetime) -> Owner:

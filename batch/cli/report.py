@@ -12,9 +12,10 @@ from batch.cli.command import WithExamples
 from batch.cli.options import PATH
 from batch.errors import BulkRevokeError, ConfigError, ResultsError, told
 from batch.host.streams import say
+from batch.reporting.observers import same_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @click.command(
@@ -73,8 +74,16 @@ def report(source: str, output: str | None, overwrite: bool) -> int:
     return 0
 
 
-def planned(options: Mapping[str, Any], source: str, run_id: str) -> Path | None:
+def planned(
+    options: Mapping[str, Any], source: str, run_id: str, *, taken: Sequence[str]
+) -> Path | None:
     """The place of the page that a run is to write at its end; None if it is to write none.
+
+    Args:
+        options: The command's parameters.
+        source: Its input.
+        run_id: Its name, which may be a part of that of the page.
+        taken: Files that are read, or that something else is written into.
 
     Raises:
         ConfigError: There could be none: that is said before anything is sent.
@@ -87,6 +96,12 @@ def planned(options: Mapping[str, Any], source: str, run_id: str) -> Path | None
     page.check()
     now = datetime.now(UTC)
     place = output_path(options["report"], source, "", now=now, run_id=run_id, option="--report")
+    if same_file(str(place), taken):
+        raise ConfigError(
+            f"{place}: is a file that is read, or that something else is written into",
+            option="--report",
+            hint="name another file with --report.",
+        )
     check_place(place, "--report")
     return place
 

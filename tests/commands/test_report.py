@@ -261,6 +261,26 @@ def test_a_place_where_no_page_can_go_is_refused_before_anything_is_sent(
     assert api.reads() == []
 
 
+@pytest.mark.parametrize(
+    ("output", "place"),
+    [
+        ("{run_id}.html", "{run_id}.html"),
+        ("{date}.csv", "./{date}.csv"),
+        ("{run_id}.csv", "{run_id}.csv.run.json"),
+    ],
+)
+def test_a_page_never_takes_the_place_of_the_results_whatever_stands_in_braces(
+    api: Served, output: str, place: str
+) -> None:
+    write("list.csv", IDS)
+
+    ended = api.run("run", "list.csv", "-o", output, "--report", place)
+
+    assert ended.code == 2
+    assert ended.summary["error"].startswith("--report ")
+    assert api.reads() == []
+
+
 def test_a_missing_jinja2_is_refused_before_anything_is_sent(
     api: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
