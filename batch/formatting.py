@@ -84,9 +84,11 @@ def without_conditions(command: str) -> str:
     import shlex  # noqa: PLC0415 - --help needs none of it
 
     words = shlex.split(command)
-    for at in range(1, len(words)):
+    for at, word in enumerate(words):
         if words[at - 1] == "--where":
-            words[at] = f"{words[at].partition('=')[0]}=…"
+            words[at] = f"{word.partition('=')[0]}=…"
+        elif word.startswith("--where="):  # as a column is spelled that begins with a hyphen
+            words[at] = f"--where={word.split('=')[1]}=…"
     return shlex.join(words)
 
 

@@ -232,7 +232,10 @@ def test_a_row_without_an_error_ends_where_its_outcome_ends() -> None:
 
 
 def test_the_command_that_everybody_sees_holds_no_cell_of_the_input() -> None:
-    hint = "bulk-revoke run list.csv --where 'License Key=K-1' --where Customer=ACME --resume"
+    hint = (
+        "bulk-revoke run list.csv --where 'License Key=K-1' --where Customer=ACME"
+        " '--where=-Key=K-1=' --resume"
+    )
 
     own, to_all = (
         block(
@@ -249,7 +252,7 @@ def test_the_command_that_everybody_sees_holds_no_cell_of_the_input() -> None:
     )
 
     assert own.endswith(hint)
-    assert to_all.endswith("--where 'License Key=…' --where 'Customer=…' --resume")
+    assert to_all.endswith("--where 'License Key=…' --where 'Customer=…' '--where=-Key=…' --resume")
     assert "K-1" not in to_all
 
 
