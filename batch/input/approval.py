@@ -18,7 +18,7 @@ from batch.columns import DETAILS, HEADERS
 from batch.errors import Detail, InputError
 from batch.formatting import counted, epoch_seconds, plain, timestamp, uncell
 from batch.input.archive import Archive
-from batch.input.file import ZIP, format_of, open_stored, open_tables
+from batch.input.file import STDIN, ZIP, format_of, open_stored, open_tables
 from batch.input.header import (
     SHOWN_ROWS,
     columns_seen,
@@ -399,6 +399,8 @@ def _named(names: Sequence[str], name: str) -> list[int]:
 
 def _refuse_struck_through(path: str) -> None:
     """Refuse a workbook in which text is struck through: what was meant to go would be sent."""
+    if path == STDIN:  # it is CSV, and can be read but once
+        return
     with open_stored(path) as handle:
         if format_of(handle) != ZIP:
             return

@@ -15,6 +15,7 @@ from batch.errors import ConfigError, InputError, ResultsError
 from batch.formatting import counted, plain
 from batch.input.approval import Approval
 from batch.input.exclusion import Exclusion
+from batch.input.file import STDIN
 from batch.input.listing import read_listing
 from batch.input.selection import Selection
 from batch.model import (
@@ -239,8 +240,8 @@ def is_stale(targets: Targets, settings: Settings) -> bool:
 
     Above all a restore: the run that was waited for may have turned more.
     """
-    if settings.input == "-":
-        return False
+    if STDIN in (settings.input, settings.approved, *settings.exclude):
+        return False  # it can be read but once
     if (settings.exclude or settings.approved) and settings.wait is not None:
         return True
     try:

@@ -246,6 +246,20 @@ def test_a_workbook_with_real_dates_and_numbers_is_compared_by_the_moment(api: S
     assert ended.counts == {"revoked": 12}
 
 
+@pytest.mark.parametrize("more", [(), ("--wait",)])
+def test_an_approval_can_come_through_a_pipe(
+    api: Served, more: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried(api)
+    edited(lambda rows: rows.pop(5))
+
+    with Path(PLAN).open(encoding="utf-8") as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        ended = api.run("run", "list.csv", "--approved", "-", *more)
+
+    assert ended.counts == {"revoked": 11, "excluded": 1}
+
+
 # What has become of a license since
 
 

@@ -442,3 +442,10 @@ def test_files_to_exclude_are_read_again_after_a_wait(listed: Path) -> None:
     assert targets.excluded == {0: (0,), 1: (0,), 2: (0,)}
     assert is_stale(targets, waiting)
     assert not is_stale(targets, set_to(listed, exclude=(str(listed),)))
+
+
+@pytest.mark.parametrize("piped", [{"exclude": ("-",)}, {"approved": "-"}])
+def test_what_came_through_a_pipe_is_not_read_again(listed: Path, piped: dict[str, object]) -> None:
+    targets = read_targets(REVOKE, set_to(listed), api="sandbox")
+
+    assert not is_stale(targets, set_to(listed, wait=60.0, **piped))
