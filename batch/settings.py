@@ -21,6 +21,10 @@ SAAS_LIMIT, SAAS_PERIOD = 50, 5.0
 """Requests and seconds that the vendor admits for an IP address (Cryptlex, "Rate limits")."""
 
 
+IN_BRACES = re.compile(r"\{(\w+)\}")
+"""A word in the name of an output that is filled in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """Requests in any window, everything that the process sends together.
@@ -281,7 +285,7 @@ def output_path(
         name = name[:-3] if name.lower().endswith(".gz") else name
         return Path(Path(name).stem + suffix)
     values = {"date": f"{now:%Y-%m-%d}", "time": f"{now:%H%M%S}", "run_id": run_id}
-    for name in re.findall(r"\{(\w+)\}", template):
+    for name in IN_BRACES.findall(template):
         if name not in values:
             raise ConfigError(
                 f"{template}: {{{name}}} stands for nothing",

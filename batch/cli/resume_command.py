@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from batch.cli.options import API, OTHER
 from batch.model import SETS
+from batch.settings import IN_BRACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +49,7 @@ def resume_command(context: click.Context, action: Action, source: str, results:
     once = OF_A_PLAN if action.is_dry_run else ONCE
     words = ["bulk-revoke", context.command.name or "", _operand(source)]
     words += _repeated(context, lambda name: name not in once)
-    going_on = [] if action.is_dry_run else ["--resume", "-o", _operand(str(results))]
-    return shlex.join([*words, *going_on])
+    return shlex.join([*words, *([] if action.is_dry_run else _going_on(str(results)))])
 
 
 def run_command_of(context: click.Context, listed: Path) -> str:
@@ -67,7 +67,7 @@ def recorded_command(manifest: Manifest, *, dry_run: bool) -> str:
     once = OF_A_PLAN if dry_run else ONCE
     words = ["bulk-revoke", manifest.command, _operand(source)]
     words += _recorded(manifest.command, manifest, lambda name: name not in once)
-    return shlex.join([*words, *([] if dry_run else ["--resume", "-o", _operand(results)])])
+    return shlex.join([*words, *([] if dry_run else _going_on(results))])
 
 
 def recorded_command_about(command: str, path: Path, manifest: Manifest) -> str:
@@ -118,6 +118,16 @@ def _is_said(context: click.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     from_environment = source is ParameterSource.ENVIRONMENT and name not in OF_THE_PLACE
     return source is ParameterSource.COMMANDLINE or from_environment
+
+
+def _going_on(results: str) -> list[str]:
+    """Spell what makes a command go on with its results.
+
+    A word in braces would be filled in. Only a name that was made of the input's has one, and the
+    same name is made of it again.
+    """
+    named = [] if IN_BRACES.search(results) else ["-o", _operand(results)]
+    return ["--resume", *named]
 
 
 def _operand(path: str) -> str:

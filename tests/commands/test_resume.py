@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shlex
 from pathlib import Path
@@ -310,3 +311,20 @@ def test_every_option_that_matters_is_in_the_command_that_goes_on(api: Served) -
     assert ended.code == 0
     assert ended.counts == {"revoked": 12, "excluded": 1}
     assert api.reads() == []
+
+
+@pytest.mark.parametrize("source", ["{date}.csv", "{customer}.csv"])
+def test_a_list_with_braces_in_its_name_is_gone_on_with_by_the_command_that_is_named(
+    api: Served, source: str
+) -> None:
+    write(source, IDS)
+    pilot = api.run("run", source, "--limit", "2", "--report", "page.html")
+    page = html.unescape(Path("page.html").read_text(encoding="utf-8"))
+
+    ended = api.execute(shlex.split(pilot.summary["hint"])[1:])
+
+    assert f"bulk-revoke run '{source}' --report page.html" in page
+    assert " --resume -o " not in page
+    assert ended.code == 0
+    assert ended.summary["run_id"] == pilot.summary["run_id"]
+    assert ended.counts == {"revoked": 12}
