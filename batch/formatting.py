@@ -22,15 +22,24 @@ _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _FORMULA = re.compile(r"'*[=+\-@]")
 
 
+_EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.9999
+"""The first and the last moment of a `datetime`, in seconds since 1970."""
+
+
 def epoch_seconds(text: object) -> float | None:
-    """Seconds since 1970 of a timestamp with or without fractions; UTC where it names no zone."""
+    """Seconds since 1970 of a timestamp with or without fractions; UTC where it names no zone.
+
+    They can always be spelled again: the last moment of .NET, 9999-12-31T23:59:59.9999999Z, would
+    else be rounded to the year 10000.
+    """
     if not isinstance(text, str):
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (OverflowError, ValueError):
         return None
+    return min(max(seconds, _EARLIEST), _LATEST)
 
 
 def timestamp(moment: datetime) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.formatting import LONGEST, cell, duration, plain, timestamp, uncell
+from batch.formatting import LONGEST, cell, duration, epoch_seconds, plain, timestamp, uncell
 from tests.support.builders import calm
 
 # Characters that need care, and a few others; `characters` has lone surrogates as well.
@@ -35,6 +35,23 @@ def test_a_moment_is_spelled_in_utc_whatever_zone_it_was_told_in(
     moment: datetime, spelled: str
 ) -> None:
     assert timestamp(moment) == spelled
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999Z"),
+        ("9999-12-31T23:59:59.9999999-12:00", "9999-12-31T23:59:59.999Z"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_moment_at_either_end_of_the_calendar_can_be_spelled_again(
+    text: str, spelled: str
+) -> None:
+    seconds = epoch_seconds(text)
+
+    assert seconds is not None
+    assert timestamp(datetime.fromtimestamp(seconds, UTC)) == spelled
 
 
 @calm

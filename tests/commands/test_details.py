@@ -13,7 +13,7 @@ import pytest
 from batch.cli import run_command
 from batch.columns import COLUMNS, DETAILS, HEADERS
 from batch.sandbox import Account
-from batch.sandbox.license import Customer
+from batch.sandbox.license import TICKS, Customer
 from tests.support.commands import Ended, Served, served, table, write
 from tests.support.job_harness import some_ids
 from tests.support.programs import program
@@ -89,6 +89,19 @@ def test_every_command_says_of_each_license_what_a_list_says(api: Served) -> Non
     assert {cells[DETAILS.index("company")] for cells in before.values()} == {
         "'=1+1, Inc.", "ACME", "Two\\nlines",
     }  # fmt: skip
+
+
+def test_a_license_that_expires_at_the_end_of_the_calendar_stops_nothing(api: Served) -> None:
+    last = 253_402_300_800 * TICKS - 1  # as .NET spells "never" where it has no null
+    api.call(setattr, api.sandbox.account.licenses[IDS[3]], "expires", last)
+
+    tried = api.run("run", "list.csv", "--dry-run", "--report", "page.html")
+    ended = api.run("run", "list.csv", "--approved", "list.dry-run.csv")
+
+    end = DETAILS.index("expires_at")
+    assert listed(api)[IDS[3]][end] == details(RESULTS)[IDS[3]][end] == "9999-12-31T23:59:59.999Z"
+    assert tried.code == ended.code == 0
+    assert Path("page.html").exists()
 
 
 def test_a_rehearsal_has_them_too(api: Served) -> None:
