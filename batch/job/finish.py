@@ -21,7 +21,6 @@ from batch.reporting.summary import (
     block,
     done_outcomes,
     exit_code,
-    per_second,
     span,
     undone_row,
 )
@@ -30,7 +29,7 @@ from batch.results.manifest import Manifest, SessionRecord, manifest_path
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from batch.api.retrying_client import RetryingClient
+    from batch.job.connection import Connection
     from batch.job.plan import Plan
     from batch.model import Listing
     from batch.reporting.progress import Screen
@@ -106,7 +105,7 @@ class Finish:
     Attributes:
         plan: What was to be done.
         journal: Where it is recorded.
-        client: What everything was sent through.
+        connection: What everything was sent through.
         settings: How.
         manifest: The run's manifest; its last session is this one.
         screen: Where a person is told.
@@ -116,22 +115,18 @@ class Finish:
 
     plan: Plan
     journal: Journal
-    client: RetryingClient
+    connection: Connection
     settings: Settings
     manifest: Manifest
     screen: Screen
     place: str
     resume_command: str
 
-    def close(self, seconds: float) -> Report:
-        """Put the results into their order, write the manifest, and say how it went.
-
-        Args:
-            seconds: How long requests were sent.
-        """
+    def close(self) -> Report:
+        """Put the results into their order, write the manifest, and say how it went."""
         missing_ok = self.settings.missing_ok and self.plan.known
         done = done_outcomes(self.plan.action, missing_ok=missing_ok)
-        stopped = self.client.stopped
+        stopped = self.connection.client.stopped
         tally = self._close_results(done)
         in_order = bool(tally.sha256)
         if in_order:
@@ -150,7 +145,6 @@ class Finish:
         own = self._end(code, tally.counts, stopped)
         summary = self._summary(
             own,
-            seconds,
             error=self._reason(stopped, to_all=True),
             not_done=[undone_row(cells) for cells in tally.undone] if in_order else None,
             done=done,
@@ -208,10 +202,12 @@ class Finish:
         self, code: int, counts: Mapping[Outcome, int], stopped: BulkRevokeError | None
     ) -> SessionRecord:
         """End the last session of the manifest."""
-        own, client = self.manifest.sessions[-1], self.client
-        own.requests, own.patches = client.rate_limiter.requests, client.api.patches
-        own.throttled = client.breaker.throttled
-        own.sent_from, own.minutes = client.timeline.started_at, client.timeline.rows()
+        own, timeline = self.manifest.sessions[-1], self.connection.client.timeline
+        sent = self.connection.sent()
+        own.requests, own.patches, own.throttled = (
+            sent[name] for name in ("requests", "patches", "throttled")
+        )
+        own.sent_from, own.minutes = timeline.started_at, timeline.rows()
         own.exit_code = code
         own.finished_at = timestamp(datetime.now(UTC))
         own.counts = {str(outcome): count for outcome, count in counts.items()}
@@ -228,7 +224,6 @@ class Finish:
     def _summary(
         self,
         own: SessionRecord,
-        seconds: float,
         *,
         error: str,
         not_done: list[dict[str, Any]] | None,
@@ -253,11 +248,8 @@ class Finish:
             rows=rows,
             licenses=len(self.plan.listing.distinct()),
             counts=own.counts,
-            requests=own.requests,
-            patches=own.patches,
-            throttled=own.throttled,
+            **self.connection.sent(),
             seconds=span(own.started_at, own.finished_at),
-            rate=per_second(own.requests, seconds),
             results=str(self.journal.path),
             manifest=str(manifest_path(self.journal.path)),
             error=error,

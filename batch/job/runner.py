@@ -409,7 +409,7 @@ class Runner:
         finish = Finish(
             plan=plan,
             journal=journal,
-            client=self.client,
+            connection=self.connection,
             settings=self.settings,
             manifest=manifest,
             screen=self.screen,
@@ -430,7 +430,7 @@ class Runner:
         with self.connection.interruptible(is_last=True):
             if plan.to_send:
                 await self._send(plan, journal)
-            return finish.close(self.connection.seconds)
+            return finish.close()
 
     async def _send(self, plan: Plan, journal: Journal) -> None:
         """Send what is planned, and record how each license is settled."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from batch.errors import ApiError, BulkRevokeError, InterruptedRunError, StoppedError
+from batch.host.clock import Clock
+from batch.job.connection import Connection
 from batch.job.finish import Finish
 from batch.job.plan import make_plan
 from batch.model import REVOKE, VERIFY, Action, Outcome, RowResult
@@ -68,6 +70,7 @@ class Run:
     screen: Told = field(default_factory=Told)
     journal: Journal = field(init=False)
     manifest: Manifest = field(init=False)
+    connection: Connection = field(init=False)
     finish: Finish = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,10 +88,13 @@ class Run:
             breaker=SimpleNamespace(throttled=3),
             timeline=SimpleNamespace(started_at="", rows=list),
         )
+        self.connection = Connection(
+            cast("RetryingClient", client), Clock(), cast("Screen", self.screen)
+        )
         self.finish = Finish(
             plan,
             self.journal,
-            cast("RetryingClient", client),
+            self.connection,
             cast("Settings", SimpleNamespace(limit=None, missing_ok=False)),
             self.manifest,
             cast("Screen", self.screen),
@@ -119,7 +125,9 @@ def run(path: Path) -> Iterator[Run]:
 def test_a_run_that_is_done_says_so_once_and_needs_no_next_command(run: Run) -> None:
     run.journal.record((0, REVOKED), (1, REVOKED))
 
-    report = run.finish.close(3.14159)
+    run.connection.seconds = 3.14159
+
+    report = run.finish.close()
 
     assert (report.summary.exit_code, report.summary.hint) == (0, "")
     assert report.summary.rate == 2.23
@@ -132,13 +140,13 @@ def test_a_run_that_is_done_says_so_once_and_needs_no_next_command(run: Run) -> 
 
 
 def test_a_run_that_took_no_time_has_no_rate(run: Run) -> None:
-    assert run.finish.close(0.0).summary.rate == 0.0
+    assert run.finish.close().summary.rate == 0.0
 
 
 def test_a_run_that_left_something_insists_on_it_and_names_the_next_command(run: Run) -> None:
     run.journal.record((0, REVOKED), (1, FAILED))
 
-    report = run.finish.close(1.0)
+    report = run.finish.close()
 
     assert (report.summary.exit_code, report.summary.hint) == (1, NEXT)
     assert run.screen.said == []
@@ -154,7 +162,7 @@ def test_a_stop_counts_only_if_it_left_something_out(path: Path) -> None:
         run = Run(path, stopped=StoppedError("the server secret\nis down", hint="wait"))
         with closing(run.journal):
             run.journal.record(*enumerate([REVOKED] * settled))
-            report = run.finish.close(1.0)
+            report = run.finish.close()
 
         assert report.summary.exit_code == run.session.exit_code == code
         assert run.session.stopped.replace(r"\n", " ") == reason
@@ -177,7 +185,7 @@ def test_what_only_reads_names_the_next_command_if_it_has_found_something_to_do(
     with closing(run.journal):
         if stopped:
             run.journal.record((0, RowResult(Outcome.NOT_ATTEMPTED)))
-        summary = run.finish.close(1.0).summary
+        summary = run.finish.close().summary
 
     assert summary.exit_code == (3 if stopped else code)
     assert summary.hint == ("" if stopped else hint)
@@ -187,7 +195,7 @@ def test_a_verify_that_has_found_nothing_to_revoke_names_no_command(path: Path) 
     run = Run(path, VERIFY, 2)
     with closing(run.journal):
         run.journal.record((0, RowResult(Outcome.NOT_FOUND)))
-        summary = run.finish.close(1.0).summary
+        summary = run.finish.close().summary
 
     assert (summary.exit_code, summary.hint) == (1, "")
 
@@ -196,7 +204,7 @@ def test_the_words_of_a_server_are_for_the_manifest_and_for_nobody_else(path: Pa
     about = ApiError("HTTP 409", shown="not now")
     run = Run(path, stopped=StoppedError("it refuses", about=about))
     with closing(run.journal):
-        report = run.finish.close(1.0)
+        report = run.finish.close()
 
     assert "not now" in run.session.stopped
     assert run.session.why == "it refuses (HTTP 409)"
@@ -215,7 +223,7 @@ def test_results_that_may_be_another_runs_are_left_alone_and_so_is_their_manifes
         raise OSError(16, "another run has them")
 
     monkeypatch.setattr(run.journal, "check", taken)
-    report = run.finish.close(1.0)
+    report = run.finish.close()
 
     assert report.summary.exit_code == 3
     assert run.path.read_bytes() == written
@@ -228,7 +236,7 @@ def test_results_that_somebody_else_has_written_into_are_no_end(run: Run) -> Non
     with run.path.open("ab") as file:
         file.write(b"2,somebody else's\n")
 
-    report = run.finish.close(1.0)
+    report = run.finish.close()
 
     assert report.summary.exit_code == 3
     assert "sha256" not in run.manifest.results
@@ -248,7 +256,7 @@ def test_a_disk_that_is_full_at_the_end_costs_the_order_and_not_the_result(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(run.journal, "finish", full)
-    report = run.finish.close(1.0)
+    report = run.finish.close()
 
     assert report.summary.exit_code == 0
     assert run.session.counts == {"revoked": 2}
@@ -265,7 +273,7 @@ def test_what_was_put_into_the_place_of_the_results_is_renamed_and_not_replaced(
     if other is not None:
         run.path.write_bytes(other)
 
-    report = run.finish.close(1.0)
+    report = run.finish.close()
 
     kept = [each.read_bytes() for each in run.path.parent.glob("results.csv.other-0badcafe-2")]
     assert kept == ([other] if other else [])
@@ -278,7 +286,7 @@ def test_a_manifest_that_cannot_be_written_is_a_warning(run: Run) -> None:
     run.journal.record((0, REVOKED), (1, REVOKED))
     manifest_path(run.path).mkdir()
 
-    assert run.finish.close(1.0).summary.exit_code == 0
+    assert run.finish.close().summary.exit_code == 0
     assert "cannot be written" in run.screen.insisted[0]
 
 
