@@ -119,7 +119,7 @@ class Approval:
             refusal.option = "--approved"
             raise
 
-    def left_out(self, listing: Listing) -> dict[int, tuple[int, ...]]:
+    def unapproved(self, listing: Listing) -> dict[int, tuple[int, ...]]:
         """The entries of a listing that are not approved, each the first one of its license.
 
         An entry whose ID is not known is none of them. A license that the list repeats is approved

@@ -77,6 +77,8 @@ class Plan:
             approved.
         exclusion: Those files.
         approval: What the file of ``--approved`` approves; None where there is none.
+        unapproved: Entries of licenses that it does not approve, those that are protected as well
+            among them; each the first one of its license.
         known: Whether the account knows any of the licenses that the run has looked at in any of
             its sessions; also where there are too few of them to tell.
     """
@@ -91,6 +93,7 @@ class Plan:
     exclusion: Sequence[Protected] = ()
     known: bool = True
     approval: Approval | None = None
+    unapproved: Collection[int] = ()
 
     @property
     def in_doubt(self) -> frozenset[int]:
@@ -160,8 +163,8 @@ def make_plan(
     excluded = {**(excluded or {}), **snapshot.protected}
     if listing.keys:
         listing = replace(listing, ids=_ids(snapshot, recorded))
-        if approval is not None:
-            excluded = approval.left_out(listing) | excluded
+    unapproved = approval.unapproved(listing) if approval is not None else {}
+    excluded = unapproved | excluded
     row_results, affected = _decide(
         action, listing, snapshot, excluded, recorded, guards, missing_ok=missing_ok
     )
@@ -177,6 +180,7 @@ def make_plan(
         exclusion,
         _is_known(snapshot, recorded, missing),
         approval,
+        unapproved,
     )
     _check_licenses(plan, guards.expect_licenses)
     _check_excluded(plan)
@@ -411,8 +415,7 @@ def _check_approved(plan: Plan) -> None:
     if plan.approval is None:
         return
     licenses = plan.listing.distinct()
-    may_be_none = all(entry in plan.excluded for entry in licenses)
-    if may_be_none and len(plan.approval.left_out(plan.listing)) == len(licenses) > 0:
+    if len(plan.unapproved) == len(licenses) > 0:
         raise GuardError(
             f"{plan.approval.path}: approves none of the {counted(len(licenses), 'license')} of"
             f" {plan.listing.title}",

@@ -294,7 +294,7 @@ def _approved(plan: Plan, columns: int, settings: Settings) -> Iterator[_Part]:
     if approval is None:
         return
     ids = {entry: _id_bytes(listing, entry) for entry in listing.distinct()}
-    count = sum(map(any, ids.values())) - len(approval.left_out(listing))
+    count = sum(map(any, ids.values())) - len(plan.unapproved)
     others = len(approval.places) - sum(each in approval.places for each in ids.values())
     more = f"; {others:,} more {'is' if others == 1 else 'are'} not in it" if others > 0 else ""
     told = f"{plain(approval.path)}: {counted(approval.rows, 'row')}, approves"

@@ -143,7 +143,7 @@ def read_targets(action: Action, settings: Settings, *, api: str, begun: str = "
     excluded = {entry: by for entry, by in protected.items() if listing.is_selected(entry)}
     approval = _approval(settings, action, api)
     if approval is not None:
-        excluded = approval.left_out(listing) | excluded
+        excluded = approval.unapproved(listing) | excluded
     if turned is None:
         return Targets(listing, exclusion, excluded, approval=approval)
     return Targets(listing, exclusion, excluded, turned.doubtful, turned.late, approval)
