@@ -22,6 +22,7 @@ from batch.api.retry import Attempts
 from batch.errors import OWN, TransientError
 from batch.job.key_lookup import batches, cannot_ask
 from batch.job.narrowing import Fact, Narrowing, Span, facts_of, moment_of, narrowings
+from batch.job.snapshot import SAMPLE
 from batch.model import ID_BYTES
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 
 _T = TypeVar("_T")
-
-SAMPLE = 20
-"""Licenses that are read by themselves, to see what they have in common."""
 
 SLACK, SLACK_SHARE = 12, 0.05
 """Requests that lists may cost beyond the licenses that they show, and for each license."""

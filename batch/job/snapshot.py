@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FEWEST = 5
 """Licenses that make it the wrong account, or the wrong column, if not a single one is known."""
 
+SAMPLE = 20
+"""Licenses that a look reads by themselves, where they are to tell how the others are read best, or
+whether any is known."""
 
 UNLIMITED = -1
 """Grace period of a license whose applications run on without a sync for ever (Cryptlex Web API,

@@ -11,7 +11,7 @@ import pytest
 
 from batch.api.client import filter_query
 from batch.input.identifiers import LONGEST_KEY
-from batch.job.key_lookup import LONGEST_QUERY, KeyLookup, batches
+from batch.job.key_lookup import LONGEST_QUERY, KeyAnswers, batches
 from tests.end_to_end.conftest import TOKEN, Command, serving
 from tests.end_to_end.test_run import write
 from tests.support.gateways import haproxy, nginx
@@ -88,7 +88,7 @@ def test_the_longest_request_for_keys_is_accepted_by_real_servers(
         LIMITING[name](tmp_path, api.port) as gateway,
     ):
         held = listed_at(gateway, "")
-        many, alone = map(KeyLookup, longest_requests(held[1]["key"]))
+        many, alone = map(KeyAnswers, longest_requests(held[1]["key"]))
 
         assert listed_at(gateway, filter_query(many.filters())) == [held[1]]
         assert listed_at(gateway, filter_query(alone.filters())) == []

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from batch.api.client import filter_query
 from batch.errors import RejectedError, StoppedError
 from batch.input.identifiers import LONGEST_KEY, first_keys, parse_key
-from batch.job.key_lookup import LONGEST_QUERY, KeyLookup, batches, cannot_ask
-from batch.job.list_lookup import SAMPLE
-from batch.job.snapshot import FEWEST, Snapshot, State
+from batch.job.key_lookup import LONGEST_QUERY, KeyAnswers, batches, cannot_ask
+from batch.job.snapshot import FEWEST, SAMPLE, Snapshot, State
 from batch.model import ID_BYTES, License, Listing, Outcome, Page, RowResult
 from batch.sandbox import Account, SandboxLicense, api
 from batch.sandbox.query import OPERATORS, select
@@ -96,7 +95,7 @@ def test_every_key_is_asked_for_once_in_requests_that_a_url_holds(
     assert sorted(entry for request in requests for entry in request) == askable
     for request in requests:
         assert 1 <= len(request) <= most
-        lookup = KeyLookup([keys[entry] for entry in request])
+        lookup = KeyAnswers([keys[entry] for entry in request])
         assert len(filter_query(lookup.filters())) <= LONGEST_QUERY + len("&key%5Bin%5D=")
         assert len(request) == 1 or not any("," in keys[entry] for entry in request)
 
@@ -147,7 +146,7 @@ def license_for(key: str, license_id: str = some_ids(1)[0]) -> License:
 
 
 def test_only_a_license_with_the_very_key_is_found() -> None:
-    lookup = KeyLookup(["abc", "DEF", "ghi"])
+    lookup = KeyAnswers(["abc", "DEF", "ghi"])
 
     lookup.add([license_for("abc"), license_for("def")])
 
@@ -166,7 +165,7 @@ def test_only_a_license_with_the_very_key_is_found() -> None:
 
 @pytest.mark.parametrize("there", ["abc", "ABC", "aBc"])
 def test_a_key_that_differs_in_case_is_ambiguous_whatever_else_is_asked_for(there: str) -> None:
-    lookup = KeyLookup(["abc", "ABC"])
+    lookup = KeyAnswers(["abc", "ABC"])
 
     lookup.add([license_for(there)])
 
@@ -181,7 +180,7 @@ def test_a_key_that_differs_in_case_is_ambiguous_whatever_else_is_asked_for(ther
 
 def test_a_key_that_licenses_share_names_them() -> None:
     one, two = sorted(some_ids(2))
-    lookup = KeyLookup(["k"])
+    lookup = KeyAnswers(["k"])
 
     lookup.add([license_for("k", two), license_for("k", one)])
 
@@ -193,7 +192,7 @@ def test_a_key_that_licenses_share_names_them() -> None:
 
 
 def test_a_license_that_comes_twice_is_one_and_its_last_state_counts() -> None:
-    lookup = KeyLookup(["k"])
+    lookup = KeyAnswers(["k"])
 
     assert lookup.add([license_for("k")])
     assert not lookup.add([replace(license_for("k"), revoked=True)])
@@ -203,7 +202,7 @@ def test_a_license_that_comes_twice_is_one_and_its_last_state_counts() -> None:
 
 @pytest.mark.parametrize("key", ["", "ab", "abcd", "a,b", "ab\u0301c"])
 def test_a_license_that_nobody_asked_for_is_no_answer(key: str) -> None:
-    lookup = KeyLookup(["abc"])
+    lookup = KeyAnswers(["abc"])
 
     with pytest.raises(
         StoppedError, match=f"license {some_ids(1)[0]}, which was not asked for"

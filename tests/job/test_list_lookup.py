@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import ApiError, RejectedError, TransientError
-from batch.job.list_lookup import SAMPLE, SLACK, SLACK_SHARE, spread
+from batch.job.list_lookup import SLACK, SLACK_SHARE, spread
 from batch.job.look import LARGE_SAMPLE
-from batch.job.snapshot import State
+from batch.job.snapshot import SAMPLE, State
 from batch.model import Outcome, Page, Property
 from tests.support.builders import calm
 from tests.support.job_harness import some_ids

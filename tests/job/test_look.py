@@ -14,8 +14,8 @@ import pytest
 from batch.api.access import FOREIGN_IN_A_ROW
 from batch.api.circuit_breaker import PATIENCE
 from batch.errors import AccessError, InterruptedRunError, StoppedError
-from batch.job.list_lookup import SAMPLE, spread
-from batch.job.snapshot import Snapshot, State
+from batch.job.list_lookup import spread
+from batch.job.snapshot import SAMPLE, Snapshot, State
 from batch.model import Outcome, RowResult
 from batch.sandbox import Account, SandboxLicense, api, query
 from batch.sandbox.message import Request, Response
