@@ -73,8 +73,8 @@ class Plan:
         affected: Entries whose license is sent a PATCH, or would be in a dry run, in input order,
             each license once.
         excluded: Entries, each the first one of its license, that are never touched, with the
-            indexes of the files of ``--exclude`` that protect them; none where they are not
-            approved.
+            indexes of the files of ``--exclude`` that protect them (no index where a license is
+            only not approved).
         exclusion: Those files.
         approval: What the file of ``--approved`` approves; None where there is none.
         unapproved: Entries of licenses that it does not approve, those that are protected as well

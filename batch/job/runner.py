@@ -29,7 +29,7 @@ from batch.job.look import Look
 from batch.job.plan import Guards, Plan, make_plan, to_look_at
 from batch.job.preview import preview, taken
 from batch.job.snapshot import Snapshot
-from batch.job.targets import Late, Targets, is_stale, read_targets
+from batch.job.targets import Targets, is_stale, read_targets
 from batch.model import Action, License, Listing, Outcome, RowResult
 from batch.reporting.progress import Progress, Screen
 from batch.results import output
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from batch.api.retrying_client import RetryingClient
     from batch.host.claim import Claim
     from batch.host.lock import Lock, Owner
+    from batch.job.turned import Late
     from batch.reporting.summary import Report
     from batch.results.csv_file import Recorded
     from batch.results.journal import Journal
