@@ -28,13 +28,14 @@ from batch.job.finish import Finish, nothing_due
 from batch.job.look import Look
 from batch.job.plan import Guards, Plan, make_plan, to_look_at
 from batch.job.preview import preview, taken
+from batch.job.rehearsal import sandbox_for
 from batch.job.snapshot import Snapshot
 from batch.job.targets import Targets, is_stale, read_targets
 from batch.model import Action, License, Listing, Outcome, RowResult
 from batch.reporting.progress import Progress, Screen
 from batch.results import output
 from batch.results.details import Details
-from batch.sandbox import TOKEN, Account, Sandbox
+from batch.sandbox import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from batch.host.lock import Lock, Owner
     from batch.job.turned import Late
     from batch.reporting.summary import Report
-    from batch.results.csv_file import Recorded
     from batch.results.journal import Journal
     from batch.results.manifest import Manifest
     from batch.results.output import Earlier
@@ -52,9 +52,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-REHEARSAL_LATENCY = (0.02, 0.12)
-"""Seconds of a round trip in a rehearsal: those of a service on another continent."""
 
 DRAIN = 1.5
 """Time-outs of one attempt that reading back may take after a stop."""
@@ -475,9 +472,8 @@ class Runner:
         if not self.settings.sandbox:
             yield self.settings.base_url, self.token
             return
-        account = account_for(self.action, listing, earlier.recorded if earlier else None)
-        rate = None if self.settings.rate.limit is None else (50, 5.0)
-        async with Sandbox(account, rate=rate, latency=REHEARSAL_LATENCY) as sandbox:
+        recorded = earlier.recorded if earlier else None
+        async with sandbox_for(self.action, listing, recorded, self.settings.rate) as sandbox:
             yield sandbox.base_url, TOKEN
 
     async def _save(self, journal: Journal) -> None:
@@ -519,27 +515,3 @@ def _log_settled(listing: Listing, entry: int, result: RowResult) -> None:
             "error_code": result.error_code,
         },
     )
-
-
-def account_for(action: Action, listing: Listing, recorded: Recorded | None) -> Account:
-    """An account with every license of a listing, in the state that the action is there to change.
-
-    Args:
-        action: What is wanted of each license.
-        listing: The licenses.
-        recorded: What earlier sessions of this rehearsal have done, if there were any.
-    """
-    entries = listing.distinct()
-    if listing.keys:
-        account = Account.holding_keys(listing.keys[entry] for entry in entries)
-        licenses = [account.with_keys([listing.keys[entry]])[0] for entry in entries]
-    else:
-        account = Account.holding(listing.license_id(entry) for entry in entries)
-        licenses = [account.licenses[listing.license_id(entry)] for entry in entries]
-    done = {action.on_success, action.unchanged} - {Outcome.VERIFIED}
-    for entry, license_ in zip(entries, licenses, strict=True):
-        changed = recorded is not None and recorded.outcome(entry) in done
-        if listing.suspended_at is not None:
-            license_.suspended = True
-        setattr(license_, action.changes, action.wanted if changed else not action.wanted)
-    return account

@@ -233,7 +233,7 @@ def desk(
     clock = (lambda: time.monotonic() * SPEED, sleep)
     monkeypatch.setattr(Clock.__init__, "__defaults__", clock)
     # The sandbox of a rehearsal goes by another clock: its limit would be met, its answers late.
-    monkeypatch.setattr("batch.job.runner.Sandbox", lambda account, **_: Sandbox(account))
+    monkeypatch.setattr("batch.job.rehearsal.Sandbox", lambda account, **_: Sandbox(account))
     with served(account()) as api:
         for name in ("RUN", "SUSPEND", "VERIFY", "RESTORE"):
             monkeypatch.setenv(f"BULK_REVOKE_{name}_BASE_URL", api.base_url)
