@@ -24,6 +24,7 @@ Whatever else is raised becomes one of them by `meaning_of`.
 
 from __future__ import annotations
 
+from itertools import islice
 from signal import SIGINT, Signals
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -45,6 +46,22 @@ class Detail(NamedTuple):
 
     text: str
     shown: str = ""
+
+
+MOST_DETAILS = 10
+"""Rows, licenses or cells that a refusal names; the others are counted."""
+
+
+def first_few(details: Iterable[Detail], total: int) -> list[Detail]:
+    """The first of many lines, and below them how many more there are.
+
+    Args:
+        details: Lines; no more of them are made than are kept.
+        total: How many there are in all.
+    """
+    lines = list(islice(details, MOST_DETAILS))
+    more = total - len(lines)
+    return lines + [Detail(f"and {more:,} more")] * (more > 0)
 
 
 class BulkRevokeError(Exception):

@@ -15,12 +15,11 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from batch.columns import DETAILS, HEADERS
-from batch.errors import Detail, InputError
+from batch.errors import Detail, InputError, first_few
 from batch.formatting import counted, epoch_seconds, plain, timestamp, uncell
 from batch.input.archive import Archive
 from batch.input.file import STDIN, ZIP, format_of, open_stored, open_tables
 from batch.input.header import (
-    SHOWN_ROWS,
     columns_seen,
     find_layout,
     is_results_header,
@@ -300,11 +299,10 @@ class _Reading:
         return self._texts.setdefault(text, text)
 
     def _doubtful(self) -> InputError:
-        doubts, more = self._doubts[:SHOWN_ROWS], len(self._doubts) - SHOWN_ROWS
         return InputError(
             f"{self._table.title}: {counted(len(self._doubts), 'cell')} of it cannot be read, so it"
             " is not certain what is approved:",
-            details=[*doubts, *[Detail(f"and {more:,} more")] * (more > 0)],
+            details=first_few(self._doubts, len(self._doubts)),
             hint="put back what the dry run has written there; or take such a row out, so that its"
             " license is not approved.",
         )

@@ -19,10 +19,10 @@ from math import inf, nextafter
 from typing import TYPE_CHECKING, Self
 
 from batch.columns import DETAILS, HEADERS
-from batch.errors import Detail, InputError
+from batch.errors import Detail, InputError, first_few
 from batch.formatting import LONGEST, all_folded, counted, folded, uncell
 from batch.input.file import open_tables
-from batch.input.header import SHOWN_ROWS, is_results_header, spelled
+from batch.input.header import is_results_header, spelled
 from batch.input.identifiers import ID, LONGEST_KEY, SHEET_ERRORS, simplified
 from batch.input.table import ZERO, Block, NotText
 from batch.model import ID_BYTES, License, Listing, parse_id, parse_ids
@@ -386,15 +386,11 @@ def _read(path: str, keys: Callable[[], Collection[str]], *, by_key: bool) -> Pr
 
 def _doubtful(doubts: Sequence[tuple[str, int, str]]) -> InputError:
     title = doubts[0][0]
-    lines = [
-        Detail(f"{where}, row {row}  ", spelled(cell)) for where, row, cell in doubts[:SHOWN_ROWS]
-    ]
-    if len(doubts) > SHOWN_ROWS:
-        lines.append(Detail(f"and {len(doubts) - SHOWN_ROWS:,} more"))
+    lines = (Detail(f"{where}, row {row}  ", spelled(cell)) for where, row, cell in doubts)
     return InputError(
         f"{title}: it is not known which license {counted(len(doubts), 'cell')} of it"
         f" {'protects' if len(doubts) == 1 else 'protect'}:",
-        details=lines,
+        details=first_few(lines, len(doubts)),
         hint=f"correct what should be an ID ({ID.reads_like}), and take out what should not.",
     )
 

@@ -6,7 +6,7 @@ from array import array
 from math import inf
 from typing import TYPE_CHECKING, BinaryIO
 
-from batch.errors import Detail, InputError
+from batch.errors import Detail, InputError, first_few
 from batch.formatting import counted, uncell
 from batch.input.file import Tab, Tables, open_tables
 from batch.input.header import (
@@ -323,13 +323,7 @@ def _refuse_invalid(
     all_of_them = len(collector.invalid) == collector.meant
     if not collector.invalid or (skip_invalid and not all_of_them):
         return
-    lines = [
-        _shown_row(collector.rows[entry], cell)
-        for entry, cell in list(collector.invalid.items())[:SHOWN_ROWS]
-    ]
-    more = len(collector.invalid) - len(lines)
-    if more:
-        lines.append(Detail(f"and {more:,} more"))
+    lines = (_shown_row(collector.rows[entry], cell) for entry, cell in collector.invalid.items())
     rows = counted(len(collector.invalid), "row")
     if all_of_them:
         message = f"not a single {kind.noun}: {rows} without one:"
@@ -337,7 +331,8 @@ def _refuse_invalid(
     else:
         message = f"{rows} without a {kind.noun} (of {collector.meant:,}):"
         hint = f"{_remedy(collector, kind, layout)}, or leave them out with --skip-invalid"
-    raise InputError(f"{table.title}: {message}", details=lines, hint=f"{hint}.")
+    details = first_few(lines, len(collector.invalid))
+    raise InputError(f"{table.title}: {message}", details=details, hint=f"{hint}.")
 
 
 def _remedy(collector: Collector, kind: Kind, layout: Layout) -> str:

@@ -7,9 +7,9 @@ import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from batch.errors import Detail, InputError
+from batch.errors import Detail, InputError, first_few
 from batch.formatting import counted, uncell
-from batch.input.header import SHOWN_ROWS, columns_seen, shown
+from batch.input.header import columns_seen, shown
 from batch.input.table import in_digits
 
 if TYPE_CHECKING:
@@ -121,13 +121,12 @@ class Selection:
         ]
         if not divided:
             return
-        more = len(divided) - SHOWN_ROWS
         raise InputError(
             f"{self._title}: {counted(len(divided), 'row')}"
             f" {'contradicts' if len(divided) == 1 else 'contradict'} an earlier one of the same"
             " license:",
             option="--where",
-            details=divided[:SHOWN_ROWS] + [Detail(f"and {more:,} more")] * (more > 0),
+            details=first_few(divided, len(divided)),
             hint="decide for each of these licenses, and correct or take out one of its rows.",
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from batch.errors import Detail, GuardError
+from batch.errors import Detail, GuardError, first_few
 from batch.formatting import counted
 from batch.job.snapshot import FEWEST, Snapshot, State
 from batch.model import DONE, ID_BYTES, Action, Listing, Outcome, OwnWords, RowResult
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from batch.input.exclusion import Protected
     from batch.results.csv_file import Recorded
 
-
-NAMED = 10
-"""Licenses that a refusal names."""
 
 _PLANNED = RowResult(Outcome.PLANNED)
 _IN_DOUBT = RowResult(Outcome.PLANNED, error=OwnWords.IN_DOUBT)
@@ -406,7 +403,7 @@ def _check_products(plan: Plan, products: frozenset[str]) -> None:
             f"{listing.title}: {counted(len(others), 'license')}"
             f" {'is' if len(others) == 1 else 'are'} not of the product that --expect-product"
             " names:",
-            details=_named(plan, others),
+            details=first_few((_of_product(plan, entry) for entry in others), len(others)),
             hint="is this the right file? Take them out of it, or name them with --exclude.",
         )
 
@@ -435,34 +432,26 @@ def _check_changed(plan: Plan) -> None:
     if plan.approval is None or not found:
         return
     listing, changed = plan.listing, plan.snapshot.changed
-    lines = [
+    lines = (
         Detail(f"row {listing.rows[entry]}  {listing.license_id(entry)}  ", changed[entry])
-        for entry in found[:NAMED]
-    ]
-    if len(found) > NAMED:
-        lines.append(Detail(f"and {len(found) - NAMED:,} more"))
+        for entry in found
+    )
     raise GuardError(
         f"{plan.approval.path}: {counted(len(found), 'license')}"
         f" {'has' if len(found) == 1 else 'have'} changed since the dry run that was approved:",
         option="--approved",
-        details=lines,
+        details=first_few(lines, len(found)),
         hint="make a new dry run, and have it approved; or take"
         f" {'its row' if len(found) == 1 else 'their rows'} out of this file.",
     )
 
 
-def _named(plan: Plan, entries: Sequence[int]) -> list[Detail]:
-    lines = []
-    for entry in entries[:NAMED]:
-        name = f"row {plan.listing.rows[entry]}  {plan.listing.license_id(entry)}  "
-        if problem := plan.snapshot.problems.get(entry):
-            lines.append(Detail(name, problem.error))
-        else:
-            product = plan.snapshot.product(entry) or "not told"
-            lines.append(Detail(f"{name}product {product}"))
-    if len(entries) > NAMED:
-        lines.append(Detail(f"and {len(entries) - NAMED:,} more"))
-    return lines
+def _of_product(plan: Plan, entry: int) -> Detail:
+    """Name a license and its product, or why that is not known."""
+    name = f"row {plan.listing.rows[entry]}  {plan.listing.license_id(entry)}  "
+    if problem := plan.snapshot.problems.get(entry):
+        return Detail(name, problem.error)
+    return Detail(f"{name}product {plan.snapshot.product(entry) or 'not told'}")
 
 
 def _check_number(plan: Plan, most: int | None) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.errors import GuardError
-from batch.job.plan import NAMED, Guards, Plan, make_plan, to_look_at
+from batch.job.plan import Guards, Plan, make_plan, to_look_at
 from batch.job.snapshot import Snapshot, State
 from batch.model import DONE, RESTORE, REVOKE, VERIFY, Action, License, Listing, Outcome, RowResult
 from batch.results.csv_file import CODES, Recorded
@@ -401,7 +401,7 @@ def test_a_refusal_names_ten_licenses_and_counts_the_rest() -> None:
 
     first, *named, last = str(refused.value).splitlines()
     assert first.startswith("keys.csv: 1,012 licenses are not of")
-    assert len(named) == NAMED == 10
+    assert len(named) == 10
     assert named[9] == f"  row 11  {listed.license_id(9)}  product {OTHER}"
     assert last == "  and 1,002 more"
 
