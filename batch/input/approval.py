@@ -18,16 +18,13 @@ from batch.columns import DETAILS, HEADERS
 from batch.errors import Detail, InputError, first_few
 from batch.formatting import counted, epoch_seconds, plain, timestamp, uncell
 from batch.input.archive import Archive
+from batch.input.earlier_results import is_results_header
 from batch.input.file import STDIN, ZIP, format_of, open_stored, open_tables
-from batch.input.header import (
-    columns_seen,
-    find_layout,
-    is_results_header,
-    refuse_hidden,
-    spelled,
-)
+from batch.input.header import find_layout
 from batch.input.identifiers import ID, SHEET_ERRORS, simplified
 from batch.input.listing import refuse_other_sheets
+from batch.input.messages import columns_seen, spelled
+from batch.input.table import refuse_hidden
 from batch.model import ID_BYTES, NO_ID, Outcome, parse_id
 
 if TYPE_CHECKING:

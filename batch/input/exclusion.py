@@ -9,21 +9,22 @@ read in two ways, such as an ID of which a digit is missing, is a refusal.
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import compress
-from math import inf, nextafter
 from typing import TYPE_CHECKING, Self
 
 from batch.columns import DETAILS, HEADERS
 from batch.errors import Detail, InputError, first_few
 from batch.formatting import LONGEST, all_folded, counted, folded, uncell
+from batch.input.earlier_results import is_results_header
 from batch.input.file import open_tables
-from batch.input.header import is_results_header, spelled
-from batch.input.identifiers import ID, LONGEST_KEY, SHEET_ERRORS, simplified
+from batch.input.identifiers import ID, SHEET_ERRORS, simplified
+from batch.input.ids_in_text import ANYWHERE, APART, SHORTEST, is_nearly_id, may_nearly_be_ids
+from batch.input.lost_digits import bounds_of, parse_number, value_of
+from batch.input.messages import spelled
 from batch.input.table import ZERO, Block, NotText
 from batch.model import ID_BYTES, License, Listing, parse_id, parse_ids
 
@@ -34,41 +35,7 @@ if TYPE_CHECKING:
     from batch.input.table import Row, Table
 
 
-_APART = "\x1f"
-"""Between the cells of a column that are searched together: white space that no cell holds."""
-
-_GROUPS = (8, 4, 4, 4, 12)
-_DIGITS = sum(_GROUPS)
-_HEX = "[0-9a-fA-F]"
-# Begun with a class of characters, and without IGNORECASE, it is found in a quarter of the time;
-# what stands before it is looked at where the first group is found, for that is rare.
-_ANYWHERE = re.compile(
-    # In a link a brace is %7B, whose last digit is none of the ID's.
-    rf"({_HEX}{{8}}(?:(?<!{_HEX}.{{8}})|(?<=%{_HEX}{{2}}.{{8}}))-?"
-    + "-?".join(f"{_HEX}{{{length}}}" for length in _GROUPS[1:])
-    + f")(?!{_HEX})",
-)
-_SHORTEST = 26
-"""Characters of what may nearly be an ID, at least."""
-
-_WORD = re.compile(rf"""[^\s,;|"'<>(){{}}\[\]/\\:=&?#%]{{{_SHORTEST},48}}""")
 _BLANKS = str.maketrans(dict.fromkeys(",;|=\"'", " "))
-_NOT_HEX = re.compile("[^0-9a-f]", re.IGNORECASE)
-_BLANK = re.compile(r"[^\S\x1f]")
-_SPACED = re.compile(r"(?<![0-9a-fA-F-])[0-9a-fA-F-]+(?:[^\S\x1f]+[0-9a-fA-F-]+)+")
-_DASHES = {ord("_"): "-", ord("\N{MINUS SIGN}"): "-", ord("\N{HYPHEN BULLET}"): "-"}
-
-_NUMBER = re.compile(
-    r"([0-9]+)(\.0+)?|([0-9]{1,20})(?:[.,]([0-9]{1,20}))?E\+?([0-9]{1,3})", re.IGNORECASE
-)
-_KEPT = 15
-"""Digits of a number that spreadsheets keep ("Excel specifications and limits")."""
-
-_EXACT = 2**53
-"""Whole numbers up to here are what they say, as far as digits were not cut before."""
-
-_LARGEST = 300
-"""Digits of the largest number that a spreadsheet can hold, nearly."""
 
 _OURS = {simplified(name) for names in HEADERS for name in names} - {"licenseid", "licensekey"}
 """Columns of a results file that name no license: a row number is no key."""
@@ -110,7 +77,7 @@ class Protected:
         """Tell whether a license is protected whose key reads like an ID, or like a number."""
         if self.ids and parse_id(key) in self.ids:
             return True
-        value = _value(key) if self.numbers else None
+        value = value_of(key) if self.numbers else None
         return value is not None and (
             value in self.numbers or bisect_right(self.bounds, value) % 2 == 1
         )
@@ -284,13 +251,13 @@ class _Reading:
         column.names_ids |= self._add_ids(title, row, cells, named)
         own = set(all_folded(cells))
         self.texts |= own
-        self.texts.update(_APART.join(own).translate(_BLANKS).split())
+        self.texts.update(APART.join(own).translate(_BLANKS).split())
         # A spreadsheet may have made of a key what begins with ', = or a digit.
         changed = [text for text in own if text < ">"]
         self.texts.update(folded(_bare(text)) for text in changed if text.startswith(("'", "=")))
         self.texts.discard("")
         for text in changed:
-            if number := _number(text):
+            if number := parse_number(text):
                 self.numbers.add(number.value)
                 self.ranges += number.ranges()
         if self.by_key:
@@ -301,24 +268,24 @@ class _Reading:
                 column.error = row + at, cells[at]
 
     def _add_ids(self, title: str, row: int, cells: list[str], named: list[bool]) -> bool:
-        if max(map(len, cells), default=0) < _SHORTEST:
+        if max(map(len, cells), default=0) < SHORTEST:
             return False
-        joined = _APART.join(cells)
-        if joined.count(_APART) >= len(cells):
-            joined = _APART.join(cell.replace(_APART, " ") for cell in cells)
-        pieces = _ANYWHERE.split(joined)
+        joined = APART.join(cells)
+        if joined.count(APART) >= len(cells):
+            joined = APART.join(cell.replace(APART, " ") for cell in cells)
+        pieces = ANYWHERE.split(joined)
         others, found = pieces[::2], pieces[1::2]
         ids = bytes.fromhex("".join(found).replace("-", ""))
         self.ids.update(ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES))
         at = 0
         for before in others[:-1]:
-            at += before.count(_APART)
+            at += before.count(APART)
             named[at] = True
-        if _may_nearly_be_ids(_APART.join(set(others)), by_key=self.by_key):
+        if may_nearly_be_ids(APART.join(set(others)), by_key=self.by_key):
             self.doubts += [
                 (title, row + at, cell)
                 for at, cell in enumerate(cells)
-                if _is_nearly_id(cell, by_key=self.by_key) and folded(cell) not in self.keys()
+                if is_nearly_id(cell, by_key=self.by_key) and folded(cell) not in self.keys()
             ]
         return bool(found)
 
@@ -380,7 +347,7 @@ def _read(path: str, keys: Callable[[], Collection[str]], *, by_key: bool) -> Pr
         ids=reading.ids,
         texts=reading.texts,
         numbers=reading.numbers,
-        bounds=_bounds(reading.ranges),
+        bounds=bounds_of(reading.ranges),
     )
 
 
@@ -401,139 +368,3 @@ def _bare(cell: str) -> str:
     if text.startswith('="') and text.endswith('"'):
         return text[2:-1].replace('""', '"')
     return text.removeprefix("'")
-
-
-# IDs that are none
-
-
-def _plain(text: str) -> str:
-    """Text with the characters that other programs have put in the place of those of an ID."""
-    if text.isascii():
-        return text.translate(_DASHES)
-    compatible = unicodedata.normalize("NFKC", text)
-    kinds = {char: unicodedata.category(char) for char in set(compatible) if not char.isascii()}
-    dashes = {ord(char): "-" for char, kind in kinds.items() if kind == "Pd"}
-    invisible = {ord(char): "" for char, kind in kinds.items() if kind == "Cf"}
-    return compatible.translate(_DASHES | dashes | invisible)
-
-
-def _may_nearly_be_ids(others: str, *, by_key: bool) -> bool:
-    """Tell whether `_is_nearly_id` may be true of a cell; quick, for a whole column.
-
-    Args:
-        others: What the cells hold beside IDs.
-        by_key: Whether licenses are listed by their keys.
-    """
-    plain = _plain(others)
-    return (
-        any(_is_nearly(word, by_key=by_key) for word in _WORD.findall(plain))
-        or (plain != others and _ANYWHERE.search(plain) is not None)
-        or (
-            _BLANK.search(plain) is not None
-            and any(len(found[0]) >= _DIGITS for found in _SPACED.finditer(plain))
-        )
-    )
-
-
-def _is_nearly_id(cell: str, *, by_key: bool) -> bool:
-    """Tell whether a cell holds what somebody may have meant as a license ID, and is none."""
-    rest = _ANYWHERE.sub(" ", cell)
-    plain = _plain(rest)
-    if any(_is_nearly(word, by_key=by_key) for word in _WORD.findall(plain)):
-        return True
-    if plain != rest and _ANYWHERE.search(plain):
-        return True
-    squeezed = "".join(plain.split())
-    return len(squeezed) <= 48 and rest == cell and _ANYWHERE.search(squeezed) is not None
-
-
-def _is_nearly(word: str, *, by_key: bool) -> bool:
-    groups = word.strip("-.").split("-")
-    bare = "".join(groups)
-    if len(groups) != len(_GROUPS) and abs(len(bare) - _DIGITS) > 1:
-        return False
-    odd = len(_NOT_HEX.findall(bare))
-    if len(groups) == len(_GROUPS):
-        off = sum(abs(len(group) - length) for group, length in zip(groups, _GROUPS, strict=True))
-        return (off == 0 and odd <= 6) or (off <= 2 and odd <= 2)
-    if odd > 1:
-        return False
-    if len(groups) == 1:
-        # Keys may be such numbers; and digits that are all there were found before.
-        return not by_key
-    at, breaks = 0, set()
-    for group in groups[:-1]:
-        at += len(group)
-        breaks.add(at)
-    return len(breaks ^ {8, 12, 16, 20}) == 1
-
-
-# Keys that a spreadsheet has taken for numbers
-
-
-@dataclass(frozen=True, slots=True)
-class _Number:
-    """A whole number as it stands in a cell.
-
-    Attributes:
-        value: What it says.
-        certain: How many of its digits are surely those that were meant, None for all.
-    """
-
-    value: int
-    certain: int | None
-
-    def ranges(self) -> list[tuple[int, int]]:
-        """First and last whole number of what it may have been before digits were lost."""
-        if self.certain is None:
-            return []
-        step = 10 ** (len(str(self.value)) - self.certain)
-        first = self.value // step * step
-        if self.certain < _KEPT:
-            # Rounded for display: the last digit that is shown may be too high.
-            return [(first - (step + 1) // 2, first + step - 1)]
-        near = {self.value}
-        if self.value > _EXACT:  # nearest to what was typed, which may have had other digits here
-            near |= {int(nextafter(self.value, 0)), int(nextafter(self.value, inf))}
-        return [(each // step * step, each // step * step + step - 1) for each in near]
-
-
-def _value(text: str) -> int | None:
-    """What `_number` says; most keys are digits alone, or no number at all."""
-    if text.isdecimal() and text.isascii() and len(text) <= LONGEST_KEY:
-        return int(text)
-    number = _number(text)
-    return number.value if number else None
-
-
-def _number(text: str) -> _Number | None:
-    """The whole number that a text spells, if it does."""
-    if not text or not ("0" <= text[0] <= "9") or len(text) > LONGEST_KEY:
-        return None
-    found = _NUMBER.fullmatch(text)
-    if found is None:
-        return None
-    if found[1]:
-        value = int(found[1])
-        digits = str(value)
-        # Text that a program has cut to a number's digits ends in zeros.
-        is_cut = found[2] or not digits[_KEPT:].strip("0")
-        return _Number(value, _KEPT if is_cut and _KEPT < len(digits) <= _LARGEST else None)
-    fraction, exponent = found[4] or "", int(found[5])
-    digits = (found[3] + fraction[:exponent]).lstrip("0")
-    if fraction[exponent:].strip("0") or not digits or exponent > _LARGEST:
-        return None
-    zeros = exponent - len(fraction[:exponent])
-    certain = min(len(digits), _KEPT)
-    return _Number(int(digits) * 10**zeros, certain if certain < len(digits) + zeros else None)
-
-
-def _bounds(ranges: Iterable[tuple[int, int]]) -> list[int]:
-    """Where ranges begin, and where they have ended, in turn; those that touch put together."""
-    found: list[int] = []
-    for first, last in sorted(ranges):
-        if found and first <= found[-1]:
-            found[-1] = max(last + 1, found[-1])
-        else:
-            found += first, last + 1
-    return found

@@ -8,21 +8,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from batch.errors import Detail, InputError, first_few
 from batch.formatting import counted, uncell
+from batch.input.earlier_results import LATER, EarlierResults, refuse_leftovers
 from batch.input.file import Tab, Tables, open_tables
-from batch.input.header import (
-    LATER,
-    SHOWN_ROWS,
-    EarlierResults,
-    Layout,
-    columns_with,
-    find_layout,
-    refuse_hidden,
-    refuse_leftovers,
-    shown,
-    shown_columns,
-    shown_rows,
-    spelled,
-)
+from batch.input.header import Layout, columns_with, find_layout
 from batch.input.identifiers import (
     ID,
     KEY,
@@ -34,8 +22,9 @@ from batch.input.identifiers import (
     resemblance,
     simplified,
 )
+from batch.input.messages import SHOWN_ROWS, shown, shown_columns, shown_rows, spelled
 from batch.input.selection import Selection
-from batch.input.table import NOT_COMPUTED, ZERO, NotText, in_digits
+from batch.input.table import NOT_COMPUTED, ZERO, NotText, in_digits, refuse_hidden
 from batch.model import UNFINISHED, Condition, Listing, Property
 
 if TYPE_CHECKING:

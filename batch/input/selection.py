@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batch.errors import Detail, InputError, first_few
 from batch.formatting import counted, uncell
-from batch.input.header import columns_seen, shown
+from batch.input.messages import columns_seen, shown
 from batch.input.table import in_digits
 
 if TYPE_CHECKING:

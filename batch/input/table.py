@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from batch.errors import InputError
+from batch.formatting import counted
+from batch.input.messages import shown_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -290,6 +292,25 @@ def check_area(title: str, rows: int, columns: int) -> None:
         raise InputError(
             f"{title}: its cells are spread over {rows:,} rows and {columns:,} columns.",
             hint="delete what stands far away from the list, or save the list as CSV.",
+        )
+
+
+def refuse_hidden(table: Table, hint: str) -> None:
+    """Refuse a table in which somebody may not have seen all rows.
+
+    Args:
+        table: Where it is known which rows are hidden.
+        hint: What to do about them.
+
+    Raises:
+        InputError: Rows with content are hidden or filtered.
+    """
+    if table.hidden:
+        verb = "is" if len(table.hidden) == 1 else "are"
+        raise InputError(
+            f"{table.title}: {counted(len(table.hidden), 'row')} with content {verb} hidden or"
+            f" filtered: {shown_rows(table.hidden)}.",
+            hint=hint,
         )
 
 

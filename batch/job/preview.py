@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from batch.columns import names_keys
 from batch.errors import told
 from batch.formatting import counted, duration, in_use_since, plain, shortened
-from batch.input.header import shown
+from batch.input.messages import shown
 from batch.input.selection import values_seen
 from batch.job.plan import LEFT, LIFTED, UNAPPROVED, Plan
 from batch.model import ID_BYTES, Condition, Listing, Outcome, Property, RowResult

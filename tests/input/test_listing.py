@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from batch.columns import COLUMNS
 from batch.errors import InputError
 from batch.formatting import cell
-from batch.input.header import shown
 from batch.input.identifiers import first_ids
 from batch.input.listing import read_listing
+from batch.input.messages import shown
 from batch.model import NO_ID, UNFINISHED, Listing, Outcome, Property, parse_id, parse_ids
 
 if TYPE_CHECKING:
