@@ -195,6 +195,9 @@ VERIFY = Action(
 NOT_SO = {Property.REVOKED: Outcome.NOT_REVOKED, Property.SUSPENDED: Outcome.NOT_SUSPENDED}
 """Property to what a verify says of a license that does not have it."""
 
+ACTIONS = {action.command: action for action in (REVOKE, SUSPEND, VERIFY, RESTORE)}
+"""Command to its action; of `VERIFY` and `RESTORE` the one about revocation, see `Action.about`."""
+
 SETS = {action.changes: action for action in (REVOKE, SUSPEND)}
 """Property to the action that gives it to a license."""
 

@@ -54,8 +54,8 @@ def run(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
 
     INPUT is a CSV file (.csv .tsv .txt, each also .gz), a workbook (.xlsx .xlsm .xls .xlsb .ods),
     the results file of an earlier run, or - for CSV on standard input. Of the results of `suspend`
-    those are revoked that are suspended still. It is read and checked as
-    a whole, and the server is asked what it holds, before anything is sent.
+    those are revoked that are suspended still. Before anything is sent, INPUT is read and checked
+    as a whole, and the server is asked what it holds.
     """
     from batch.cli.execute import perform  # noqa: PLC0415 - keeps --help short
     from batch.model import REVOKE  # noqa: PLC0415
@@ -104,7 +104,7 @@ def suspend(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
     short_help="read every license that INPUT lists: is it revoked, or suspended?",
     examples=(
         ("are they revoked?", "bulk-revoke verify licenses.xlsx"),
-        ("is still so what a run has done?", "bulk-revoke verify licenses.results.csv"),
+        ("is everything still as a run has left it?", "bulk-revoke verify licenses.results.csv"),
         (
             "are the files those of the run? No server is asked",
             "bulk-revoke verify licenses.results.csv --manifest",

@@ -59,7 +59,7 @@ def perform(context: click.Context, action: Action) -> int:
         action: What it wants of each license; of which property, earlier results may say.
 
     Raises:
-        BulkRevokeError: It was refused, or stopped before the first PATCH.
+        BulkRevokeError: As `Runner.run` says.
     """
     restrain_libraries()
     from batch.job.runner import Runner  # noqa: PLC0415 - only now may libraries be imported

@@ -350,7 +350,7 @@ def _carried_by_name(title: str, header: Row, name: str) -> int:
     raise InputError(
         f'{title}: {number} {"columns" if number != "no" else "column"} "{shown(name)}" to carry.',
         details=[columns_seen(header.cells)],
-        hint="give each column a header of its own." if number != "no" else "correct --carry",
+        hint="give each column a header of its own." if number != "no" else "name one of these.",
     )
 
 

@@ -98,7 +98,9 @@ class Runner:
         """Go through all steps.
 
         Raises:
-            BulkRevokeError: Refused, or stopped before the first PATCH.
+            BulkRevokeError: Refused, or stopped before the first PATCH. What stops the requests
+                later is in the report; but a bug, a second signal, and a file that cannot be
+                written are raised.
         """
         settings = self.settings
         output.check(settings, command=self.action.command, resumable=self.action.sends)

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 from batch.columns import DETAILS, names_keys
 from batch.formatting import epoch_seconds, in_use_since, uncell
 from batch.model import (
-    RESTORE,
+    ACTIONS,
     REVOKE,
-    SUSPEND,
     UNFINISHED,
-    VERIFY,
     Action,
     Outcome,
     OwnWords,
@@ -82,7 +80,6 @@ UNREAD = "could not be read"
 UNSEEN = "not looked at"
 """What is said of a row instead where nothing was to be changed."""
 
-_COMMANDS = {each.command: each for each in (REVOKE, SUSPEND, VERIFY, RESTORE)}
 _CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,40}")
 
 
@@ -265,7 +262,7 @@ def action_of(run: Mapping[str, Any], changes: Property) -> Action:
         changes: The property that its results are about.
     """
     command, options = run["command"], run["options"]
-    action = _COMMANDS.get(command, REVOKE)
+    action = ACTIONS.get(command, REVOKE)
     if action.only_reads or not action.wanted:
         action = action.about(changes)
     return action.dry_run() if options.get("dry_run") else action
