@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch.cli.resume_command import recorded_command, recorded_command_about
-from batch.errors import ResultsError
 from batch.model import SETS, Property
 from batch.reporting import page
 from batch.reporting.page import File, Step
@@ -21,7 +20,7 @@ from batch.reporting.page_facts import (
 )
 from batch.results.csv_file import Recorded
 from batch.results.integrity import compare
-from batch.results.manifest import file_sha256, manifest_path, read_manifest
+from batch.results.manifest import file_sha256, manifest_of, manifest_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,12 +47,7 @@ def write(
         OSError: The page cannot be written.
         ResultsError: The results, or their manifest, cannot be read.
     """
-    recorded, manifest = Recorded.read(results), read_manifest(results)
-    if manifest is None:
-        raise ResultsError(
-            f"{results}: has no manifest ({manifest_path(results).name}) beside it",
-            hint="name the results file of a run; the manifest has to be moved together with it.",
-        )
+    recorded, manifest = Recorded.read(results), manifest_of(results)
     manifest.options = without_keys(manifest.options)
     run = asdict(manifest)
     action = action_of(run, recorded.changes)

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 _GZIP_ENDINGS = tuple(f"{ending}.gz" for ending in _TEXT_ENDINGS)
-_WORKBOOK_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+WORKBOOK_ENDINGS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+"""Endings of workbooks, in lower case."""
+
 _CHUNK = 1024 * 1024
-_KNOWN = " ".join((*_TEXT_ENDINGS, *_WORKBOOK_ENDINGS))
+_KNOWN = " ".join((*_TEXT_ENDINGS, *WORKBOOK_ENDINGS))
 _NAME_IT = f"name it {_KNOWN}, or a text file .csv.gz; write - for CSV on standard input."
 
 
@@ -125,7 +127,7 @@ def open_tables(path: str, *, stdin: BinaryIO | None = None) -> Iterator[Tables]
             raise InputError(f"{path}: its name does not say what it is.", hint=_NAME_IT)
         handle.seek(0)
         sha256 = _sha256(handle)
-        if ending in _WORKBOOK_ENDINGS:
+        if ending in WORKBOOK_ENDINGS:
             from batch.input.workbook import read_sheet, sheets_of  # noqa: PLC0415 - text needs none
 
             tabs = [
@@ -135,7 +137,7 @@ def open_tables(path: str, *, stdin: BinaryIO | None = None) -> Iterator[Tables]
         else:
             read = _read_gzip if ending in _GZIP_ENDINGS else _read_text
             tabs = [Tab("", True, partial(read, handle, title, sha256, content))]
-        yield Tables(title, tabs, ending not in _WORKBOOK_ENDINGS, opened)
+        yield Tables(title, tabs, ending not in WORKBOOK_ENDINGS, opened)
 
 
 def _sha256(handle: BinaryIO) -> str:
@@ -153,7 +155,7 @@ def _ending(path: str) -> str:
         InputError: It is that of a format that is not read.
     """
     name = PurePath(path).name.lower()
-    for ending in (*_TEXT_ENDINGS, *_GZIP_ENDINGS, *_WORKBOOK_ENDINGS):
+    for ending in (*_TEXT_ENDINGS, *_GZIP_ENDINGS, *WORKBOOK_ENDINGS):
         if name.endswith(ending):
             return ending
     if known := foreign.by_ending(path):

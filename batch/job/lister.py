@@ -20,7 +20,7 @@ from batch.job.connection import Connection, check, client_of, locked, runs
 from batch.job.filters import TICKS
 from batch.job.paging import Paging
 from batch.reporting.progress import Progress
-from batch.reporting.summary import Report, Summary, span
+from batch.reporting.summary import Report, Summary, first_line, span
 from batch.results import output
 from batch.results.license_list import LicenseList, writing
 
@@ -66,7 +66,7 @@ class Found:
         states = {f"listed_{name}": self.states[name] for name in ("revoked", "suspended")}
         return {"listed": len(self), **states}
 
-    def is_new(self, license_: Mapping[str, Any]) -> bool:
+    def add(self, license_: Mapping[str, Any]) -> bool:
         """Count a license, and tell whether it was not there before."""
         license_id = bytes.fromhex(license_["id"].replace("-", ""))
         if license_id in self._ids:
@@ -181,7 +181,7 @@ class Lister:
             if not self.asked.matches(license_):
                 if self.asked.only_case_differs(license_):
                     self.found.nearly.add(license_["id"].lower())
-            elif self.found.is_new(license_):
+            elif self.found.add(license_):
                 lines.add(license_)
 
         def step() -> None:
@@ -226,17 +226,9 @@ class Lister:
 
 def block(summary: Summary, found: Found, place: str) -> str:
     """The lines that end a listing: how many licenses there are, of what, and where it stands."""
-    began, ended = (
-        datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)
-    )
     licenses = summary.licenses
     verdict = f"{counted(licenses, 'license')} {'is' if licenses == 1 else 'are'} listed"
-    lines = [
-        (
-            f"bulk-revoke: {verdict} (exit {summary.exit_code})   {place}, "
-            f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
-        )
-    ]
+    lines = [first_line(summary, verdict, place)]
     for each in found.doubts:
         lines += [
             f"  {doubt(each)}:",

@@ -311,7 +311,7 @@ def _approved(run: Mapping[str, Any]) -> tuple[str, str] | None:
     return (str(found.get("path", "")), str(found.get("sha256", ""))) if found else None
 
 
-def _options(options: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def _options(options: Mapping[str, Any]) -> Iterator[str]:
     for name in OPTIONS:
         value = options.get(name)
         if value in (None, False, "", [], ()) or (name, value) == ("by", "id"):

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from batch.columns import COLUMNS
 from batch.formatting import plain, uncell, without_conditions
 from batch.model import DONE, Action, Outcome, parse_id
 
@@ -111,15 +112,21 @@ def undone_row(cells: Sequence[str]) -> dict[str, Any]:
     A cell that is no license ID may be a license key, and the server may repeat one, in letters of
     any case: neither is in what it returns.
     """
-    key, error = uncell(cells[2]), uncell(cells[8])
+    row = _by_name(cells)
+    key, error = uncell(row["license_key"]), uncell(row["error"])
     if key:
         error = re.sub(re.escape(key), "…", error, flags=re.IGNORECASE)
     return {
-        "row": int(cells[0]),
-        "license_id": cells[1] if parse_id(cells[1]) else None,
-        "outcome": cells[3],
+        "row": int(row["row"]),
+        "license_id": row["license_id"] if parse_id(row["license_id"]) else None,
+        "outcome": row["outcome"],
         "error": error or None,
     }
+
+
+def _by_name(cells: Sequence[str]) -> dict[str, str]:
+    """The cells of a line of the results by their columns, without details and carried ones."""
+    return dict(zip(COLUMNS, cells, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +173,17 @@ def exit_code(
     return 0 if undone in ({}, {Outcome.NOT_ATTEMPTED: left}) else 1
 
 
+def first_line(summary: Summary, verdict: str, place: str) -> str:
+    """The line of a block that says how it ended, where, and when."""
+    began, ended = (
+        datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)
+    )
+    return (
+        f"bulk-revoke: {verdict} (exit {summary.exit_code})   {place}, "
+        f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
+    )
+
+
 def block(
     summary: Summary,
     action: Action,
@@ -198,15 +216,7 @@ def block(
         whose: Tells of such a line whose license it is, as far as that is known.
     """
     tally = _Tally(summary, licenses, done, unselected)
-    began, ended = (
-        datetime.fromisoformat(moment) for moment in (summary.started_at, summary.finished_at)
-    )
-    lines = [
-        (
-            f"bulk-revoke: {_verdict(tally, action, left)} (exit {summary.exit_code})   {place}, "
-            f"run {summary.run_id}, {began:%H:%M}-{ended:%H:%M} UTC"
-        )
-    ]
+    lines = [first_line(summary, _verdict(tally, action, left), place)]
     if stopped:
         lines.append(f"  stopped: {stopped}")
     written = sum(summary.counts.values())
@@ -361,10 +371,11 @@ def _table(
 
     Rows that were not attempted say nothing but that.
     """
-    tried = (cells for cells in rows if cells[3] != Outcome.NOT_ATTEMPTED)
+    named = ((_by_name(cells), cells) for cells in rows)
+    tried = ((row, cells) for row, cells in named if row["outcome"] != Outcome.NOT_ATTEMPTED)
     shown = [
-        (f"row {cells[0]}", *(_for_all(cells) if to_all else _for_who_ran(cells, whose(cells))))
-        for cells in islice(tried, MOST_SHOWN)
+        (f"row {row['row']}", *(_for_all(row) if to_all else _for_who_ran(row, whose(cells))))
+        for row, cells in islice(tried, MOST_SHOWN)
     ]
     widths = [min(36, max(map(len, column))) for column in zip(*shown, strict=True)]
     lines = ["  " + "  ".join(map(str.ljust, texts, widths)).rstrip() for texts in shown]
@@ -374,15 +385,17 @@ def _table(
     return lines
 
 
-def _for_who_ran(cells: Sequence[str], customer: str) -> tuple[str, str, str]:
+def _for_who_ran(row: Mapping[str, str], customer: str) -> tuple[str, str, str]:
     aside = f" ({customer})" if customer else ""
-    return plain(uncell(cells[1])), cells[3], f"{uncell(cells[8])}{aside}".lstrip()
+    error = f"{uncell(row['error'])}{aside}".lstrip()
+    return plain(uncell(row["license_id"])), row["outcome"], error
 
 
-def _for_all(cells: Sequence[str]) -> tuple[str, str, str]:
+def _for_all(row: Mapping[str, str]) -> tuple[str, str, str]:
     """Return the parts of a row for everybody: its cell only where it is a license ID."""
-    name = cells[1] if parse_id(cells[1]) else "…"
-    return name, cells[3], f"HTTP {cells[6]}" if cells[6] else ""
+    name = row["license_id"] if parse_id(row["license_id"]) else "…"
+    status = row["http_status"]
+    return name, row["outcome"], f"HTTP {status}" if status else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from batch.errors import ResultsError
 from batch.formatting import plain
-from batch.results.manifest import Manifest, file_sha256, manifest_path, read_manifest
+from batch.results.manifest import Manifest, file_sha256, manifest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,12 +87,7 @@ def compare(results: Path) -> Comparison:
     Raises:
         ResultsError: There is no manifest, or none that can be read.
     """
-    manifest = read_manifest(results)
-    if manifest is None:
-        raise ResultsError(
-            f"{results}: has no manifest ({manifest_path(results).name}) beside it",
-            hint="name the results file of a run; the manifest has to be moved together with it.",
-        )
+    manifest = manifest_of(results)
     return Comparison(manifest.run_id, (_input(manifest), _results(manifest, results)))
 
 

@@ -161,6 +161,21 @@ def read_manifest(results: Path) -> Manifest | None:
     return found
 
 
+def manifest_of(results: Path) -> Manifest:
+    """The manifest of a results file, where nothing can be done without it.
+
+    Raises:
+        ResultsError: There is none, or it cannot be read.
+    """
+    found = read_manifest(results)
+    if found is None:
+        raise ResultsError(
+            f"{results}: has no manifest ({manifest_path(results).name}) beside it",
+            hint="name the results file of a run; the manifest has to be moved together with it.",
+        )
+    return found
+
+
 def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
     """Those fields that this version knows; a later one may have written more."""
     return {each.name: data[each.name] for each in fields(kind) if each.name in data}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from batch.errors import Detail, ResultsError
 from batch.host.files import replacing, try_out
+from batch.input.file import WORKBOOK_ENDINGS
 from batch.results.csv_file import Recorded
 from batch.results.journal import Journal
 from batch.results.manifest import (
@@ -110,7 +111,7 @@ def _is_trial(command: str, *, dry_run: object, rehearsal: object) -> bool:
 def _check_path(path: Path) -> None:
     if path.is_dir():
         raise ResultsError(f"{path}: is a directory", hint="name a file with --output.")
-    if path.suffix.lower() in {".gz", ".ods", ".xls", ".xlsb", ".xlsm", ".xlsx"}:
+    if path.suffix.lower() in {".gz", *WORKBOOK_ENDINGS}:
         raise ResultsError(
             f"{path}: results are written as CSV, not as {path.suffix}",
             hint="name a file that ends in .csv with --output.",
