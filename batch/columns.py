@@ -11,7 +11,7 @@ from batch.model import Property
 def columns(changes: Property) -> tuple[str, ...]:
     """The first columns of the results of a run that is about this property.
 
-    Those of `DETAILS` follow, if any, and the carried ones.
+    In a file, those of `DETAILS` may follow, and then the carried ones.
     """
     return (
         "row",
@@ -35,10 +35,11 @@ def names_keys(column: str) -> bool:
 
 
 HEADERS = {columns(each): each for each in Property}
-"""The headers of results files, and what they are about."""
+"""Header of a results file to the property that it is about."""
 
 COLUMNS = columns(Property.REVOKED)
-"""The first of these headers; in all of them the same stands at the same place."""
+"""The header of results about revocation; the others have the same columns at the same places, but
+for the names of two."""
 
 DETAILS = (
     "product_id",
@@ -50,7 +51,7 @@ DETAILS = (
     "organization",
     "user_email",
 )
-"""What follows them where the look has taken down what it saw: of a license, and of whose it is."""
+"""Columns that follow `COLUMNS` where the look has taken down the licenses and their customers."""
 
 LIST_COLUMNS = (
     "license_id",

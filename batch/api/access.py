@@ -1,4 +1,4 @@
-"""Whether changes are let through at all: when a refused PATCH stops the run.
+"""When a refused PATCH stops the run, since changes are not let through at all.
 
 A token that may not write, and a gateway that admits reading only, refuse every license alike.
 """
@@ -25,7 +25,7 @@ FORBIDDEN_IN_A_ROW = 5
 
 @dataclass(slots=True)
 class Access:
-    """What the PATCHes of a run have met since one was applied.
+    """Counts the PATCH requests of a run that were refused since one was applied.
 
     Attributes:
         has_confirmed: A PATCH was applied in this run: somebody lets them through.

@@ -373,7 +373,7 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def _title(body: bytes) -> str:
-    """What a page says of itself, in a hundred characters at most."""
+    """The title of an HTML page, or its text if it has none: the first hundred characters."""
     start = body[:4096]
     found = _TITLE.search(start)
     text = _TAG.sub(" ", (found[1] if found else start).decode("utf-8", "replace"))

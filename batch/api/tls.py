@@ -1,4 +1,4 @@
-"""What a failed TLS handshake means: what stands in the way, and who can do something about it.
+"""From a failed TLS handshake to an error that says what is wrong, and who can mend it.
 
 Nobody mends a certificate, or an old version of TLS, by waiting. What else a server objects to may
 pass, such as while it is set up anew. Names and numbers are those of OpenSSL: ``x509_vfy.h`` for

@@ -112,11 +112,13 @@ async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where requests go, as messages call it: host and port, without any login.
+    """The server that requests go to, and the proxy between; as messages name them.
+
+    That is host and port, without any login.
 
     Attributes:
         server: That of the API.
-        proxy: What every connection is made to instead; or empty.
+        proxy: The one that every connection is made to instead; or empty.
     """
 
     server: str
@@ -133,23 +135,24 @@ class Route:
 
     @property
     def first(self) -> str:
-        """Whom a connection is made to."""
+        """The host that a connection is made to: the proxy, if there is one."""
         return f"the proxy {self.proxy}" if self.proxy else self.server
 
     @property
     def whole(self) -> str:
-        """Whom is spoken to, and through whom."""
+        """The server, and the proxy between."""
         return f"{self.server} through {self.first}" if self.proxy else self.server
 
     @property
     def setting(self) -> str:
-        """What names that place."""
+        """The setting that names `first`."""
         return "HTTPS_PROXY" if self.proxy else "--base-url"
 
     def failed_at(self, cause: BaseException) -> tuple[str, str]:
-        """Who it is that a failure is about, and what names that place.
+        """The host that a failure is about, and the setting that names it.
 
-        In a tunnel it is the server with which TLS is spoken.
+        TLS is spoken with the server, through the tunnel of a proxy, so its failures are about
+        the server.
         """
         if isinstance(cause, aiohttp.ClientConnectorError):
             is_first = _place(cause.host, cause.port) == (self.proxy or self.server)
@@ -235,7 +238,7 @@ def _nameless(cause: OSError, place: str, setting: str) -> TransientError:
 
 
 def _of_system(cause: OSError) -> str:
-    """What the system says of a connection that was not made."""
+    """The operating system's words for a connection that was not made."""
     known = cause.errno in errno.errorcode
     return os.strerror(cause.errno) if known and cause.errno else str(cause) or "it was closed"
 

@@ -118,7 +118,7 @@ def ended(job: Runner | Lister, observers: Observers) -> Summary:
 
 
 class Prepared(NamedTuple):
-    """What a command needs that talks to the server.
+    """The means of a command that talks to the server.
 
     Attributes:
         token: Access token; empty in the sandbox.

@@ -48,7 +48,8 @@ RULES_OUT = {
     "dry_run": OF_THE_REAL_RUN,
     "sandbox": OF_THE_REAL_RUN,
 }
-"""What a switch that is on drops of what is said farther from the user. Nothing drops a trial."""
+"""Switch to the settings that it overrules where these come from farther away (the environment, a
+profile). Nothing overrules a dry run or a rehearsal."""
 
 
 def ruled_out(context: click.Context, *near: ParameterSource) -> frozenset[str]:

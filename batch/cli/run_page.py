@@ -86,7 +86,7 @@ def _files(results: Path) -> Iterator[File]:
 
 
 def _steps(facts: Facts, manifest: Manifest, results: Path) -> Iterator[Step]:
-    """What can be done next, with the commands for it."""
+    """The steps that can be taken next, with their commands."""
     action, is_trial = facts.action, facts.action.is_dry_run
     if manifest.rehearsal:
         yield Step("Nothing has to be taken back", "A rehearsal has changed no license.", "")
@@ -125,7 +125,7 @@ def _taking_back(facts: Facts, manifest: Manifest, results: Path) -> Step:
 
 
 def _checking(facts: Facts, manifest: Manifest, results: Path) -> Step:
-    """What comes after a run, and after a verify that has found something."""
+    """The step after a run, or after a verify that has found something."""
     action = facts.action
     if action.only_reads and facts.would:
         other = SETS[action.changes]

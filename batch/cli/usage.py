@@ -1,4 +1,4 @@
-"""What click refuses, said in the words and the shape of every other refusal."""
+"""The refusals of click, in the words and the shape of every other refusal."""
 
 from __future__ import annotations
 

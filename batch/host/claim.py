@@ -113,7 +113,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What is in a file beside its beat: which claim this is, and whose."""
+    """The content of a claim's file without its beat: which claim it is, and whose."""
 
     claim: str
     owner: dict[str, Any]

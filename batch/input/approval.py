@@ -143,7 +143,7 @@ class Approval:
         return self.more.get(id_bytes) or {self.numbers[self.places[id_bytes]]}
 
     def activations_of(self, id_bytes: bytes) -> int | None:
-        """How many activations a license had; None if that is not told, or it is not approved."""
+        """The activations that a license had; None if that is not told, or it is not approved."""
         place = self.places.get(id_bytes)
         return None if place is None else self.activations[place]
 

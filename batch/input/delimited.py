@@ -251,7 +251,7 @@ class _Feed:
 
     @property
     def lines(self) -> int:
-        """How many lines there were, if all of them end alike, and else about so many."""
+        """The number of lines; about so many where they end in different ways."""
         return self._breaks + (self._last not in "\r\n")
 
     def read(self, size: int = -1) -> str:

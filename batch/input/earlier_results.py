@@ -109,7 +109,7 @@ def refuse_leftovers(title: str, block: Block, column: int) -> None:
 
 
 LATER = f"{Outcome.SUSPENDED} later"
-"""What `EarlierResults` calls rows of a suspension that are not old enough."""
+"""The name by which `EarlierResults` counts rows of a suspension that is not old enough."""
 
 
 class EarlierResults:

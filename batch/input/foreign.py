@@ -30,7 +30,7 @@ class Foreign:
     starts: tuple[bytes, ...] = ()
 
     def refusal(self, title: str, evidence: str) -> InputError:
-        """What to say of a file, and whether its name or its content gives it away."""
+        """The refusal of a file; ``evidence`` is what gives it away, its name or its content."""
         return InputError(
             f"{title} is {self.name}, by its {evidence}: such a file is not read.",
             details=[Detail(self.beware)],

@@ -126,7 +126,7 @@ def _key_beside(header: Sequence[str], column: int) -> int | None:
 
 
 def _rows_above(title: str, head: Sequence[Row], header_row: int | None) -> int:
-    """How many of the rows stand above the header."""
+    """The number of rows above the header."""
     if not header_row:
         return 0
     for index, row in enumerate(head):

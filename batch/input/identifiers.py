@@ -261,7 +261,7 @@ _LIKE_A_KEY = re.compile(r"(?=.*\d)[0-9A-Za-z]+(?:[-_.][0-9A-Za-z]+)*")
 
 
 def resemblance(cells: Iterable[str]) -> str:
-    """What most cells that hold no ID look like: IDs, numbers, keys, text or nothing."""
+    """Say what most of the cells that hold no ID look like: IDs, numbers, keys, text or nothing."""
     return Counter(map(_looks_like, cells)).most_common(1)[0][0]
 
 

@@ -111,7 +111,7 @@ def _earlier(
     outcomes: Mapping[Property, Collection[str]],
     suspended_before: float | None,
 ) -> EarlierResults | None:
-    """What says which rows are taken, if the input is the results of an earlier run.
+    """The rule that picks rows of an earlier run's results; None if the input is none.
 
     Raises:
         InputError: Nothing is taken of them; or the age of a suspension was asked for where there
@@ -181,7 +181,7 @@ def _selection(title: str, layout: Layout, where: Sequence[Condition]) -> Select
 
 
 def _described(layout: Layout, names: Ids | Keys) -> str:
-    """What was taken, for the start: column, header, and what is not as one might expect."""
+    """Describe what was taken: column, header, and anything that one might not expect."""
     notes = [f"header in row {layout.first_row}" if layout.header else "no header"]
     if layout.above:
         verb = "is" if layout.above == 1 else "are"
@@ -325,7 +325,7 @@ def _refuse_invalid(
 
 
 def _remedy(collector: Collector, kind: Kind, layout: Layout) -> str:
-    """What to do about some rows without an ID or key."""
+    """Say what to do where some rows hold no ID or key."""
     if _holds_the_other(kind, layout, collector):
         return kind.other.advice
     kinds = {cell.kind for cell in collector.invalid.values() if isinstance(cell, NotText)}
@@ -365,7 +365,7 @@ _ZEROS = (
 
 
 def _remedy_for_all(table: Table, collector: Collector, kind: Kind, layout: Layout) -> str:
-    """What to do about a column that holds no ID or key at all: to skip all rows helps nobody."""
+    """Say what to do where no row holds an ID or key: to skip them all helps nobody."""
     if layout.results is not None or _holds_the_other(kind, layout, collector):
         return _remedy(collector, kind, layout)
     rows = [row for row in table.head if row.number >= layout.first_row]

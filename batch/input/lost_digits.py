@@ -58,7 +58,7 @@ class Number:
 
 
 def value_of(text: str) -> int | None:
-    """What `parse_number` says; most keys are digits alone, or no number at all."""
+    """The value of `parse_number`, found faster: most keys are digits alone, or no number."""
     if text.isdecimal() and text.isascii() and len(text) <= LONGEST_KEY:
         return int(text)
     number = parse_number(text)
@@ -88,7 +88,7 @@ def parse_number(text: str) -> Number | None:
 
 
 def bounds_of(ranges: Iterable[tuple[int, int]]) -> list[int]:
-    """Where ranges begin, and where they have ended, in turn; those that touch put together."""
+    """Begin and end of each range, in one sorted list; ranges that touch become one."""
     found: list[int] = []
     for first, last in sorted(ranges):
         if found and first <= found[-1]:

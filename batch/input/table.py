@@ -54,7 +54,7 @@ DATE, TIME, BOOLEAN, ERROR = "a date", "a time", "a boolean", "an error"
 NOT_COMPUTED = NotText("#NOT COMPUTED", "a formula without its result")
 """The cell of a formula that no program has computed yet."""
 ZERO = "a formula with the result 0"
-"""What programs store that write formulas and compute none: xlsxwriter, Perl's, Apache POI."""
+"""A result that programs store which compute no formulas: xlsxwriter, Perl's, Apache POI."""
 
 
 class Area(NamedTuple):
@@ -70,7 +70,7 @@ class Area(NamedTuple):
 
 
 def covered_by(top: int, bottom: int, left: int, right: int) -> list[Area]:
-    """What a merged area covers: all of its cells but the first one.
+    """The cells that a merged area covers: all but the first one.
 
     Args:
         top: Its first row, counted from 0.

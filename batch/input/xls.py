@@ -136,7 +136,7 @@ def _records(stream: bytes, at: int, title: str) -> Iterator[tuple[int, int, byt
 
 
 class _Book:
-    """What the sheets of a workbook share.
+    """The part of a workbook that its sheets share.
 
     Args:
         stream: Its records.

@@ -49,7 +49,7 @@ except ImportError:
 
 
 def runs() -> asyncio.Runner:
-    """What a command runs its phases in, one after another; a context manager."""
+    """An event loop for the phases of a command, one after another; a context manager."""
     return asyncio.Runner(loop_factory=new_event_loop)
 
 
@@ -94,7 +94,7 @@ def locked(
 
 @dataclass(slots=True)
 class Connection:
-    """What a command sends through, whatever it asks for.
+    """The client of a command, and what every phase that sends through it needs.
 
     Attributes:
         client: Sends, paces and sends again.
@@ -146,7 +146,7 @@ class Connection:
                 self.seconds += self.clock.now() - started
 
     def sent(self) -> dict[str, Any]:
-        """What was sent so far, by the fields of a `Summary`."""
+        """Count what was sent so far; by the fields of a `Summary`."""
         requests = self.client.rate_limiter.requests
         return {
             "requests": requests,
@@ -156,7 +156,7 @@ class Connection:
         }
 
     def trouble(self) -> str:
-        """What keeps a phase from going on, and for how long yet, if anything does."""
+        """Say what keeps a phase from going on, and for how long; empty if nothing does."""
         client, paused = self.client, self.client.rate_limiter.paused
         if client.stopped:
             return f"stopping: {self.unanswered()}"
@@ -174,7 +174,7 @@ class Connection:
         )
 
     def unanswered(self) -> str:
-        """What an orderly stop waits for."""
+        """Say what an orderly stop waits for."""
         count = self.client.rate_limiter.in_flight
         return f"waiting for {counted(count, 'request')}" if count else "settling what was sent"
 

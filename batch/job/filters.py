@@ -357,9 +357,9 @@ def _in_user(holds: Callable[[Told], Any]) -> Callable[[Told], Any]:
 
 
 def _either(option: str, name: str, values: Sequence[str]) -> list[Sent]:
-    """What is sent for one of several texts: as few lists as possible.
+    """The lists that show every license with one of several texts: as few as possible.
 
-    A value with a comma, which would be read as two, is one of its own.
+    A value with a comma has a list of its own: among others it would be read as two.
     """
     for each in values:
         if not says_something(each):

@@ -191,7 +191,7 @@ class Finish:
         self._end(error.exit_code, self.journal.tally().counts, error)
 
     def left(self) -> dict[str, Any]:
-        """What a run that was given up has left, by the fields of `Summary`."""
+        """Name what a run that was given up has left behind; by the fields of `Summary`."""
         return {
             "counts": self.manifest.sessions[-1].counts,
             "results": str(self.journal.path),

@@ -40,7 +40,7 @@ MOST_PRODUCTS = 10
 
 @dataclass(slots=True)
 class Found:
-    """What was found, counted as it was written.
+    """Counts of the licenses that were written to the list.
 
     Attributes:
         products: Product ID to its licenses.
@@ -62,7 +62,7 @@ class Found:
         return len(self._ids)
 
     def counts(self) -> dict[str, int]:
-        """What a summary says of it; no outcomes, since nothing was done to any of them."""
+        """The counts of a summary; not by outcome, since nothing was done to any license."""
         states = {f"listed_{name}": self.states[name] for name in ("revoked", "suspended")}
         return {"listed": len(self), **states}
 
@@ -142,7 +142,7 @@ class Lister:
         return self._report(connection)
 
     def _question(self) -> str:
-        """What is asked for, for a person."""
+        """Say to a person what is asked for."""
         head = f"licenses of {label(self.settings.base_url)}"
         filters = self.asked.filters
         if not filters:

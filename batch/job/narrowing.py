@@ -1,4 +1,4 @@
-"""What some licenses have in common, as filters of the list that shows them a hundred at a time.
+"""Filters that narrow the list of licenses, made of what those of a sample have in common.
 
 Pure: from the licenses of a sample to lists that are worth asking for. Nothing here is ever taken
 for the state of a license; a list that is narrowed in a wrong way only costs requests. Filters and
@@ -101,7 +101,7 @@ class Narrowing:
 
 
 def facts_of(license_: License) -> frozenset[Fact]:
-    """What a license has that a list can be narrowed by, the moment of its creation aside."""
+    """Facts about a license that a list can be narrowed by, the moment of its creation aside."""
     single = {
         "productId": license_.product,
         "resellerId": license_.reseller,

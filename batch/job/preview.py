@@ -264,7 +264,7 @@ def _left_out(listing: Listing) -> list[str]:
 
 
 def _where(listing: Listing) -> Iterator[_Part]:
-    """What stands in the columns of ``--where``, and what that selects."""
+    """The values in each column of ``--where``, and how many rows that selects."""
     for condition, counts in listing.where.items():
         yield partial(_values, condition, counts)
 
@@ -276,7 +276,7 @@ def _values(condition: Condition, counts: Counter[str], most: int) -> list[str]:
 
 
 def _protected(plan: Plan, columns: int) -> Iterator[_Part]:
-    """What each file of ``--exclude`` protects; one that protects nothing may be the wrong one."""
+    """The licenses that each file of ``--exclude`` protects; if none, it may be the wrong file."""
     for index, file in enumerate(plan.exclusion):
         entries = sorted(entry for entry, by in plan.excluded.items() if index in by)
         told = f"{plain(file.path)}: {counted(file.rows, 'row')}, "
@@ -289,7 +289,7 @@ def _protected(plan: Plan, columns: int) -> Iterator[_Part]:
 
 
 def _approved(plan: Plan, columns: int, settings: Settings) -> Iterator[_Part]:
-    """What the file of ``--approved`` approves, and which licenses are used more since then."""
+    """The licenses that ``--approved`` approves, and those that are used more since then."""
     approval, listing = plan.approval, plan.listing
     if approval is None:
         return
@@ -386,7 +386,7 @@ def _share(plan: Plan) -> str:
 
 
 def _found(plan: Plan, words: _Words, now: float, columns: int) -> Iterator[_Part]:
-    """What the look says of the licenses that are sent."""
+    """What the look has seen of the licenses that are to be sent."""
     snapshot = plan.snapshot
     known = array("I", (entry for entry in plan.affected if snapshot.value(entry) is not None))
     unseen = len(plan.affected) - len(known)

@@ -137,7 +137,7 @@ class Runner:
 
     @property
     def client(self) -> RetryingClient:
-        """What everything is sent through, once there is an API to send to."""
+        """The client of the connection, once there is one."""
         return self.connection.client
 
     @property
@@ -246,9 +246,9 @@ class Runner:
         return snapshot
 
     def _details(self, listing: Listing, earlier: Earlier | None) -> Details | None:
-        """What takes down the details of licenses; None where the results do not have them.
+        """An empty `Details` for the look to fill; None where the results have no such columns.
 
-        A file that is gone on with stays as it is.
+        A file that is gone on with keeps the columns that it has.
         """
         wanted = earlier.has_details if earlier else self.settings.details and self.settings.look
         return Details(len(listing), self.screen.redact) if wanted else None
@@ -290,7 +290,10 @@ class Runner:
                 return await look.run(entries)
 
     def _compares(self, targets: Targets) -> Callable[[License], str] | None:
-        """What tells how a license has changed since it was approved; in a sandbox all is other."""
+        """The function that says how a license has changed since it was approved; None without one.
+
+        In a sandbox every license would have changed: its details are invented.
+        """
         if targets.approval is None or self.settings.sandbox:
             return None
         return targets.approval.changes

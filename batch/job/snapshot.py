@@ -223,7 +223,7 @@ class Snapshot:
         return self.product_ids[self.products[entry]]
 
     def never_notice(self, entries: Iterable[int]) -> int:
-        """How many of some licenses have an unlimited grace period.
+        """Count those of some licenses that have an unlimited grace period.
 
         An application with such a license that does not ask the server by itself never learns that
         it was revoked or suspended; those that were activated offline do not either, and nothing
@@ -233,11 +233,11 @@ class Snapshot:
         return sum(unlimited[entry] for entry in entries)
 
     def resellers_of(self, entries: Iterable[int]) -> int:
-        """How many different resellers have sold some licenses; those without one do not count."""
+        """Count the resellers that have sold some licenses; a license may have none."""
         return _different(self.resellers, entries)
 
     def organizations_of(self, entries: Iterable[int]) -> int:
-        """How many different organizations some licenses belong to, counted in the same way."""
+        """Count the organizations that some licenses belong to; a license may belong to none."""
         return _different(self.organizations, entries)
 
     def customer(self, entry: int) -> str:

@@ -297,7 +297,7 @@ def _kinds(source: Source) -> Iterator[tuple[str, str, str]]:
 
 
 def _left_by(facts: Facts) -> str:
-    """What a run that was stopped has not done."""
+    """Say how many licenses a run that was stopped has not come to."""
     if facts.action.sends:
         count, what = facts.undone, "done"
     else:
@@ -348,7 +348,7 @@ def _figures(facts: Facts) -> list[tuple[str, int | str, str]]:
 
 
 def activations_are(facts: Facts) -> str:
-    """What becomes of the activations that are counted; empty where nothing does."""
+    """Say what becomes of the activations in the table; empty where nothing does."""
     action = facts.action
     if action.only_reads:
         return "activations that still work"
@@ -360,7 +360,7 @@ def activations_are(facts: Facts) -> str:
 
 
 def turned_are(facts: Facts) -> str:
-    """What is said of the licenses that are counted beside all."""
+    """Name the licenses that have a number of their own beside that of all, see `Group.turned`."""
     action = facts.action
     if action.is_dry_run:
         return f"would be {action.state}"

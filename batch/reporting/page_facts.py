@@ -78,7 +78,7 @@ SAID = {
 
 UNREAD = "could not be read"
 UNSEEN = "not looked at"
-"""What is said of a row instead where nothing was to be changed."""
+"""What is said of a row that a verify or a dry run could not read, or has not come to."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,40}")
 
@@ -149,9 +149,9 @@ class Groups:
         return found[:MOST_GROUPS]
 
     def others(self) -> tuple[int, Group]:
-        """How many are not shown one by one, and all of them together.
+        """The groups that `largest` leaves out: their number, and all of them added up.
 
-        Those that are not told apart are counted as one more.
+        The licenses whose names were not kept (`rest`) are one group more.
         """
         shown = {each.name for each in self.largest()}
         left = [each for name, each in self.named.items() if name not in shown]
@@ -255,7 +255,7 @@ class Facts:
 
 
 def action_of(run: Mapping[str, Any], changes: Property) -> Action:
-    """What a run wanted of each license.
+    """Return the action of a run.
 
     Args:
         run: Its manifest.

@@ -230,7 +230,7 @@ class Progress:
         )
 
     def _course(self, rate: float) -> str:
-        """How it goes, at so many per second, as the end of a line."""
+        """The end of a line: what has failed, and the time that is left at so many per second."""
         failed = f", {self._failed:,} failed" if self._failed else ""
         trouble = self._trouble()
         if trouble:

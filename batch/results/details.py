@@ -18,7 +18,7 @@ NO_DETAILS = line_of([""] * len(DETAILS))[:-1]
 """The cells of a license of which nothing is known."""
 
 _SHARED = DETAILS.index("type") + 1
-"""How many of them many licenses have in common: product and type."""
+"""The first columns of `DETAILS`, in which many licenses are alike: product and type."""
 
 _OWN = slice(len(COLUMNS), len(COLUMNS) + len(DETAILS))
 

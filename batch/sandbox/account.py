@@ -24,7 +24,7 @@ MOST_LISTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What has to hold of a license, to be in a list.
+    """A test that a license has to pass, to be in a list.
 
     Attributes:
         name: Tells it from others of the same account.
@@ -37,7 +37,7 @@ class Condition:
     law: Callable[[Any], Any] = field(compare=False)
 
     def holds(self, license_: SandboxLicense) -> bool:
-        """Whether it holds of a license."""
+        """Tell whether a license passes it."""
         value = getattr(license_, self.attribute)
         return bool(self.law(0 if value is None and self.attribute in MOMENTS else value))
 
@@ -365,7 +365,7 @@ class Matches:
         return self._by_creation
 
     def hold(self, license_: SandboxLicense) -> bool:
-        """Whether all conditions hold of a license."""
+        """Tell whether a license passes the tests of this list."""
         return all(each.holds(license_) for each in self._conditions)
 
     def refresh(self, given: Sequence[SandboxLicense]) -> None:
@@ -401,5 +401,5 @@ class _ById(Mapping[str, "SandboxLicense"]):
 
 
 def _sold(count: int) -> dict[str, int]:
-    """How many licenses of so many each reseller has sold."""
+    """Reseller to the licenses that they have sold, of so many in all."""
     return {name: round(share * count) for name, share in RESELLERS.items()}

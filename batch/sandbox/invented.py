@@ -297,7 +297,7 @@ class Invented:
         return self._columns[attribute]
 
     def _code(self, attribute: str, position: Numbers) -> Numbers:
-        """Which of its choices an attribute has."""
+        """The index of the value that an attribute has at a position, among its possible values."""
         if attribute == "revoked":
             return number_of(self._by_revoked(position) < self._revoked)
         if attribute == "reseller":

@@ -83,7 +83,7 @@ Deliver = Callable[[web.BaseRequest, "Response"], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What becomes of a request: the change that it makes, and the answer to it.
+    """The answer to a request, and the change of a license that goes with it.
 
     Attributes:
         status: HTTP status, or 0 where the client gets no answer.

@@ -59,7 +59,7 @@ class Permutation:
         self._walks = size <= self._mask
 
     def __call__(self, number: Numbers) -> Numbers:
-        """Where a number is mapped to."""
+        """Map a number, or each number of an array."""
         number = self._mixed(number)
         if not self._walks:
             return number

@@ -49,7 +49,7 @@ OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "in": lambda actual, value: actual in value.split(","),
     "nin": lambda actual, value: actual not in value.split(","),
 }
-"""What an operator compares in text: what is there, and the value of the filter."""
+"""Operator to whether a license's text (first) meets a filter's value (second)."""
 
 NEGATIVE = frozenset({"ne", "nc", "nin"})
 OF_IDS = frozenset({"eq", "ne", "in"})
@@ -173,7 +173,7 @@ def ids(account: Account, query: Iterable[tuple[str, str]], now: int) -> Iterato
 
 
 def conditions(query: Iterable[tuple[str, str]], now: int) -> tuple[Condition, ...]:
-    """What the filters of a query ask of a license; what is no filter is ignored.
+    """Return the conditions that a query's filters stand for; other parameters are ignored.
 
     Args:
         query: The parameters, decoded.
@@ -204,7 +204,7 @@ def conditions(query: Iterable[tuple[str, str]], now: int) -> tuple[Condition, .
 
 
 def _of_words(name: str, operator_: str, value: str) -> Condition | None:
-    """What a filter of texts or IDs asks, or None where it is another one."""
+    """The condition of a filter of texts or IDs; None for other filters."""
     known = f"{name}[{operator_}]={value}"
     if name in TEXTS and operator_ in OPERATORS:
         attribute, shown = TEXTS[name]
@@ -218,7 +218,7 @@ def _of_words(name: str, operator_: str, value: str) -> Condition | None:
 
 
 def _of_state(parameter: str, name: str, operator_: str, value: str, now: int) -> Condition | None:
-    """What a filter of true and false asks, or None where it is another one."""
+    """The condition of a filter of true and false; None for other filters."""
     if name not in {*BOOLEANS, *PERIODS} or operator_ not in OF_IDS:
         return None
     known = f"{name}[{operator_}]={value}"
@@ -231,7 +231,7 @@ def _of_state(parameter: str, name: str, operator_: str, value: str, now: int) -
 
 
 def _of_amount(parameter: str, name: str, operator_: str, value: str) -> Condition | None:
-    """What a filter of dates or numbers asks, or None where it is another one."""
+    """The condition of a filter of dates or numbers; None for other filters."""
     known = f"{name}[{operator_}]={value}"
     if name in DATES and operator_ in COMPARISONS:
         law = _of_number(operator_, _date(parameter, value), never=0)
@@ -248,7 +248,7 @@ def _of_text(
 
 
 def _of_several(operator_: str, value: str) -> Callable[[Sequence[str]], bool]:
-    """What holds of several texts: of all of them what denies, of one of them what does not."""
+    """The test of several texts: a negative operator has to hold of all, another one of any."""
     compare, quantifier = OPERATORS[operator_], all if operator_ in NEGATIVE else any
     return lambda several: quantifier(compare(each, value) for each in several)
 
@@ -256,7 +256,10 @@ def _of_several(operator_: str, value: str) -> Callable[[Sequence[str]], bool]:
 def _of_entries(
     filters: Sequence[tuple[int, str, str]],
 ) -> Callable[[Sequence[tuple[str, str]]], bool]:
-    """What holds of metadata: one entry is all that is asked for, and none is what is denied."""
+    """The test of metadata: some entry meets all positive filters, and none breaks a negative one.
+
+    An entry is a name and a value.
+    """
     denied = [each for each in filters if each[1] in NEGATIVE]
     asked = [each for each in filters if each[1] not in NEGATIVE]
 
@@ -278,7 +281,7 @@ def _of_period(
 
 
 def _of_number(operator_: str, value: int, never: int | None = None) -> Callable[[Any], Any]:
-    """What holds of a number; of ``never`` only that it is another one."""
+    """The test of a number; ``never`` stands for no number, and only ``ne`` holds of it."""
     compare = COMPARISONS[operator_]
     if never is None or operator_ == "ne":
         return lambda actual: compare(actual, value)
@@ -293,7 +296,16 @@ def _page(
     stop: int,
     newest_first: bool | None,
 ) -> tuple[int, list[SandboxLicense]]:
-    """How many licenses the filters let through, and some of them; None for no order asked for."""
+    """The number of licenses that the filters let through, and those from ``start`` to ``stop``.
+
+    Args:
+        account: The account.
+        filters: Those of the query.
+        now: The present time in ticks since 1970.
+        start: Index of the first license that is wanted.
+        stop: Index behind the last one.
+        newest_first: The order; None where none was asked for.
+    """
     asked = conditions(filters, now)
     keys = _keys(filters)
     if keys is not None:

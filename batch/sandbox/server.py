@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 """Loopback: the sandbox has no secrets, and must not be reached from elsewhere."""
 
 PREFIX = "/v3"
-"""What stands before ``/licenses`` in a path."""
+"""The part of a path before ``/licenses``."""
 
 BACKLOG = 1024
 
