@@ -192,7 +192,7 @@ class InterruptedRunError(StoppedError):
 
 
 class BugError(StoppedError):
-    """Something has happened of which nobody has thought; the exception is its cause."""
+    """A bug of this program; its cause is the exception that nobody has thought of."""
 
     def __init__(self, bug: BaseException) -> None:
         super().__init__(
@@ -227,7 +227,7 @@ def meaning_of(cause: BaseException) -> BulkRevokeError:
 
 
 class ApiError(BulkRevokeError):
-    """A request did not bring what was asked for.
+    """A request failed.
 
     Attributes:
         status: HTTP status, or None where no answer came.
@@ -307,7 +307,7 @@ class HeldBackError(Exception):
 
 
 class UnconfirmedError(ApiError):
-    """A success that does not say what was asked for: read the license back, send nothing.
+    """A success that does not confirm the change: read the license back, send nothing.
 
     Attributes:
         updated: When the license was changed last by this answer, in seconds since 1970, or None.
@@ -326,7 +326,7 @@ class AccessError(ApiError):
 
 
 OWN = (TransientError, RejectedError, UnconfirmedError)
-"""Errors that are about what was asked for, and not about every other request as well."""
+"""Errors that are about one request; every other one may succeed."""
 
 
 def in_front(seen: ForeignError, *, reached: bool, changes: bool = False) -> AccessError:

@@ -78,7 +78,7 @@ UNFINISHED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED})
 
 
 class OwnWords(StrEnum):
-    """Words that a run itself says of a row that it has left as it is, and no server."""
+    """Words of the run itself, and of no server, for a row that it has left as it is."""
 
     EXCLUDED = "listed in --exclude"
     UNAPPROVED = "not approved"
@@ -122,16 +122,16 @@ class Action:
 
     @property
     def is_dry_run(self) -> bool:
-        """Tell whether it says what it would do, and does nothing."""
+        """Tell whether the run says what it would send, and sends nothing."""
         return not self.sends and not self.only_reads
 
     @property
     def only_reads(self) -> bool:
-        """Tell whether it only says what is, so that there is nothing to decide on."""
+        """Tell whether the command is a verify: nothing would be sent in any case."""
         return self.on_success is self.unchanged
 
     def about(self, changes: Property) -> Action:
-        """The same of another property, for what takes back or verifies a run."""
+        """The same action for another property, which a verify has, and what takes back a run."""
         if changes is self.changes:
             return self
         if not self.only_reads:
@@ -348,11 +348,11 @@ class Listing:
         where: For each condition of ``--where`` the rows by what they hold in its column.
         unselected: A byte for each entry, 1 where these conditions do not hold, so that its license
             is not meant; empty where all are. No license is meant by one row and not by another.
-        suspended_at: When the first and the last of them was suspended, in seconds since 1970, if
-            they are results of that (infinite, if they do not tell); else None. Only those that
-            still are suspended are meant then.
-        next_at: When the first of those was suspended that are not old enough yet, in seconds since
-            1970; infinite if there are none.
+        suspended_at: None, unless the input is the results of a suspension: then only licenses that
+            still are suspended are meant, and this is when the first and the last of them was
+            suspended, in seconds since 1970 (infinite, if the results do not tell).
+        next_at: When the first license was suspended that is not old enough for ``--older-than``
+            yet, in seconds since 1970; infinite if there is none.
         keys_beside: What stands for each entry in a column of license keys, where licenses are
             listed by ID; empty if there is none. It may be wrong, and only saves requests.
     """
@@ -425,14 +425,13 @@ def id_text(id_bytes: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-_CELL = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-
+_ID = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 
 _LINE_CHARS = 37
-
+"""Characters of an ID and the end of its line."""
 
 _MARKS = ((8, b"-"), (13, b"-"), (18, b"-"), (23, b"-"), (36, b"\n"))
-
+"""Places in such a line, and the character that stands there."""
 
 NO_ID = bytes(ID_BYTES)
 """Bytes that stand in `Listing.ids` for a cell without an ID."""
@@ -445,7 +444,7 @@ def parse_id(cell: str) -> bytes | None:
     spaces too, does not matter.
     """
     text = cell.strip()
-    if not _CELL.fullmatch(text):
+    if not _ID.fullmatch(text):
         return None
     return bytes.fromhex(text.replace("-", ""))
 

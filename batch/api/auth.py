@@ -131,7 +131,7 @@ class TokenFile:
         self._hide = hide
 
     def another(self) -> str | None:
-        """Read the file again: a token that it has not held before and that may be of use."""
+        """Read the file again, and return its token; None if it is not new, or of no use."""
         try:
             if not self._path.is_file():
                 return None  # reading a pipe again could wait for ever
@@ -175,7 +175,7 @@ def facts(token: str) -> TokenFacts:
 
 
 def check_token(token: str, *, needs: str, base_url: str, now: datetime) -> None:
-    """Refuse a token of which it is known that the server will.
+    """Refuse a token that the server is sure to refuse.
 
     Args:
         token: The access token; one that tells nothing passes.

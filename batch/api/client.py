@@ -59,7 +59,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 
 class _Parse(Protocol[_T_co]):
-    """Makes of status, headers and body what was asked for, or raises an ApiError."""
+    """Parses an answer (status, headers, body), or raises an ApiError."""
 
     def __call__(self, status: int, headers: Mapping[str, str], body: bytes, /) -> _T_co: ...
 
@@ -216,7 +216,7 @@ class CryptlexClient:
 
     @property
     def silence(self) -> tuple[float, str]:
-        """Seconds for which the oldest request has been under way, and what is missing of it."""
+        """How long the oldest request has been under way, in seconds, and what it waits for."""
         oldest = self._deadlines.oldest
         if oldest is None:
             return 0.0, ""

@@ -1,6 +1,6 @@
-"""Too much load: what is refused because of what is sent, while others are answered.
+"""Too much load: the server refuses some requests since too many are sent, and answers others.
 
-It is no outage and no license's fault. Everybody pauses, and less is sent where refusals are more
+That is no outage, and the fault of no license. All requests pause, and fewer are sent if it is more
 than chance.
 """
 
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BUSY, TOO_BUSY = 10, 25
-"""Each time that some are refused while others are answered adds ten, each answer takes one away;
-at twenty-five it is no chance: more is sent than is admitted."""
+"""Points for requests that were refused while others were answered, and the sum at which that is no
+chance any more. An answer takes one point away."""
 
 SIGNS = 3
-"""Refusals of one license that speak of the load: further ones may be its own."""
+"""Refusals of one license that count as signs of load; further ones may be about the license."""
 
 FLAPPING = 60.0
-"""Seconds from one outage, or pause, to the next that make it no outage: it comes of what is
+"""An outage that begins within so many seconds of the last one, or of a pause, is none: too much is
 sent."""
 
 
 @dataclass(slots=True)
 class Overload:
-    """The judge of refusals that may mean too much load, and what is done about them.
+    """Judges whether refusals mean too much load, and if so lets the rate limiter pause.
 
     Attributes:
-        _busy: How much speaks for it, up to `TOO_BUSY`.
-        _answered: Somebody was answered since refusals were last taken for too much.
-        _eased: When they last were, or an outage ended.
+        _busy: Points for too much load, up to `TOO_BUSY`.
+        _answered: Whether a request was answered since refusals were last taken for load.
+        _eased: When that last was, or when an outage ended.
     """
 
     rate_limiter: RateLimiter
@@ -54,21 +54,21 @@ class Overload:
     _eased: float = -math.inf
 
     def answered(self) -> None:
-        """A request was answered: so much at least is admitted."""
+        """A request was answered."""
         self._answered = True
         self.rate_limiter.answered()
         if self._busy:
             self._busy -= 1
 
     def outage_ended(self) -> None:
-        """The server answers again: what is refused soon after comes of what is sent."""
+        """The server answers again: refusals within `FLAPPING` from now mean load."""
         self._eased = self.clock.now()
 
     def refused_among_answers(self, refused: Sequence[tuple[Attempts, TransientError]]) -> None:
-        """Some were refused in a row, and then somebody was answered: send less if that recurs.
+        """Some requests were refused in a row, and then one was answered: send less if that recurs.
 
         Args:
-            refused: Their licenses, and with what; at least one.
+            refused: Attempts and error of each refusal; at least one.
         """
         if all(attempts.forgiven > SIGNS for attempts, _ in refused):
             return
@@ -79,9 +79,9 @@ class Overload:
             self._paused(self.rate_limiter.overloaded(error.sent), error)
 
     def is_waited_out(self, error: TransientError, failing_since: float) -> bool:
-        """Pause for a period if refusals of everybody are hardly an outage, and tell whether.
+        """Pause for a period if all are refused and yet it is hardly an outage; tell whether.
 
-        Some admit a number in each period and then nothing, HAProxy for up to two periods.
+        Some limiters admit a number in each period and then nothing, HAProxy for up to two periods.
 
         Args:
             error: The last of them.
@@ -98,7 +98,7 @@ class Overload:
         return False
 
     def asked_to_wait(self, error: ThrottledError) -> None:
-        """The server asks everybody to wait: pause, and send less if that comes of what is sent."""
+        """The server asks all requests to wait: pause, and send less if load is the reason."""
         limiter, was_guessing = self.rate_limiter, self.rate_limiter.is_guessing
         admitted = error.admitted
         is_quota = admitted is not None and admitted[1] > BELIEVABLE
@@ -110,7 +110,7 @@ class Overload:
         self._paused(pause, error, is_shared=error.status == 429 and not is_ours)
 
     def _is_too_much(self) -> bool:
-        """Tell whether a 503 that asks to wait comes of what is sent: others are answered."""
+        """Tell whether a 503 that asks to wait means load: other requests are answered."""
         if not self._answered:
             return False
         self._answered = False

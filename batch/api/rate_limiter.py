@@ -29,8 +29,8 @@ RECOVERY = 30.0
 """Seconds without a refusal after which a lowered limit comes back by one."""
 
 USUAL = 9.0
-"""Requests per second that are tried first where a limit shows of which nothing is told: what the
-default rate is, since the same limiter stands before the API on premise."""
+"""Requests per second that are tried first where the server has a limit and does not tell which. It
+is the default rate, since the same limiter stands before the API on premise."""
 
 FIRST_WIDTH, GROWTH = 4.0, 0.1
 """Requests in flight at first where there is no limit, and by how many more each answer lets."""
@@ -218,7 +218,7 @@ class RateLimiter:
         return self.back_off(sent, retry_after)
 
     def overloaded(self, sent: float) -> float:
-        """React to refusals that do not end: as to a 429, if it cannot be what is in flight.
+        """React to refusals that do not end as to a 429, unless fewer in flight may be enough.
 
         Args:
             sent: As for `back_off`.

@@ -102,7 +102,7 @@ class Budget:
         return True
 
     def refund(self, retries: int) -> None:
-        """Put back what was spent on an outage."""
+        """Put back the retries that an outage has used up."""
         self.tenths += 10 * retries
 
 

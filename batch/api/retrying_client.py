@@ -50,10 +50,10 @@ LATE = 90.0
 were seen to do so a minute after a gateway had given up (docs/decisions.md)."""
 
 MOST_STRANGE = 10
-"""Answers such as a maintenance page with 200, before any other: then no API is behind it."""
+"""The run stops if its first so many answers are no API's, such as a maintenance page with 200."""
 
 SILENCE = 1.8
-"""Seconds without anything from the first request after which it is said: below two."""
+"""Seconds without an answer to the first request, after which that is said. Below two."""
 
 
 class HaltedError(Exception):

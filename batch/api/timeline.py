@@ -41,7 +41,7 @@ class Timeline:
         self._before = self._totals()
 
     def tick(self) -> None:
-        """Count what has come about since `start`, or since this was called last."""
+        """Add what has happened since `start`, or since the last call, to the present minute."""
         minute = int((self.clock.now() - self._origin) // 60)
         totals = self._totals()
         sums = self._minutes.setdefault(minute, [0.0] * len(totals))

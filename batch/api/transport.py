@@ -55,9 +55,9 @@ under_way: ContextVar[Attempt] = ContextVar("under_way")
 
 
 class MarkingConnector(aiohttp.TCPConnector):
-    """Notes of an attempt that it has got its connection.
+    """A connector that notes when an attempt has got its connection.
 
-    aiohttp's tracing could tell as well, but is dear (docs/performance.md).
+    The tracing of aiohttp could tell that too, but costs much (docs/performance.md).
     """
 
     async def connect(

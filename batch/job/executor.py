@@ -304,7 +304,7 @@ class Executor:
 
 
 def _is_older(found: License, attempts: Attempts) -> bool:
-    """Tell whether what was read is older than the answer to the PATCH, on the server's clock."""
+    """Tell whether a license was read in a state older than the answer to its PATCH."""
     if found.updated is None or attempts.updated is None:
         return False
     return found.updated < attempts.updated - 1.0  # one of them may be rounded

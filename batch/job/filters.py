@@ -1,7 +1,7 @@
-"""The filters of `list`: what is sent of them, and what holds of a license that comes back.
+"""The filters of `list`: what each sends to the server, and its test of a license that comes back.
 
-Pure. A server may ignore a filter, or compare in another way, so nothing is taken because it was
-sent: every license is checked against all filters here. Names and operators: Cryptlex Web API,
+Pure. A server may ignore a filter, or compare in another way. So every license that comes back is
+tested against all filters here. Names and operators: Cryptlex Web API,
 "Filters"; sent with an operator where one is documented, and never empty.
 """
 
@@ -96,7 +96,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The licenses that are asked for: those of which all filters hold.
+    """The licenses that are asked for: those that meet all filters.
 
     Attributes:
         filters: None of them means every license of the account.
@@ -251,7 +251,7 @@ def of_moments(typed: Mapping[str, str], name: str, span: Span, *, is_sent: bool
 
 
 def of_unused(option: str, since: int, typed: str) -> Filter:
-    """A filter of what was made before a moment and not used since; it may never have been used.
+    """A filter of licenses made before a moment and not used since, if they ever were.
 
     Args:
         option: The option.
@@ -319,7 +319,7 @@ def ticks_of(moment: datetime) -> int:
 
 
 def _some(values: Sequence[str]) -> str:
-    """Spell values of which one has to hold: a few, and how many more there are."""
+    """Spell alternatives: the first few, and how many more there are."""
     more = len(values) - MOST_SHOWN
     if more <= 1:
         return " or ".join(values)

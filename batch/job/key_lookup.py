@@ -195,19 +195,19 @@ class KeyLookup:
         return not (self.look.client.stopped or self.look.snapshot.off)
 
     async def _alone(self, entries: Sequence[int]) -> None:
-        """Ask alone for keys of which nothing is known yet."""
+        """Ask for each of some keys with a request of its own, unless it was seen meanwhile."""
         unseen = self.look.snapshot.unseen(entries)
         if unseen and self._goes_on:
             self._expect(len(unseen))
             await self.look.each(unseen, self._ask_alone)
 
     def _expect(self, more: int) -> None:
-        """Tell of requests that will be needed besides those that are known of."""
+        """Correct the number of requests to come: so many more than were expected."""
         self._left += more
         self.look.expect(self._left)
 
     async def _ask(self, entries: Sequence[int]) -> None:
-        """Ask for some keys with one request, and alone for those that did not come back."""
+        """Ask for some keys with one request, and then singly for those that did not come back."""
         if len(entries) == 1:
             await self._ask_alone(entries[0])
             return

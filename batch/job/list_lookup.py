@@ -43,7 +43,7 @@ UNTOLD = 0.9
 it all is the last thing that is tried."""
 
 UNSURE = 2
-"""A sample is small: what is to be had off other lists may cost so many times what it says."""
+"""Factor for the estimate of what other lists would cost: it comes from a small sample."""
 
 GOLDEN = 0.618_033_988_749_895
 """Multiples of it, without their whole part, are spread evenly (Weyl)."""
@@ -94,7 +94,7 @@ class _List:
 
     @property
     def loss(self) -> int:
-        """Requests that it has cost beyond the licenses that it has shown."""
+        """Requests that this list has cost, less the licenses that it has shown; 0 at least."""
         return max(0, self.cost - self.shown)
 
 
@@ -210,7 +210,7 @@ class ListLookup:
                 await self._read_on(beside)
 
     async def _round(self) -> bool:
-        """Read a sample and the lists that it leads to; tell whether that has paid."""
+        """Read a sample and the lists that it leads to; tell whether that has saved requests."""
         sample = await self._sample()
         lists = [_List(each) for each in self._narrowings(sample)]
         if not self._account.done:
@@ -306,7 +306,7 @@ class ListLookup:
         return max(1.0, whole * each.narrowing.share_of(self._others, years))
 
     def _slack(self, each: _List) -> float:
-        """Requests that a list may still cost beyond the licenses that it shows."""
+        """Requests that a list may still lose: all lists together may lose so many, see `SLACK`."""
         lost = sum(other.loss for other in self._tried if other is not each)
         return SLACK_SHARE * len(self.entries) + SLACK - lost
 
@@ -394,11 +394,11 @@ class ListLookup:
                 return
 
     def _count(self) -> None:
-        """Count again what is left, where licenses were read by themselves."""
+        """Count anew the licenses that are left, after some were read by themselves."""
         self._left = len(self._unread())
 
     def _take(self, licenses: Sequence[License]) -> int:
-        """Take down what is said of those that are looked for; how many were not seen before."""
+        """Note those licenses of a page that are looked for; return how many of them are new."""
         heads, order, ids = self._heads, self._order, self.look.listing.ids
         states, note = self.look.snapshot.states, self.look.snapshot.note
         shown = bytes.fromhex("".join([each.id for each in licenses]).replace("-", ""))

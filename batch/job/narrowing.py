@@ -32,10 +32,10 @@ WIDER = 0.05
 """Share of a range of times that is added on each side, for licenses that the sample lacks."""
 
 MOST_BATCHES = 50
-"""Groups of licenses that were created together, of which lists are made; the largest ones."""
+"""Groups of licenses created together that lists are made for, the largest first."""
 
 APART = 10
-"""A gap between two moments that is so many times the mean one separates two groups."""
+"""Two groups are separated by a gap of so many times the mean gap."""
 
 
 class Span(NamedTuple):
@@ -161,7 +161,7 @@ def narrowings(
 def _groups(
     sample: Sequence[License], every: Sequence[frozenset[Fact]]
 ) -> Iterator[tuple[frozenset[Fact], Span | None, frozenset[int]]]:
-    """The groups of a sample: those that have one thing in common, or were created at a time."""
+    """The groups of a sample: licenses that share a fact, or were created close together."""
     having: dict[Fact, set[int]] = defaultdict(set)
     for place, facts in enumerate(every):
         for fact in facts:
@@ -180,7 +180,7 @@ def _batches(
     made: Sequence[float],
     page: float,
 ) -> Iterator[Narrowing]:
-    """Lists of what was created together, as the IDs themselves tell."""
+    """Lists of licenses that were created close together, which their IDs tell (UUID version 7)."""
     told = [moment_of(UUID(each.id).int >> 64) for each in sample]
     apart = [
         abs(each.created - moment)

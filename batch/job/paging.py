@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 
 MARGIN = 60 * TICKS
-"""Ticks behind the start until which what was made is listed as well: clocks differ. What is made
-later does not belong to the list, and so it comes to an end."""
+"""A list ends with the licenses made so many ticks after its start: clocks differ. Without an end,
+new licenses might keep it going for ever."""
 
 OVERLAP = TICKS // 100
 """Ticks before the last license of a page at which the next one begins: a server may round what it

@@ -262,7 +262,7 @@ def _outlook(
 
 @cache
 def _seen(outcome: Outcome, value: bool | None) -> RowResult:
-    """Return the one result of all rows of which no more is to be said."""
+    """Return the result that all rows with this outcome and value share."""
     return RowResult(outcome, value)
 
 
@@ -309,7 +309,7 @@ def _may_have_sent(recorded: Recorded, entry: int, action: Action) -> bool:
 
 
 def _ids(snapshot: Snapshot, recorded: Recorded | None) -> bytes:
-    """The IDs that the look has found for keys; for the others those that are recorded."""
+    """The IDs of licenses listed by key: those that the look has found, else the recorded ones."""
     ids = bytearray(snapshot.ids)
     if recorded is not None:
         for start in range(0, len(ids), ID_BYTES):

@@ -52,7 +52,7 @@ PRODUCT = 38
 """Columns of a product ID, its margin included."""
 
 QUESTION = 2
-"""Lines of a terminal that the question takes, and what is typed."""
+"""Lines of a terminal that the question and its answer take."""
 
 RECENT = 2 * 86_400.0
 """Seconds since its creation for which a license is pointed out."""
@@ -230,7 +230,7 @@ def taken(plan: Plan) -> str:
 
 
 def _input(listing: Listing, now: float) -> list[str]:
-    """Return lines on what was read: licenses, and rows only where their number is another."""
+    """Lines about the input: how many licenses, and how many rows where that differs."""
     licenses = len(listing.distinct())
     return [
         _line("input:", listing.title),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def done(attempts: Attempts, action: Action) -> RowResult:
-    """The server confirmed what was wanted."""
+    """The server confirmed that the license is as it was to be."""
     return _done(action.on_success, action.wanted, attempts.sent)
 
 

@@ -151,7 +151,7 @@ class Runner:
         return self._asks or (self.screen.is_terminal and not self.settings.yes)
 
     def _terminal(self, stack: ExitStack) -> TextIO | None:
-        """Open what is asked on; a rehearsal does without.
+        """Open the terminal on which the question is asked; a rehearsal can do without one.
 
         Raises:
             GuardError: There is none.

@@ -148,7 +148,7 @@ class Snapshot:
         changes: Property = Property.REVOKED,
         details: Details | None = None,
     ) -> Snapshot:
-        """Return a snapshot of which nothing was looked at yet."""
+        """Return a snapshot that holds nothing yet."""
         count = len(listing)
         return cls(
             states=bytearray(count),
@@ -200,12 +200,12 @@ class Snapshot:
                 self.changed[entry] = what
 
     def problem(self, entry: int, state: State, result: RowResult) -> None:
-        """Take down why nothing is known of a license."""
+        """Note why the look has failed for a license."""
         self.states[entry] = state
         self.problems[entry] = result
 
     def unseen(self, entries: Iterable[int]) -> array[int]:
-        """Those entries of which nothing is known yet."""
+        """Those of some entries that the look has not settled yet."""
         return array("I", (entry for entry in entries if not self.states[entry]))
 
     @property

@@ -52,7 +52,7 @@ def _of_results(action: Action) -> dict[Property, Collection[Outcome]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """Licenses and what is known of them before anybody is asked.
+    """The licenses of a command, and all that is known of them before the server is asked.
 
     Attributes:
         listing: The input's entries.
@@ -62,7 +62,8 @@ class Targets:
             the look may find more.
         approval: What the file of ``--approved`` approves; None where there is none.
         doubtful: Entries that are touched only if they were read before.
-        late: What is to be waited for before anything is read or touched.
+        late: Requests of the run that is taken back, which may still be carried out: they are
+            waited for before anything is read.
     """
 
     listing: Listing

@@ -194,7 +194,12 @@ def _select(recorded: Recorded, entries: Sequence[int], where: Sequence[Conditio
 def _choose(
     recorded: Recorded, *, include_unknown: bool
 ) -> tuple[list[int], set[int], dict[str, int]]:
-    """Places of the rows to restore, which of them are in doubt, and what is left out."""
+    """Choose the rows to restore.
+
+    Returns:
+        Their places in the results, the indexes of those in doubt, and the number of rows that are
+        left out, by their outcome.
+    """
     chosen: list[int] = []
     doubtful: set[int] = set()
     left_out: dict[str, int] = {}

@@ -127,7 +127,7 @@ def _promised(text: str) -> int:
 
 
 def services_in(source: Text) -> list[Any]:
-    """The services behind the addresses in a text, of which nothing may be left out in silence.
+    """The services behind the addresses in a text; no part of it is ignored in silence.
 
     Raises:
         ConfigError: Apprise cannot use all of it.

@@ -49,7 +49,7 @@ class Box:
 
 
 def shares(parts: Iterable[tuple[str, int]]) -> list[Box]:
-    """Boxes side by side, as wide as their numbers say; what is not nothing can be seen.
+    """Boxes side by side, as wide as their numbers say; even the smallest can be seen.
 
     Args:
         parts: Kind and number of each.
@@ -151,7 +151,7 @@ def _boxes(found: Course) -> Iterable[Box]:
 
 
 def _minutes(rows: object) -> dict[int, Sequence[float]]:
-    """The rows of a manifest's minutes; somebody may have edited them, and what is none is left."""
+    """The minutes of a manifest; rows that somebody has made unreadable are left out."""
     found: dict[int, Sequence[float]] = {}
     for row in rows if isinstance(rows, list) else ():
         if not isinstance(row, list) or len(row) != 5:

@@ -84,7 +84,8 @@ _COUNTED = {
 }
 
 _SHARING = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
-"""Where a web service with many processes keeps its gauges: ours would show up among them."""
+"""Environment variables: where the processes of a web service keep their gauges. Ours do not belong
+there."""
 
 
 def check(path: str) -> None:
@@ -108,7 +109,7 @@ def check(path: str) -> None:
 
 
 def _problem(place: Path) -> tuple[str, str]:
-    """Say what is wrong with a place, and what to do; both empty if nothing is."""
+    """Say what is wrong with a path, and what to do; both empty if it can be used."""
     if place.is_dir():
         return "is a directory", f"name a file in it, such as {place / 'nightly.prom'}."
     if place.suffix != SUFFIX:

@@ -200,7 +200,7 @@ def escaped(text: str) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Spell a share: never 0 % of what is there, never 100 % of what is not all."""
+    """Spell a share as a percentage: 0 % is none, and 100 % is all."""
     if not part or not whole:
         return "0 %"
     percent = 100 * part / whole

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 MOST_NAMES = 20_000
-"""Products, or customers, that are told apart; those that come after them are counted together."""
+"""Names of products, or customers, that are kept; licenses of later ones are counted together."""
 
 MOST_GROUPS = 20
 """Products, or customers, that are shown one by one."""
@@ -116,13 +116,13 @@ class Group:
 
     @property
     def is_unknown(self) -> bool:
-        """Tell whether nothing was seen of what is turned, or may be."""
+        """Tell whether none of the licenses was seen whose activations would be counted."""
         return self.unseen > 0 and not self.seen
 
 
 @dataclass(slots=True)
 class Groups:
-    """Licenses by what a column says, with a bound on what is held.
+    """Licenses by the name in a column, of which `MOST_NAMES` are kept.
 
     Attributes:
         named: Groups by their name.
@@ -133,7 +133,7 @@ class Groups:
     rest: Group = field(default_factory=lambda: Group(""))
 
     def of(self, name: str) -> Group:
-        """The group of this name, or the one of those that are not told apart."""
+        """The group of this name, or `rest` if no more names are kept."""
         found = self.named.get(name)
         if found is None:
             if len(self.named) >= MOST_NAMES:
@@ -142,7 +142,7 @@ class Groups:
         return found
 
     def largest(self) -> list[Group]:
-        """Those that are shown one by one, the largest first, and who is not told last."""
+        """Groups that are shown one by one, the largest first; the one without a name is last."""
         found = sorted(
             self.named.values(), key=lambda each: (not each.name, -each.licenses, each.name)
         )
@@ -239,7 +239,7 @@ class Facts:
 
     @property
     def open(self) -> dict[str, int]:
-        """Licenses that a dry run or a verify leaves open, by what is said of them."""
+        """Licenses of which a dry run or a verify could not say more, by the words for that."""
         counts = self.licenses
         found = {
             UNREAD: counts[Outcome.UNKNOWN] + counts[Outcome.FAILED],
@@ -359,7 +359,7 @@ def _classify(
 def _may_count(
     action: Action, outcome: Outcome, cells: Sequence[str], place: Mapping[str, int]
 ) -> bool:
-    """Tell whether a license may be one of those that this is about: nobody could tell."""
+    """Tell whether a license may have been turned, or may be not so, and nobody could tell."""
     if action.sends or outcome is Outcome.UNKNOWN:
         return outcome is Outcome.UNKNOWN
     is_left = cells[place["error"]] == OwnWords.LEFT
@@ -421,7 +421,7 @@ def reason_of(outcome: Outcome, error: str, code: str, status: str, *, sends: bo
 
 
 def headline(facts: Facts) -> str:
-    """What has happened, in one sentence."""
+    """Say in one sentence what has happened."""
     action, total = facts.action, facts.meant
     if action.is_dry_run:
         text = f"{_of(facts.would, total)} would be {action.state}"
@@ -449,7 +449,7 @@ _SETTLED_OTHERWISE = (
 
 
 def _otherwise(facts: Facts) -> list[str]:
-    """Say of licenses that are done how they are, where that is not what was wanted."""
+    """Count licenses that are done, and yet were not turned, by the reason."""
     action = facts.action
     wanted = set() if action.is_dry_run else {action.on_success, action.unchanged}
     found = []

@@ -118,7 +118,7 @@ class Screen:
 
 
 class Progress:
-    """Counts what is done of a phase, and shows it as it comes.
+    """Counts how much of a phase is done, and shows it.
 
     Args:
         screen: Where to show it.
@@ -195,14 +195,14 @@ class Progress:
         return "red" if self._failed else "green"
 
     def expect(self, left: int) -> None:
-        """Correct how many there will be: those that are done, and so many more."""
+        """Correct the total: so many more than are done."""
         self._total = self._done + left
         if self._bar is not None:
             self._bar.total = self._total
             self._bar.refresh()
 
     def step(self, done: int = 1, *, failed: int = 0) -> None:
-        """Count so many, of which so many have failed."""
+        """Count units that are done, and how many of them have failed."""
         self._done += done
         self._failed += failed
         if self._bar is not None:
@@ -241,7 +241,7 @@ class Progress:
         return f"{failed}, {rate:.1f} per second{left}"
 
     def close(self) -> None:
-        """Take the bar away: what has become of all stands in what is said next."""
+        """Take the bar away: what is said next tells how it ended."""
         if self._bar is not None:
             self._bar.close()
             self._screen.stream.write(ERASE)

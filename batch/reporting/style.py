@@ -44,7 +44,7 @@ QUESTION = "Type "
 
 _LABEL = re.compile(r"([a-z][a-z ]{0,12}:) +")
 _APART = " " * 3
-"""Stands between parts of a line of which each gets a line of its own where not all fit on one."""
+"""Separates parts of a line; where the line is too long, each part gets a line of its own."""
 
 
 class Stream(Protocol):
@@ -108,7 +108,7 @@ def warned(text: str) -> str:
 
 
 def fold(line: str, columns: int) -> list[str]:
-    """Break a line at blanks so that it fits; what goes on stands below the text of its label."""
+    """Break a line at blanks so that it fits; later lines are indented as far as its label."""
     if len(line) <= columns or line.startswith(TO_COPY):
         return [line]
     label = _LABEL.match(line)

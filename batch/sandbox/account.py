@@ -255,9 +255,9 @@ class Account:
         return [license_ for _, license_ in sorted(found, key=lambda each: each[0])]
 
     def matching(self, conditions: tuple[Condition, ...]) -> Matches:
-        """The licenses of which all conditions hold.
+        """The licenses that meet all conditions.
 
-        What holds of invented licenses is computed once, and corrected by what changes.
+        Which of the invented ones do is computed once, and corrected as licenses change.
         """
         matches = self._lists.pop(conditions, None)
         if matches is None:
@@ -286,7 +286,7 @@ class Account:
         return license_
 
     def _forget(self) -> None:
-        """Forget what was computed of which licenses there are."""
+        """Forget all lists: there are other licenses than they were made of."""
         self._lists.clear()
         self._by_key = None
 
@@ -305,7 +305,7 @@ class Account:
             self._by_key = None
 
     def _other_keys(self) -> dict[str, list[tuple[int, SandboxLicense]]]:
-        """Keys that are not found by themselves: given ones, and those that were changed."""
+        """Keys whose license cannot be computed from them: given ones, and changed ones."""
         if self._by_key is None:
             self._by_key = {}
             others = [
@@ -317,11 +317,11 @@ class Account:
 
 
 class Matches:
-    """The licenses of an account of which all conditions hold, in the order of creation.
+    """The licenses of an account that meet all conditions, in the order of creation.
 
     Args:
         invented: The invented licenses, as they were at first.
-        conditions: What has to hold.
+        conditions: Those conditions.
         changed: Those of them that have changed since, by position.
         removed: Positions of those that are there no more.
 
@@ -358,7 +358,7 @@ class Matches:
 
     @property
     def by_creation(self) -> list[SandboxLicense]:
-        """Those that were given, by their dates."""
+        """The given licenses, by their dates."""
         given = self.given or []
         if len(self._by_creation) != len(given):
             self._by_creation = sorted(given, key=lambda license_: license_.created)
@@ -369,7 +369,7 @@ class Matches:
         return all(each.holds(license_) for each in self._conditions)
 
     def refresh(self, given: Sequence[SandboxLicense]) -> None:
-        """Look at what has changed, and at those that were given where that is needed."""
+        """Test licenses that have changed, and the given ones if they were not tested yet."""
         if self.given is None:
             self.given = [license_ for license_ in given if self.hold(license_)]
             self._by_creation = []

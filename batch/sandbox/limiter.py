@@ -61,7 +61,7 @@ class FixedWindow:
 
 
 class RateLimit:
-    """A handler that turns requests away, and tells the others what is left of the window.
+    """A handler that turns requests away, and tells admitted ones how many more it will admit.
 
     Args:
         handler: Answers what is admitted.

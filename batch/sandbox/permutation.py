@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 Numbers = Any
-"""An int, or an array of ``uint64``: what is computed of one position, or of all at once."""
+"""An int, or an array of ``uint64``: all functions here take one number, or many at once."""
 
 WORD = 2**64 - 1
 

@@ -75,7 +75,7 @@ TEXTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "user.email": ("customer", of_customer(lambda customer: customer.email)),
     "user.company": ("customer", of_customer(lambda customer: customer.company)),
 }
-"""Filter to the attribute of a license that it is about, and what it compares of it."""
+"""Filter to the attribute of a license that it is about, and the text of it that is compared."""
 
 IDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "productId": ("product", lambda product: product.id),

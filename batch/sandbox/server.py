@@ -117,7 +117,7 @@ class Sandbox:
         await self._server.shutdown(PATIENCE)
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request. What has arrived is carried out, although nobody waits for it."""
+        """Answer a request; once it has arrived, it is carried out even if its client has gone."""
         try:
             body = await request.read()
             await self._travel()
