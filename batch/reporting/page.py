@@ -250,7 +250,7 @@ def _shown(source: Source) -> dict[str, Any]:
         "figures": _figures(facts),
         "outcomes": outcomes,
         "outcome_bar": charts.shares(
-            (tone, licenses or rows) for _, tone, _, licenses, rows in outcomes
+            (tone, licenses) for _, tone, _, licenses, _ in outcomes
         ),
         "reasons": reasons,
         "only_later": {each.text for each in reasons} == {OwnWords.LEFT},

@@ -296,6 +296,18 @@ def test_a_pilot_that_ended_as_it_was_asked_has_nothing_in_red() -> None:
     assert "Left for later</h2>" in page
 
 
+def test_the_bar_has_the_shares_of_the_table_below_it() -> None:
+    unselected = {"outcome": Outcome.EXCLUDED, "error": OwnWords.UNSELECTED}
+    was_so = {"outcome": Outcome.ALREADY_REVOKED}
+    rows = [row | (unselected if at > 3 else was_so if at == 3 else {})
+            for at, row in enumerate(some_rows(16))]  # fmt: skip
+
+    bar = page_of(rows).partition('<svg class="stack"')[2].partition("</svg>")[0]
+
+    widths = [float(width) for width in re.findall(r'<rect [^>]*width="([0-9.]+)"', bar)]
+    assert [round(width / sum(widths), 2) for width in widths] == [0.75, 0.25]
+
+
 @pytest.mark.parametrize(
     ("refusals", "said"),
     [
