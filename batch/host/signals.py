@@ -53,9 +53,13 @@ class Signals:
         self._state = State.RAISE
         self._is_second = False
         self._drain: Callable[[signal.Signals], object] = signal.Signals
+        self._last_words = ""
 
     def enter(
-        self, state: State, drain: Callable[[signal.Signals], object] = signal.Signals
+        self,
+        state: State,
+        drain: Callable[[signal.Signals], object] = signal.Signals,
+        last_words: str = "",
     ) -> None:
         """Let the next signal do what a state says, the first one and the second one.
 
@@ -66,11 +70,13 @@ class Signals:
         Args:
             state: From now on.
             drain: For DRAIN: called with the first signal, wherever the process is just then.
+            last_words: What a terminal is told where the second one ends the process; or empty.
 
         Raises:
             KeyboardInterrupt: In RAISE, a signal that was blocked has come meanwhile.
         """
         self._drain, self._is_second, self._state = drain, False, state
+        self._last_words = last_words
         numbers = _heard()
         for number in numbers:
             signal.signal(number, signal.SIG_IGN if state is State.IGNORE else self._handle)
@@ -82,7 +88,7 @@ class Signals:
             self._state = State.OUTLAST
             raise KeyboardInterrupt(signal.Signals(number))
         if self._is_second:
-            leave_the_line()
+            leave_the_line(self._last_words)
             # Every settled row has been handed to the operating system: nothing is lost.
             os._exit(128 + number)
         self._is_second = True
@@ -107,6 +113,7 @@ def stopped_by_signals(
     waiting: Callable[[], str],
     *,
     is_last: bool = False,
+    last_words: str = "",
 ) -> Iterator[None]:
     """Let the first signal stop a run while the block runs, and the second end the process.
 
@@ -115,6 +122,7 @@ def stopped_by_signals(
         say: Tells the user.
         waiting: Says what the stop waits for.
         is_last: Whether all is done once the block has ended well, and is to be outlasted.
+        last_words: What a terminal is told where the second signal ends the process; or empty.
     """
     import asyncio  # noqa: PLC0415 - what is above has to be there before --help is shown
 
@@ -128,7 +136,9 @@ def stopped_by_signals(
         say(f"{what}: {waiting()}; {again} once more ends at once")
 
     after = State.RAISE
-    signals.enter(State.DRAIN, lambda number: loop.call_soon_threadsafe(stop_for, number))
+    signals.enter(
+        State.DRAIN, lambda number: loop.call_soon_threadsafe(stop_for, number), last_words
+    )
     try:
         yield
         after = State.OUTLAST if is_last else State.RAISE

@@ -49,11 +49,14 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
-def leave_the_line() -> None:
+def leave_the_line(last_words: str = "") -> None:
     """Put what a shell writes next below what stands on the terminal, such as a bar.
 
     For a process that ends at once: it writes past every buffer, and not where that would wait.
+
+    Args:
+        last_words: What is said on lines of its own before that; or empty.
     """
     with suppress(OSError, ValueError):
         if is_watched() and select.select([], [2], [], 0)[1]:
-            os.write(2, b"\n")
+            os.write(2, f"\n{last_words}{chr(10) * bool(last_words)}".encode())

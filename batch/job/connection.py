@@ -167,10 +167,16 @@ class Connection:
             return f"waiting {math.ceil(wait)} s"
         return "" if client.introduced else "no answer yet"
 
-    def interruptible(self, *, is_last: bool = False) -> AbstractContextManager[None]:
+    def interruptible(
+        self, *, is_last: bool = False, last_words: str = ""
+    ) -> AbstractContextManager[None]:
         """Let the first signal stop what the block does; see `stopped_by_signals`."""
         return stopped_by_signals(
-            self.client.stop, self.screen.say, self.unanswered, is_last=is_last
+            self.client.stop,
+            self.screen.say,
+            self.unanswered,
+            is_last=is_last,
+            last_words=last_words,
         )
 
     def unanswered(self) -> str:

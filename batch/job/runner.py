@@ -56,6 +56,12 @@ log = logging.getLogger(__name__)
 DRAIN = 1.5
 """Time-outs of one attempt that reading back may take after a stop."""
 
+ENDED_AT_ONCE = (
+    "ended at once; what became of the last requests is not known:\n"
+    "the same command with --resume asks, and goes on"
+)
+"""What a terminal is told where a second signal ends a run that has sent PATCH requests."""
+
 _FAILED = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_FOUND})
 
 
@@ -430,7 +436,8 @@ class Runner:
             journal.close()
 
     async def _settle(self, plan: Plan, journal: Journal, finish: Finish) -> Report:
-        with self.connection.interruptible(is_last=True):
+        last_words = "" if self.settings.sandbox or not self.action.sends else ENDED_AT_ONCE
+        with self.connection.interruptible(is_last=True, last_words=last_words):
             if plan.to_send:
                 await self._send(plan, journal)
             return finish.close()

@@ -249,9 +249,7 @@ def _shown(source: Source) -> dict[str, Any]:
         "options": list(_options(options)),
         "figures": _figures(facts),
         "outcomes": outcomes,
-        "outcome_bar": charts.shares(
-            (tone, licenses) for _, tone, _, licenses, _ in outcomes
-        ),
+        "outcome_bar": charts.shares((tone, licenses) for _, tone, _, licenses, _ in outcomes),
         "reasons": reasons,
         "only_later": {each.text for each in reasons} == {OwnWords.LEFT},
         "most_reasons": MOST_REASONS,

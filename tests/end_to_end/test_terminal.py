@@ -174,7 +174,7 @@ def test_an_interrupt_while_it_runs_settles_and_says_how_to_go_on(tmp_path: Path
     assert "--resume -o licenses.results.csv" in terminal.seen
 
 
-def test_a_second_interrupt_ends_at_once_and_leaves_the_line_of_the_bar(tmp_path: Path) -> None:
+def test_a_second_interrupt_ends_at_once_below_the_bar_and_says_what_next(tmp_path: Path) -> None:
     listed = write(tmp_path / "licenses.csv", IDS)
     with (
         serving(tmp_path, "--licenses", listed, "--latency", "9000ms", "--rate", "none") as api,
@@ -192,6 +192,8 @@ def test_a_second_interrupt_ends_at_once_and_leaves_the_line_of_the_bar(tmp_path
 
         assert terminal.finish() == 130
     assert terminal.seen.endswith("\r\n")
+    assert "\nended at once; " in terminal.seen
+    assert "the same command with --resume" in terminal.seen.rpartition("ended at once")[2]
 
 
 def test_what_ends_a_list_early_stands_on_a_line_of_its_own_below_the_bar(tmp_path: Path) -> None:
