@@ -325,7 +325,7 @@ class RetryingClient:
         """Ask for the list, which every account has, so that the API shows itself.
 
         Raises:
-            ApiError: It does not, so that an answer that it has not signed says nothing.
+            ApiError: It does not: a bare 404 proves nothing then.
         """
         async with self._introducing:
             if self.introduced:

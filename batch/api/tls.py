@@ -43,9 +43,9 @@ def tls_failure(cause: ssl.SSLError, place: str, setting: str) -> ApiError:
     """Return the error that a TLS error means.
 
     Args:
-        cause: What OpenSSL says.
-        place: Whom it is about, as messages call it.
-        setting: What names that place.
+        cause: The error of OpenSSL.
+        place: The host that it is about, as messages name it.
+        setting: The setting that names that host.
     """
     if isinstance(cause, ssl.SSLCertVerificationError):
         return _of_certificate(cause, place, setting)

@@ -193,7 +193,7 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _ended_by(cause: BaseException, observers: Observers, arguments: Sequence[str]) -> _End:
-    """Say what has ended a command before it could say so by itself."""
+    """From an exception that has ended a command to its exit code, and the words for people."""
     if isinstance(cause, click.exceptions.NoArgsIsHelpError):
         return _End(cause.exit_code, cause.message, cause.message)
     if isinstance(cause, click.UsageError):

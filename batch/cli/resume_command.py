@@ -29,8 +29,7 @@ OF_A_PLAN = ONCE - {"limit"} | {"report"}
 OF_THE_PLACE = frozenset({
     "json", "lock_dir", "log_file", "metrics_file", "notify_file", "quiet", "verbose",
 })  # fmt: skip
-"""Parameters of which the environment speaks for the place where a command runs, and not for what
-it does."""
+"""Parameters that the environment sets for the place where a command runs, whatever it does."""
 
 
 OF_ITS_RESULTS = frozenset(
@@ -40,9 +39,10 @@ OF_ITS_RESULTS = frozenset(
 
 
 def resume_command(context: click.Context, action: Action, source: str, results: Path) -> str:
-    """Spell the command that goes on with what is undone, or that does what a dry run says.
+    """Spell the command that comes next.
 
-    For a verify it is the command that does what has not been done, by what it has found.
+    After a run it goes on with that, and after a dry run it is the run itself; after a verify it is
+    a run, or a suspend, of the licenses that were found otherwise.
     """
     if action.only_reads:
         return _command_for(context, SETS[action.changes].command, results)
@@ -58,9 +58,9 @@ def run_command_of(context: click.Context, listed: Path) -> str:
 
 
 def recorded_command(manifest: Manifest, *, dry_run: bool) -> str:
-    """Spell the command that goes on with a run of which there is a manifest, or carries it out.
+    """Spell the command that goes on with a recorded run, or carries out a dry run.
 
-    What it was set to stands in the manifest, wherever it came from; so more of it is said than in
+    A manifest has all settings, wherever they came from, so this names more of them than
     `resume_command`.
     """
     source, results = str(manifest.input.get("path", "")), manifest.results.get("path", "")
@@ -71,7 +71,7 @@ def recorded_command(manifest: Manifest, *, dry_run: bool) -> str:
 
 
 def recorded_command_about(command: str, path: Path, manifest: Manifest) -> str:
-    """Spell a command about the results of a run, with what holds for that as well."""
+    """Spell a command about the results of a run, with those of its settings that still apply."""
     words = ["bulk-revoke", command, str(path.absolute())]
     wanted = OF_ITS_RESULTS - {"exclude", "by"}
     return shlex.join(words + _recorded(command, manifest, lambda name: name in wanted))
@@ -101,7 +101,7 @@ def _command_for(context: click.Context, command: str, path: Path, *more: str) -
 
 
 def _repeated(context: click.Context, wants: Callable[[str], bool]) -> list[str]:
-    """Spell those of the options that a command was given which the next one is to have as well."""
+    """Spell those options of a command that the next command has to have as well."""
     words = []
     for parameter in context.command.params:
         name = parameter.name or ""

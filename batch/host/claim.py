@@ -93,7 +93,7 @@ class Process:
         return cls(host, "", "", pid, "")
 
     def lives(self, seen_by: Process) -> bool | None:
-        """Tell whether it lives; None where that cannot be told from the other process."""
+        """Tell whether this process lives; None if ``seen_by`` is in no position to know."""
         here = seen_by.boot, seen_by.namespace
         # Where there is no /proc this is the end: on Windows os.kill would send a Ctrl-C.
         if not all(here) or here != (self.boot, self.namespace):
@@ -393,10 +393,10 @@ def _beats(path: Path, seen: bytes, sleep: Callable[[float], None]) -> bool:
 
 
 def _take_away(path: Path, content: bytes) -> None:
-    """Take away a file with this content, so that only one of those that want to does.
+    """Remove a file with this content; if several processes try, one of them succeeds.
 
     Raises:
-        OSError: It stands as it was.
+        OSError: It is still there.
     """
     if _read(path) != content:
         return

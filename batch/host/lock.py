@@ -210,7 +210,7 @@ def in_turn(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> _T:
-    """Take what one run has at a time, once the one that has it has ended.
+    """Take a lock, or a claim, as soon as the run that has it has ended.
 
     ``take`` takes it, or raises BusyError; the other arguments are those of `held`.
 

@@ -149,10 +149,10 @@ def _sha256(handle: BinaryIO) -> str:
 
 
 def _ending(path: str) -> str:
-    """The ending of a name that says what it is, or an empty text.
+    """The ending of a name, if it is that of a format that is read; else empty.
 
     Raises:
-        InputError: It is that of a format that is not read.
+        InputError: It is the ending of a format that is known, and not read.
     """
     name = PurePath(path).name.lower()
     for ending in (*_TEXT_ENDINGS, *_GZIP_ENDINGS, *WORKBOOK_ENDINGS):

@@ -143,7 +143,11 @@ def _rows_above(title: str, head: Sequence[Row], header_row: int | None) -> int:
 def _results_of(
     title: str, head: Sequence[Row], above: int, header_row: int | None
 ) -> dict[str, int] | None:
-    """The columns of a results file, if it is one; what hides that it is one is refused."""
+    """The columns of a results file; None if it is none.
+
+    Raises:
+        InputError: It is one, and its header is not taken for the header.
+    """
     found = None
     for row in head[: above + 1]:
         found = results_columns(title, row.cells)

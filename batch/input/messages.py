@@ -29,7 +29,7 @@ def shown(cell: str) -> str:
 
 
 def spelled(cell: str) -> str:
-    """A cell in which every character that may be taken for another one shows what it is."""
+    """A cell in ASCII: any other character may look like one of these, and shows its code."""
     inner = "".join(c if " " <= c <= "~" else f"<U+{ord(c):04X}>" for c in cell[:SHOWN_CHARS])
     return f"{inner}…" if len(cell) > SHOWN_CHARS else inner
 

@@ -215,7 +215,7 @@ class _Book:
         return data[3 : 3 + length].decode("latin-1")
 
     def _blank_of(self, records: list[bytes]) -> None:
-        """Note which shared strings are blank, and forget the records that hold them."""
+        """Note which shared strings are blank, and drop the records that hold them."""
         if records:
             self.blank_strings = {
                 index for index, text in enumerate(_shared_strings(records)) if not text.strip()

@@ -123,9 +123,9 @@ class _Sample:
     """Licenses that were read by themselves.
 
     Attributes:
-        read: How many were asked for.
-        unread: Licenses that were looked for besides them.
-        found: Those of them that there are.
+        read: How many licenses were asked for.
+        unread: How many more were still to be read then.
+        found: The licenses that exist.
     """
 
     read: int

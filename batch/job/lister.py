@@ -264,7 +264,11 @@ def block(summary: Summary, found: Found, place: str) -> str:
 
 
 def doubt(found: tuple[int, int]) -> str:
-    """Say that the server counts others than it has shown: shown, counted."""
+    """Say that the server counts another number of licenses than it has shown.
+
+    Args:
+        found: Licenses that it has shown, and that it counts.
+    """
     shown, total = found
     return f"the server counts {counted(total, 'license')}, and has shown {shown:,}"
 

@@ -153,13 +153,13 @@ def preview(
     """
     parts = list(_parts(plan, settings, columns, place=place, seconds=seconds, now=now))
     parts += [_always(f"warning: {warning}")] if warning else []
-    shown = [part(0) for part in parts]
+    blocks = [part(0) for part in parts]
     for most in STEPS if lines < inf else (MOST,):
         for at, part in enumerate(parts):
-            more = [*shown[:at], part(most), *shown[at + 1 :]]
+            more = [*blocks[:at], part(most), *blocks[at + 1 :]]
             if _height(more, columns) + QUESTION <= lines:
-                shown = more
-    return "\n".join(chain.from_iterable(shown))
+                blocks = more
+    return "\n".join(chain.from_iterable(blocks))
 
 
 def _height(parts: Iterable[list[str]], columns: int) -> int:
@@ -279,11 +279,11 @@ def _protected(plan: Plan, columns: int) -> Iterator[_Part]:
     """The licenses that each file of ``--exclude`` protects; if none, it may be the wrong file."""
     for index, file in enumerate(plan.exclusion):
         entries = sorted(entry for entry, by in plan.excluded.items() if index in by)
-        told = f"{plain(file.path)}: {counted(file.rows, 'row')}, "
+        what = f"{plain(file.path)}: {counted(file.rows, 'row')}, protects"
         if not entries:
-            yield _always(f"warning: --exclude {told}protects no license of this list")
+            yield _always(f"warning: --exclude {what} no license of this list")
             continue
-        head = _line("exclude:", f"{told}protects {counted(len(entries), 'license')}")
+        head = _line("exclude:", f"{what} {counted(len(entries), 'license')}")
         rows = _named(plan, columns, ((entry, "") for entry in entries[:MOST]))
         yield _some(head, rows, len(entries))
 
@@ -297,8 +297,8 @@ def _approved(plan: Plan, columns: int, settings: Settings) -> Iterator[_Part]:
     count = sum(map(any, ids.values())) - len(plan.unapproved)
     others = len(approval.places) - sum(each in approval.places for each in ids.values())
     more = f"; {others:,} more {'is' if others == 1 else 'are'} not in it" if others > 0 else ""
-    told = f"{plain(approval.path)}: {counted(approval.rows, 'row')}, approves"
-    yield _always(_line("approved:", f"{told} {counted(count, 'license')} of this list{more}"))
+    what = f"{plain(approval.path)}: {counted(approval.rows, 'row')}, approves"
+    yield _always(_line("approved:", f"{what} {counted(count, 'license')} of this list{more}"))
     now = plan.snapshot.activations
     grown = [
         (entry, f"{then:,}, now {now[entry]:,}")
@@ -364,7 +364,7 @@ def _listed(counts: Counter[str]) -> str:
 
 
 def _what_stays(plan: Plan) -> list[str]:
-    """Return a line on licenses of a restore that have the other property, which it leaves."""
+    """A line on licenses that a restore leaves suspended (or revoked): it turns one property."""
     if plan.action.wanted:
         return []
     count = sum(map(plan.snapshot.others.__getitem__, plan.affected))
@@ -406,7 +406,7 @@ def _found(plan: Plan, words: _Words, now: float, columns: int) -> Iterator[_Par
 
 
 def _who(plan: Plan, entries: array[int], now: float) -> list[str]:
-    """Lines on how many are hit who would notice, and on those who never will."""
+    """Lines on licenses that are in use, and on those whose applications will never notice."""
     snapshot = plan.snapshot
     last_used = snapshot.last_used
     since = in_use_since(now)

@@ -217,7 +217,7 @@ def is_stale(targets: Targets, settings: Settings) -> bool:
 
 
 def _check_api(settings: Settings, action: Action, manifest: Manifest, api: str) -> None:
-    """Refuse results of a run that was about another installation, whose licenses are others."""
+    """Refuse the results of a run on another installation."""
     if manifest.api == api or settings.sandbox:
         return
     hint = f"name that installation: --base-url {manifest.api}"
@@ -231,7 +231,7 @@ def _check_api(settings: Settings, action: Action, manifest: Manifest, api: str)
 
 
 def _check_manifest(settings: Settings, action: Action, api: str) -> None:
-    """Refuse results that are of elsewhere, or of what changed nothing, or something else."""
+    """Refuse results of another installation or command, or of a run that changed nothing."""
     try:
         manifest = read_manifest(Path(settings.input)) if settings.input != "-" else None
     except ResultsError:

@@ -91,7 +91,7 @@ class Observers:
         self.command = command
 
     def _spare(self, paths: Iterable[str]) -> None:
-        """Write no metrics where something else stands: not even those of a refusal of it."""
+        """Write no metrics into a file that the command uses otherwise, not even when refused."""
         if self.metrics_file and same_file(self.metrics_file, paths):
             self._taken, self.metrics_file = self.metrics_file, None
 

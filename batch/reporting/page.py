@@ -89,8 +89,8 @@ class File:
     """A file of a run.
 
     Attributes:
-        what: What it is.
-        path: Where it is.
+        what: Its name for a person, such as ``Manifest``.
+        path: Its path.
         sha256: Its hex digest now; empty where it cannot be read.
         state: Whether it is as the run has left it.
     """
@@ -106,9 +106,9 @@ class Step:
     """Something that can be done next.
 
     Attributes:
-        title: What for.
-        text: What follows from it.
-        command: How it is typed.
+        title: Its aim.
+        text: Its consequences.
+        command: The command, as it is typed; or empty.
     """
 
     title: str
@@ -274,10 +274,10 @@ def _shown(source: Source) -> dict[str, Any]:
 
 
 def _kinds(source: Source) -> Iterator[tuple[str, str, str]]:
-    """Say of a run that has changed nothing, or not come to its end, what it is.
+    """Kinds of runs that have changed nothing, or not come to their end; none for any other run.
 
     Yields:
-        Its name, what that means, and words from elsewhere on it.
+        Name of a kind, what it means, and words from elsewhere about it.
     """
     run, action = source.run, source.facts.action
     if run["rehearsal"]:

@@ -174,7 +174,7 @@ class Recorded:
 
     @property
     def known(self) -> int:
-        """Rows whose license some answer has told something of, so that the account has it."""
+        """Rows whose license is in the account, since some answer has told something of it."""
         return sum(
             was != 0 or code in _SETTLED for was, code in zip(self.was, self.outcomes, strict=True)
         )
@@ -211,7 +211,7 @@ class Recorded:
         return "" if place is None else f"row {self.rows[place]} is about another license in it"
 
     def _take(self, lines: list[bytes], starts: array[int]) -> None:
-        """Add what lines say; those that say nothing are found by halving."""
+        """Add lines; damaged ones among them are found by halving, counted and left out."""
         try:
             self._add(_columns(lines, len(self.header)), starts)
         except (ValueError, KeyError, OverflowError, csv.Error):

@@ -168,7 +168,7 @@ class Journal:
                 self._outcomes[each] = self._outcomes[entry]
 
     def _plan_again(self, entry: int, result: RowResult) -> None:
-        """Say that a license will be sent, so that after a kill it is known to be in doubt."""
+        """Record that a license is about to be sent: after a kill it is known to be in doubt."""
         if result.error:  # it is in doubt already, and is so still if it is not sent
             self.record((entry, replace(result, outcome=Outcome.UNKNOWN)))
         if OUTCOMES[self._outcomes[entry]] not in _WAITING:
@@ -296,7 +296,7 @@ class Journal:
         return _SHARED if self._is_shared or size > self._size else ""
 
     def cut_back(self, size: int) -> None:
-        """Take back what was written beyond so many bytes, where that is possible."""
+        """Cut the file to so many bytes, where that is possible."""
         with suppress(OSError):
             self._file.truncate(min(size, self._file.seek(0, os.SEEK_END)))
 

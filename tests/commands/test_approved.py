@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from batch.sandbox import PRODUCTS, TOKEN, Account
 from batch.sandbox.license import YEAR, Customer
 from tests.support.builders import THOROUGH, calm
-from tests.support.commands import Ended, Served, manifest, served, table, write
+from tests.support.commands import Ended, Served, manifest, served, write
 from tests.support.job_harness import some_ids
 from tests.support.programs import program
 from tests.support.receivers import webhook
+from tests.support.results_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

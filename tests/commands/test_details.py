@@ -14,10 +14,10 @@ from batch.cli import run_command
 from batch.columns import COLUMNS, DETAILS, HEADERS
 from batch.sandbox import Account
 from batch.sandbox.license import TICKS, Customer
-from tests.support.commands import Ended, Served, served, table, write
+from tests.support.commands import Ended, Served, served, write
 from tests.support.job_harness import some_ids
 from tests.support.programs import program
-from tests.support.results_files import long_ago
+from tests.support.results_files import long_ago, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

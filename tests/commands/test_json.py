@@ -16,8 +16,9 @@ import pytest
 from batch.cli import run_command
 from batch.reporting.summary import Summary
 from batch.sandbox import Account
-from tests.support.commands import Served, served, table, write
+from tests.support.commands import Served, served, write
 from tests.support.job_harness import some_ids
+from tests.support.results_files import table
 
 IDS = some_ids(3)
 NAMES = [each.name for each in fields(Summary)]

@@ -30,7 +30,8 @@ from batch.results.license_list import LicenseList
 from batch.results.output import set_aside
 from batch.sandbox import TOKEN, Account
 from batch.sandbox.license import PRODUCTS, TICKS
-from tests.support.commands import YES, Ended, Served, served, table
+from tests.support.commands import YES, Ended, Served, served
+from tests.support.results_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

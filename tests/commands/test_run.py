@@ -14,8 +14,9 @@ import pytest
 from batch.cli import run_command
 from batch.host import lock
 from batch.sandbox import PRODUCTS, TOKEN, Account
-from tests.support.commands import Served, manifest, served, table, write
+from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
+from tests.support.results_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,9 +22,9 @@ from batch.job import targets
 from batch.model import Property
 from batch.reporting.alerts import Alerts
 from batch.sandbox import Account
-from tests.support.commands import Served, manifest, served, table, write
+from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
-from tests.support.results_files import aged
+from tests.support.results_files import aged, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,11 +25,11 @@ import pytest
 from batch.formatting import counted
 from batch.results.manifest import manifest_path
 from tests.end_to_end.conftest import ROOT, TOKEN, Command, overheard, wait_until
-from tests.end_to_end.test_run import table
 from tests.end_to_end.test_together import patched, side_by_side, unasked
 from tests.end_to_end.test_trouble import command_after, revoked
 from tests.support.job_harness import some_ids
 from tests.support.programs import program
+from tests.support.results_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -16,11 +16,11 @@ import pytest
 
 from batch.model import DONE, SETS, Property
 from batch.sandbox import TOKEN, Account
-from tests.support.commands import Served, served, table
+from tests.support.commands import Served, served
 from tests.support.faulty_sandbox import states_of
 from tests.support.forkserver import Ended, ForkServer, Trouble, forkserver
 from tests.support.job_harness import some_ids
-from tests.support.results_files import long_ago
+from tests.support.results_files import long_ago, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from batch import __version__
 from tests.end_to_end.conftest import ROOT, environment
-from tests.end_to_end.test_run import table, write
+from tests.end_to_end.test_run import write
 from tests.support.job_harness import some_ids
+from tests.support.results_files import table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import json
@@ -19,13 +18,9 @@ import pytest
 from batch.columns import COLUMNS, DETAILS
 from tests.end_to_end.conftest import TOKEN, Command, environment, serving
 from tests.support.job_harness import some_ids
+from tests.support.results_files import table
 
 IDS = some_ids(40)
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def write(path: Path, ids: list[str], header: str = "license_id") -> Path:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from batch.reporting.style import ERASE
 from tests.end_to_end.conftest import TOKEN, environment, python_arguments, serving, wait_until
-from tests.end_to_end.test_run import table, write
+from tests.end_to_end.test_run import write
 from tests.support.job_harness import some_ids
+from tests.support.results_files import table
 from tests.support.screens import on_a_terminal
 
 if TYPE_CHECKING:

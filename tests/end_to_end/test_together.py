@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from tests.end_to_end.conftest import Command, overheard, wait_until
-from tests.end_to_end.test_run import table, write
+from tests.end_to_end.test_run import write
 from tests.end_to_end.test_terminal import at_a_terminal
 from tests.support.job_harness import some_ids
+from tests.support.results_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,10 +16,11 @@ import pytest
 
 from batch.host import lock
 from tests.end_to_end.conftest import Command, overheard, serving, wait_until
-from tests.end_to_end.test_run import table, write
+from tests.end_to_end.test_run import write
 from tests.end_to_end.test_together import LATENCY, at, patched, said, side_by_side, unasked
 from tests.support.job_harness import some_ids
 from tests.support.mounts import no_update
+from tests.support.results_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch.model import RESTORE, REVOKE, SUSPEND, VERIFY, Action, Property
-from tests.job.test_runner import IDS, End, World, ends, faults, table, world
+from tests.job.test_runner import IDS, End, World, ends, faults, world
 from tests.support.builders import THOROUGH
 from tests.support.faulty_sandbox import states_of
+from tests.support.results_files import table
 
 Faults = dict[str, list[str | int]]
 

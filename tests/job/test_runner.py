@@ -6,7 +6,6 @@ Each session has an event loop of its own whose time jumps; the account outlives
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
 import signal
 from contextlib import asynccontextmanager, contextmanager
@@ -35,6 +34,7 @@ from batch.settings import Rate, Settings
 from tests.support.builders import THOROUGH
 from tests.support.faulty_sandbox import FaultySandbox, Revoked
 from tests.support.job_harness import some_ids
+from tests.support.results_files import table
 from tests.support.virtual_time import VirtualTimeLoop
 
 if TYPE_CHECKING:
@@ -191,11 +191,6 @@ def manifest(action: Action, source: Path, listing: Listing) -> Manifest:
 def world(revoked: frozenset[str]) -> Iterator[World]:
     with TemporaryDirectory() as home:
         yield World(Path(home), Account.holding(IDS, revoked=sorted(revoked)))
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 ends = st.builds(

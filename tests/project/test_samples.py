@@ -44,11 +44,11 @@ from batch.reporting.alerts import Alerts
 from batch.reporting.observers import Observers
 from batch.results.manifest import manifest_path
 from batch.sandbox import TOKEN, Account
-from tests.support.commands import Served, served, settle_in, table, write
+from tests.support.commands import Served, served, settle_in, write
 from tests.support.job_harness import some_ids
 from tests.support.programs import missing, program
 from tests.support.receivers import webhook
-from tests.support.results_files import aged
+from tests.support.results_files import aged, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -25,6 +25,7 @@ from batch.reporting.summary import Summary
 from batch.results.manifest import manifest_path
 from batch.sandbox import TOKEN, Account
 from tests.support.faulty_sandbox import FaultySandbox
+from tests.support.results_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -204,12 +205,6 @@ def write(path: str, cells: Iterable[str], header: str = "license_id") -> str:
     """A list with one column."""
     Path(path).write_text("\n".join([header, *cells]) + "\n", encoding="utf-8")
     return path
-
-
-def table(path: str | Path) -> list[dict[str, str]]:
-    """The lines of a results file."""
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def manifest(path: str | Path) -> dict[str, Any]:

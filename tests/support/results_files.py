@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -24,7 +25,6 @@ from batch.results.manifest import Manifest, manifest_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
 
     from batch.job.plan import Plan
     from batch.results.csv_file import Recorded
@@ -35,8 +35,9 @@ HEADER = ",".join(COLUMNS) + "\n"
 Open = Callable[[Listing], Journal]
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+def table(path: str | Path) -> list[dict[str, str]]:
+    """The lines of a results file, each by the names of its columns."""
+    with Path(path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, strict=True))
 
 
