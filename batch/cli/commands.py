@@ -134,8 +134,8 @@ def suspend(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
 def verify(context: click.Context, /, *, manifest: bool, suspended: bool, **_: object) -> int:
     """Read every license that INPUT lists: is it revoked, or suspended?
 
-    INPUT is what `bulk-revoke run` takes; of a results file all rows are read but those that are
-    excluded or invalid, and asked for what its run did. Nothing is changed.
+    INPUT is what `bulk-revoke run` takes. Of a results file all rows are read but those that are
+    excluded or invalid, and compared with what its run was to do. Nothing is changed.
     """
     if manifest:
         return _compare(context)

@@ -94,11 +94,11 @@ WRITING = (
 @with_options(*TELLING, *(name for name in API if name != "concurrency"), *OTHER)
 @click.pass_context
 def list_(context: click.Context, /, **_: Any) -> int:  # noqa: ANN401
-    """Write a CSV of the licenses of which all filters hold.
+    """Write a CSV of the licenses that match all filters.
 
-    Nothing is changed: read the file, and give it to `bulk-revoke run` or `suspend`. Of an option
-    that is given twice either value may hold. Text is compared as written, capital letters
-    included. DATE is 2026-01-31, or a moment such as 2026-01-31T12:00:00Z.
+    Nothing is changed: read the file, and give it to `bulk-revoke run` or `suspend`. An option that
+    is given twice admits either value. Text is compared as written, capital letters included. DATE
+    is 2026-01-31, or a moment such as 2026-01-31T12:00:00Z.
     """
     return _perform(context)
 

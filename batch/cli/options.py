@@ -98,14 +98,14 @@ OPTIONS = {
         _input(
             "--suspended",
             **_FLAG,
-            help="Ask whether they are suspended; results of `suspend` need no such word.",
+            help="Ask whether they are suspended; of results of `suspend` that is asked anyway.",
         ),
         _input(
             "--manifest",
             **_FLAG,
             only_typed=True,
-            help="INPUT is a results file: are it and the input still what its run saw? The"
-            " server is not asked.",
+            help="INPUT is a results file: see whether it, and the input of its run, were changed"
+            " since. No server is asked.",
         ),
         _input(
             "--carry",
@@ -147,7 +147,7 @@ OPTIONS = {
             "--details/--no-details",
             default=True,
             show_default="details",
-            help="Whether the results say whose each license is, until when, and how it is used.",
+            help="Whether the results have columns on each license: customer, expiry and use.",
         ),
         _output("--json", **_FLAG, help="Print the summary as one JSON object."),
         _output(

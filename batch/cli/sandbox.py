@@ -83,14 +83,14 @@ DIGITS = 7
     type=click.Choice(("present", "absent", "null")),
     default="present",
     show_default=True,
-    help="What becomes of the code in error bodies: the real API promises none.",
+    help="The code in error bodies, which the real API does not promise.",
 )
 @click.option(
     "--throttled-body",
     type=click.Choice(("text", "json")),
     default="text",
     show_default=True,
-    help="What a 429 says it in.",
+    help="Body of a 429.",
 )
 @click.option(
     "--seed",
