@@ -16,7 +16,7 @@ from batch.reporting.observers import Observers
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from batch.job.filters import Asked, Filter, Span
+    from batch.job.filters import Asked, Filter, Period
 
 
 _filter = partial(option, "Filters")
@@ -176,14 +176,14 @@ def asked_for(options: Mapping[str, Any], *, now: datetime) -> Asked:
     Raises:
         ConfigError: One cannot be used; there is none, and ``--all`` is not there; or both are.
     """
-    from batch.job.filters import Asked, Span, of_flag, of_moments  # noqa: PLC0415 - as above
+    from batch.job.filters import Asked, Period, of_flag, of_moments  # noqa: PLC0415 - as above
 
     found = _of_texts(options)
-    made, expires = _span(options, "created"), _span(options, "expires")
-    if made != Span():
+    made, expires = _period(options, "created"), _period(options, "expires")
+    if made != Period():
         typed = _typed(options, "created_from", "created_to")
         found.append(of_moments(typed, "createdAt", made, is_sent=False))
-    if expires != Span():
+    if expires != Period():
         typed = _typed(options, "expires_from", "expires_to")
         found.append(of_moments(typed, "expiresAt", expires))
     if options["unused_since"] is not None:
@@ -228,9 +228,9 @@ def _of_texts(options: Mapping[str, Any]) -> list[Filter]:
     ]
 
 
-def _span(options: Mapping[str, Any], name: str) -> Span:
-    """Make a span of a pair of options; both of its days belong to it."""
-    from batch.job.filters import Span, parse_moment  # noqa: PLC0415 - as above
+def _period(options: Mapping[str, Any], name: str) -> Period:
+    """Make a period of a pair of options; both of its days belong to it."""
+    from batch.job.filters import Period, parse_moment  # noqa: PLC0415 - as above
 
     start, end = options[f"{name}_from"], options[f"{name}_to"]
     first = None if start is None else parse_moment(f"--{name}-from", start)[0]
@@ -239,9 +239,9 @@ def _span(options: Mapping[str, Any], name: str) -> Span:
         raise ConfigError(
             f"{end}: is before --{name}-from {start}",
             option=f"--{name}-to",
-            hint="swap the two; of a span the earlier day comes first.",
+            hint="swap the two; of a period the earlier day comes first.",
         )
-    return Span(first, before)
+    return Period(first, before)
 
 
 def _typed(options: Mapping[str, Any], *names: str) -> dict[str, str]:

@@ -44,8 +44,8 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Span(NamedTuple):
-    """Moments in ticks since 1970 (UTC), each None where it is open.
+class Period(NamedTuple):
+    """Moments in ticks since 1970 (UTC), from one until before another; None where it is open.
 
     Attributes:
         first: The first one.
@@ -63,13 +63,13 @@ class Span(NamedTuple):
             and (self.before is None or moment < self.before)
         )
 
-    def until(self, before: int | None) -> Span:
+    def until(self, before: int | None) -> Period:
         """The same, ending earlier if that is earlier."""
         ends = [each for each in (self.before, before) if each is not None]
-        return Span(self.first, min(ends, default=None))
+        return Period(self.first, min(ends, default=None))
 
 
-_SENSIBLE = Span(0, 253_000_000_000 * TICKS)
+_SENSIBLE = Period(0, 253_000_000_000 * TICKS)
 """Up to the year 9987: a day later is still one that can be spelled."""
 
 
@@ -104,7 +104,7 @@ class Asked:
     """
 
     filters: tuple[Filter, ...]
-    made: Span
+    made: Period
 
     def lists(self) -> list[dict[str, Sequence[str]]]:
         """The filters of the lists that together show all of them, the moments of `made` aside."""
@@ -226,26 +226,28 @@ def of_flag(option: str, name: str, value: bool) -> Filter:
     return Filter(option, text, [{name: (str(value).lower(),)}], holds)
 
 
-def of_moments(typed: Mapping[str, str], name: str, span: Span, *, is_sent: bool = True) -> Filter:
+def of_moments(
+    typed: Mapping[str, str], name: str, period: Period, *, is_sent: bool = True
+) -> Filter:
     """A filter of a date of a license; one without such a date is not meant.
 
     Args:
         typed: The options, and what they were given.
         name: The date.
-        span: What they mean.
+        period: What they mean.
         is_sent: Whether it is a filter of a list; else the list is narrowed by other means.
     """
 
     def holds(license_: Told) -> bool | None:
         told = license_.get(name, ...)
         moment = ticks(told)
-        return False if told is None else None if moment is None else moment in span
+        return False if told is None else None if moment is None else moment in period
 
     sent = {}
-    if is_sent and span.first is not None:
-        sent[f"{name}[gte]"] = (spelled(span.first),)
-    if is_sent and span.before is not None:
-        sent[f"{name}[lt]"] = (spelled(span.before),)
+    if is_sent and period.first is not None:
+        sent[f"{name}[gte]"] = (spelled(period.first),)
+    if is_sent and period.before is not None:
+        sent[f"{name}[lt]"] = (spelled(period.before),)
     text = " ".join(f"{option} {value}" for option, value in typed.items())
     return Filter(next(iter(typed)), text, [sent], holds)
 
@@ -258,7 +260,7 @@ def of_unused(option: str, since: int, typed: str) -> Filter:
         since: The moment, in ticks since 1970.
         typed: The same, as it was given.
     """
-    before = Span(before=since)
+    before = Period(before=since)
 
     def holds(license_: Told) -> bool | None:
         made, used = ticks(license_.get("createdAt")), license_.get("lastUsedAt", ...)

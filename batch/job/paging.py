@@ -19,7 +19,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from batch.errors import StoppedError
-from batch.job.filters import TICKS, Span, spelled, ticks
+from batch.job.filters import TICKS, Period, spelled, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +68,7 @@ class Paging:
     """
 
     client: RetryingClient
-    made: Span
+    made: Period
     now: Callable[[], int]
     take: Callable[[Mapping[str, Any]], object]
     expect: Callable[[int], object] = int
@@ -110,7 +110,7 @@ class Paging:
         """
         position = first = self.made.first
         while True:
-            page = await self._page(filters, Span(first, self.made.before))
+            page = await self._page(filters, Period(first, self.made.before))
             last = _last_moment(page, first)
             self._note(page)
             if last is not None and (position is None or last > position):
@@ -123,13 +123,13 @@ class Paging:
             else:
                 # Without the filters: to what was made then nothing is added, but licenses may
                 # come to match, or cease to. With them, it is seen what the server counts.
-                moment = Span(first, position + 1)
+                moment = Period(first, position + 1)
                 await self._by_number({}, moment)
                 if filters:
                     await self._reading(filters, moment)
                 first = position + 1
 
-    async def _by_number(self, filters: Filters, made: Span) -> None:
+    async def _by_number(self, filters: Filters, made: Period) -> None:
         """Read a list by the numbers of its pages, until two readings show the same.
 
         If a license was moved to a page that was read already, one on that page is gone; then the
@@ -146,7 +146,7 @@ class Paging:
             hint="try again when fewer licenses are changed; or narrow it by more filters.",
         )
 
-    async def _reading(self, filters: Filters, made: Span) -> set[bytes]:
+    async def _reading(self, filters: Filters, made: Period) -> set[bytes]:
         """Read the pages 1, 2, 3 … up to one with room left; return the IDs.
 
         Raises:
@@ -173,7 +173,7 @@ class Paging:
                 )
             number += 1
 
-    async def _page(self, filters: Filters, made: Span, number: int = 1) -> ToldPage:
+    async def _page(self, filters: Filters, made: Period, number: int = 1) -> ToldPage:
         query = dict(filters)
         made = made.until(self._end)
         if made.first is not None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batch.api.client import filter_query
 from batch.errors import ConfigError, GuardError
 from batch.job import filters as make
-from batch.job.filters import TICKS, Asked, Span, parse_moment, spelled, ticks
+from batch.job.filters import TICKS, Asked, Period, parse_moment, spelled, ticks
 
 if TYPE_CHECKING:
     from batch.job.filters import Filter
@@ -21,7 +21,7 @@ DAY = 86_400 * TICKS
 
 
 def asked(*found: Filter) -> Asked:
-    return Asked(found, Span())
+    return Asked(found, Period())
 
 
 def told(**properties: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -58,7 +58,7 @@ def told(**properties: Any) -> dict[str, Any]:  # noqa: ANN401
         ),
         (make.of_flag("--not-revoked", "revoked", value=False), [{"revoked": ("false",)}]),
         (
-            make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Span(0, DAY)),
+            make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Period(0, DAY)),
             [
                 {
                     "expiresAt[gte]": ("1970-01-01T00:00:00.0000000Z",),
@@ -156,14 +156,14 @@ CASES: dict[str, tuple[Filter, dict[str, Any], bool | None]] = {
     ),
     "metadata not told": (make.of_metadata("--metadata", ["a=b"]), {}, None),
     "never expires": (
-        make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Span(None, DAY)),
+        make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Period(None, DAY)),
         {"expiresAt": None}, False,
     ),
     "expiry not told": (
-        make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Span(None, DAY)), {}, None
+        make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Period(None, DAY)), {}, None
     ),
     "expiry that cannot be read": (
-        make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Span(None, DAY)),
+        make.of_moments({"--expires-to": "1970-01-01"}, "expiresAt", Period(None, DAY)),
         {"expiresAt": "tomorrow"}, None,
     ),
     "flag that is null": (

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.errors import StoppedError
-from batch.job.filters import TICKS, Span, spelled, ticks
+from batch.job.filters import TICKS, Period, spelled, ticks
 from batch.job.paging import MARGIN, MOST_READINGS, OVERLAP, Paging
 from batch.model import ToldPage
 
@@ -68,12 +68,12 @@ class Server:
         self.requests.append((filters, page))
         if self.changes:
             self.changes.pop(0)(self.licenses)
-        span = Span(*(at and at // self.grain * self.grain for at in span_of(filters)))
+        period = Period(*(at and at // self.grain * self.grain for at in period_of(filters)))
         found = [
             number
             for number, each in self.licenses.items()
             if (each.matches or "tag[eq]" not in filters)
-            and (not self.narrows or each.moment in span)
+            and (not self.narrows or each.moment in period)
         ]
         found.sort(key=lambda number: (self.licenses[number].moment if self.sorts else 0, number))
         first = (page - 1) * self.most if self.turns else 0
@@ -98,9 +98,9 @@ def license_id(number: int) -> str:
     return f"{number:08x}-0000-4000-8000-000000000000"
 
 
-def span_of(filters: Mapping[str, Sequence[str]]) -> Span:
+def period_of(filters: Mapping[str, Sequence[str]]) -> Period:
     first, before = (filters.get(f"createdAt[{name}]", [None])[0] for name in ("gte", "lt"))
-    return Span(ticks(first), ticks(before))
+    return Period(ticks(first), ticks(before))
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Reading:
 
 def read(
     server: Server,
-    made: Span = Span(),  # noqa: B008
+    made: Period = Period(),  # noqa: B008
     now: int = START,
     filters: Mapping[str, Sequence[str]] = MappingProxyType({"tag[eq]": ("x",)}),
 ) -> Reading:
@@ -215,7 +215,7 @@ def test_where_nobody_changes_anything_nothing_is_doubted(
     filters: dict[str, tuple[str]],
 ) -> None:
     licenses = {n: Made(START - moment, *holds) for n, (moment, *holds) in enumerate(before, 1)}
-    made = Span(*(None if each is None else START - each for each in (first, end)))
+    made = Period(*(None if each is None else START - each for each in (first, end)))
 
     reading = read(Server(licenses, most=most, narrows=narrows), made, filters=filters)
 
@@ -288,7 +288,7 @@ def test_what_comes_to_match_among_licenses_of_one_moment_moves_none_out_of_sigh
 
 
 def test_a_list_from_a_moment_on_that_is_empty_ends() -> None:
-    assert read(Server(account(TICKS)), Span(START, None)).found == []
+    assert read(Server(account(TICKS)), Period(START, None)).found == []
 
 
 @pytest.mark.parametrize("counts", [True, False])
@@ -331,7 +331,7 @@ def test_a_list_ends_a_minute_after_the_later_of_both_clocks(
     read(server, now=now)
 
     assert "createdAt[lt]" not in server.requests[0][0]
-    assert {span_of(filters).before for filters, _ in server.requests[2:]} <= {
+    assert {period_of(filters).before for filters, _ in server.requests[2:]} <= {
         end + MARGIN,
         *(START - before + 1 for before in (1, 2)),
     }
@@ -339,18 +339,18 @@ def test_a_list_ends_a_minute_after_the_later_of_both_clocks(
 
 def test_a_list_that_ends_earlier_keeps_its_end() -> None:
     server = Server(account(*(n * TICKS for n in range(1, 20))))
-    made = Span(START - 15 * TICKS, START - 5 * TICKS)
+    made = Period(START - 15 * TICKS, START - 5 * TICKS)
 
     found = set(read(server, made).found)
 
     assert found == {*range(6, 16)}
-    assert all(span_of(filters).before == made.before for filters, _ in server.requests)
+    assert all(period_of(filters).before == made.before for filters, _ in server.requests)
 
 
 def test_what_was_made_just_before_the_first_moment_is_not_counted() -> None:
     server = Server(account(*(n * TICKS // 1000 for n in range(20, 0, -1))))
 
-    reading = read(server, Span(START - 10 * TICKS // 1000))
+    reading = read(server, Period(START - 10 * TICKS // 1000))
 
     assert set(reading.found) == {*range(11, 21)}
     assert reading.doubt is None
@@ -361,7 +361,7 @@ def test_a_page_begins_a_little_before_the_last_license_of_the_one_before() -> N
 
     read(server)
 
-    assert span_of(server.requests[1][0]).first == START - 7 * TICKS - OVERLAP
+    assert period_of(server.requests[1][0]).first == START - 7 * TICKS - OVERLAP
 
 
 @pytest.mark.parametrize(("grain", "apart"), [(TICKS // 1000, TICKS // 1234), (TICKS, TICKS // 7)])
@@ -476,7 +476,7 @@ def test_how_many_requests_are_left_is_told_where_the_server_counts() -> None:
         read=lambda request, _: request(),
         policy=SimpleNamespace(max_attempts=5),
     )
-    paging = Paging(client, Span(), lambda: START, bool, expect=expected.append)
+    paging = Paging(client, Period(), lambda: START, bool, expect=expected.append)
 
     asyncio.run(paging.read({}))
 
