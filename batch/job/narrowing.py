@@ -124,15 +124,15 @@ def narrowings(
 ) -> list[Narrowing]:
     """Find lists that would show many of the licenses that are looked for.
 
-    Of each group that is alike in one thing: the list of what has that in common, of what has all
-    in common that the group has, and of those that were also created in its time.
+    Each group of licenses with one thing in common stands for three lists: one narrowed by that
+    thing, one by all that the group has in common, and one by that and the time of its creation.
 
     Args:
         sample: Licenses that were read by themselves.
-        read: How many were read, those included that there are not.
-        unread: How many are looked for besides.
+        read: How many were asked for, those included that do not exist.
+        unread: How many more are looked for.
         made: When each of these was created, in order, where their IDs tell (`moment_of`).
-        page: Seconds in which the account gets a page of licenses more, by and large.
+        page: Seconds in which the account grows by a page of licenses, by and large.
     """
     found: dict[tuple[frozenset[Fact], Span | None], Narrowing] = {}
 
