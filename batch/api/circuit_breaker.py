@@ -1,8 +1,9 @@
 """The health of the server: when everybody waits, and when the run gives up.
 
 An outage is not the license's fault. After `BREAKER_FAILURES` failures in a row the breaker
-opens: everybody waits, then one request at a time probes; what failed in that streak is given
-back to its license. Refusals that come of what is sent are `Overload`'s, refused changes `Access`'.
+opens: everybody waits, then one request at a time probes, and the failures of that streak do not
+count against their licenses. `Overload` judges whether there is too much load, `Access` whether
+changes are refused.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ BREAKER_FAILURES = 10
 """Failures in a row, over all licenses, after which the server counts as down."""
 
 OUTAGE = frozenset({None, 502, 503, 504})
-"""Statuses (None: no answer) that speak of the service; a 500 may be about one license."""
+"""Statuses (None: no answer) that may mean an outage; a 500 may be about one license."""
 
 FIRST_PROBE, LONGEST_PROBE = 5.0, 60.0
 """Seconds before the first probe, and the most between two; they double in between."""
@@ -45,9 +46,9 @@ class _Streak:
     """Failures in a row, over all licenses, and what they have cost.
 
     Attributes:
-        failed: The license of each.
-        refused: Those that may mean too much load, with their errors.
-        evidence: How many speak of an outage.
+        failed: Attempts of the license of each failure.
+        refused: The same, and the error, of failures that may mean too much load.
+        evidence: How many of the failures may mean an outage.
         spent: Retries that the run has spent meanwhile.
     """
 
@@ -57,12 +58,12 @@ class _Streak:
     spent: int = 0
 
     @property
-    def is_refusals(self) -> bool:
-        """Tell whether all of them may mean too much load."""
+    def may_be_load(self) -> bool:
+        """Tell whether all failures may mean too much load."""
         return len(self.refused) == len(self.failed) > 0
 
     def add(self, attempts: Attempts, error: TransientError) -> None:
-        """Charge a failure to its license, until it is known what the streak was."""
+        """Count a failure against its license, until it is known whether it was an outage."""
         attempts.counted += 1
         self.failed.append(attempts)
         if error.is_load:
@@ -72,14 +73,14 @@ class _Streak:
         self.evidence += not attempts.suspect
 
     def blame(self) -> None:
-        """Others are answered: who failed is a suspect, but not who was only one too many."""
+        """Others are answered: licenses that failed are suspects, unless load may explain it."""
         for attempts in self.failed:
             attempts.suspect = True
         for attempts, _ in self.refused:
             attempts.suspect = not attempts.forgive()
 
     def refund(self) -> None:
-        """It was an outage: give the licenses their attempts back."""
+        """It was an outage: the failures do not count against their licenses."""
         for attempts in self.failed:
             attempts.refunded |= attempts.forgive()
 
@@ -89,9 +90,9 @@ class _Outage:
     """Time in which only probes are sent.
 
     Attributes:
-        began: What left before this moment was no probe.
+        began: When it was noticed; requests that left before are no probes.
         wait: Seconds before the next probe.
-        foreign: The last probes that somebody in front of the API has refused in a row.
+        foreign: Probes in a row that something in front of the API has refused.
     """
 
     began: float
@@ -101,18 +102,18 @@ class _Outage:
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Hears of every answer of the run.
+    """Decides by every answer of the run whether the server is down.
 
     A *failure* is no answer or a 5xx, a *success* any other answer. For each request that
     was sent exactly one of `succeeded` and `failed` is called.
 
     Attributes:
         throttled: 429 answers so far.
-        refusals: Answers so far that refuse whatever is sent: those, a 503 that names a time, and
-            what somebody in front of the API says.
+        refusals: Answers so far that refuse whatever is sent: 429, a 503 that names a time, and
+            those of something in front of the API.
         access: Hears how each PATCH ended.
-        _failing_since: When the first failure came that no success has followed.
-        _outage_like: All failures since the last success speak of the service.
+        _failing_since: When the first failure since the last success came; else infinite.
+        _outage_like: Whether all failures since the last success may mean an outage.
     """
 
     rate_limiter: RateLimiter
@@ -143,7 +144,7 @@ class CircuitBreaker:
         return self._outages + since
 
     def count_anew(self) -> None:
-        """Begin a phase: time in which nothing was asked is no time without an answer."""
+        """Begin a phase: time in which nothing is sent does not count as one without answers."""
         self._failing_since = self.clock.now() if self.is_down else math.inf
 
     def succeeded(self) -> None:
@@ -229,7 +230,7 @@ class CircuitBreaker:
             self._open(error)
 
     def _block(self, attempts: Attempts, error: ForeignError) -> None:
-        """Have everybody wait: some refuse for longer with every request that comes meanwhile."""
+        """Have everybody wait: some gateways refuse for longer with every request meanwhile."""
         if self._outage:
             self._probed(self._outage, error)
             return
@@ -245,14 +246,14 @@ class CircuitBreaker:
         streak, self._streak = self._streak, _Streak()
         streak.refund()
         self._budget.refund(streak.spent)
-        if streak.is_refusals and self._overload.is_waited_out(error, self._failing_since):
+        if streak.may_be_load and self._overload.is_waited_out(error, self._failing_since):
             return
         self._outage = _Outage(self.clock.now())
         self.rate_limiter.one_at_a_time(True)
         self._wait_for_probe(self._outage, error)
 
     def _probed(self, outage: _Outage, error: TransientError) -> None:
-        """Wait twice as long as before, if it was a probe that was answered like that."""
+        """Wait twice as long for the next probe, if this was the answer to one."""
         if error.sent <= outage.began:
             return
         if isinstance(error, ForeignError):

@@ -56,7 +56,7 @@ class RateLimiter:
     Attributes:
         requests: Slots taken so far: requests sent.
         waiting: Tasks that wait for a slot; cancelling one costs no slot.
-        limit: Requests in a window now, or None for no limit; lowered by `overloaded`.
+        limit: Requests in a window now, or None for no limit; lowered by `throttled`.
         period: Length of the window in seconds.
     """
 
@@ -161,7 +161,7 @@ class RateLimiter:
         return self.limit is None or self._proven > 0
 
     def answered(self) -> None:
-        """Hear that a request was answered: if others wait, a little more may be in flight."""
+        """Note that a request was answered: if others wait, a few more may be in flight."""
         self._moment = MOMENT
         if self.limit is None:
             self._answers.append(self._last_sent)
@@ -169,7 +169,7 @@ class RateLimiter:
             self._width += self._growth
 
     def refused(self) -> None:
-        """Hear that a request may have been one too many: one less may be in flight.
+        """Note that a request may have been one too many: one fewer may be in flight.
 
         If it was the only one, the next waits for a moment, which doubles until one is answered.
         """
@@ -277,7 +277,7 @@ class RateLimiter:
             self._limit_changed += RECOVERY
 
     def _grow(self, now: float) -> int:
-        """Double a guessed limit that was used up without a refusal; by how much it has grown."""
+        """Double a guessed limit that was used up without a refusal; return by how much."""
         assert self.limit is not None
         if now - max(self._limit_changed, self._paused_until) < self.period:
             return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 MOST_FORGIVEN = 10
-"""Failures of one license that count for nothing, for whatever reason: then it is its own."""
+"""Failures of one license that are forgiven; any more are taken for its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Attempts:
         counted: Failures that count against its attempts; an outage and too much load give them
             back.
         forgiven: How many were given back.
-        refunded: An outage gave some back since this was last set to False.
-        suspect: It failed while others were answered, so its failures may be its own.
+        refunded: Whether an outage has given some back since this was last set to False.
+        suspect: Whether it failed while others were answered, so that the license may be at fault.
         unsettled: A request got no usable answer and may have been carried out.
         open_until: A request that got no answer may be carried out until this moment, on the
             run's clock; a gateway's 504 does not stop the server behind it.
@@ -82,7 +82,7 @@ class Attempts:
 
 @dataclass(slots=True)
 class Budget:
-    """Retries that the whole run may spend, so that a sick server is not hit five times each.
+    """Retries that the whole run may spend: a sick server is not to get five requests a license.
 
     Attributes:
         tenths: What is left, in tenths of a retry. Starts at 20 retries; a success adds a tenth.

@@ -1,6 +1,6 @@
-"""The requests of a run: one after another for a license, judged, waited for, stopped together.
+"""The requests of a run: sent again where that helps, held back together, and stopped together.
 
-Looking and acting send through one of these, so a stop or an outage is one for the whole run.
+Looking and acting send through the same client, so a stop or an outage counts for the whole run.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ class RetryingClient:
     Attributes:
         another_token: Brings a token that the server has not refused yet, or None.
         stopped: Why nothing more is to be begun, or None.
-        draining: After a stop: what is unsettled may still be read.
+        draining: Whether, after a stop, licenses may still be read back.
         introduced: Whether the API has shown itself: by a license, by a list of them, or by an
             error body of its own.
         attended: Whether somebody is there, who need not wait for what is hardly an outage.
-        heard: Whether anything has come of a request, be it a failure.
+        heard: Whether any request has ended, be it in a failure.
         rests_until: When the wait is over in which nothing at all is sent, by the clock.
         stranger: The last answer that was not the API's, before it has shown itself.
         timeline: What was sent, by the minute.
@@ -111,7 +111,7 @@ class RetryingClient:
                 task.cancel()
 
     def stop_for_bug(self, bug: Exception) -> None:
-        """Stop for what should not have happened, and have it logged."""
+        """Stop for an exception that nobody has thought of, and log it."""
         log.error("unexpected error", exc_info=bug, extra={"event": "bug"})
         self.stop(BugError(bug))
 
@@ -125,8 +125,8 @@ class RetryingClient:
     ) -> None:
         """Work on all items, some at a time, until all are done or the run is stopped.
 
-        What concerns more than one item stops the run; so does a bug, since the others must still
-        record what they have sent.
+        An error that concerns more than one item stops the run. So does a bug: the other items
+        must still record what they have sent.
 
         Args:
             items: What there is to do; taken one by one.
@@ -164,17 +164,16 @@ class RetryingClient:
     ) -> _T:
         """Send a request until it is answered; the one loop in which anything is sent again.
 
-        Whoever asks to wait is waited for, and that costs no attempt; nor does a token that can be
-        exchanged. A 404 of which it is not known whose it is counts only once the API has shown
-        itself.
+        Where the server asks to wait, that costs no attempt; nor does a refused token, if there is
+        another one. A 404 without a code counts only once the API has shown itself.
 
         Args:
             request: Makes the request.
             attempts: Those of its license so far.
             most: Failed attempts after which it is not sent again; 0 to send it once.
-            patient: Whether it may be sent again without harm or end: it changes nothing. While
-                every failure looks like an outage it goes on until the breaker tells, and an
-                answer about something else is no answer.
+            patient: Whether it only reads. Then it is sent again, while every failure looks like
+                an outage, until the breaker decides; and an answer about something else counts
+                as none.
 
         Raises:
             ApiError: The last answer, or what came instead of one.
@@ -249,7 +248,7 @@ class RetryingClient:
         return self.breaker.may_retry(attempts, most)
 
     async def _judge(self, error: ApiError, attempts: Attempts, patient: bool) -> None:
-        """Let the license and the run's health know of an answer that brought nothing.
+        """Count an error against its license and the health of the server.
 
         Raises:
             ApiError: It is not the API that answers.
@@ -299,7 +298,7 @@ class RetryingClient:
             )
 
     async def mention_silence(self) -> None:
-        """Say it if nothing comes of the first request; to run while requests are sent."""
+        """Say so if the first request gets no answer; to run while requests are sent."""
         while not (self.introduced or self.heard):
             seconds, said = self.api.silence
             if seconds >= SILENCE:
@@ -308,7 +307,7 @@ class RetryingClient:
             await self.clock.sleep(max(SILENCE - seconds, 0.05))  # clocks round
 
     async def _doubt(self, error: ApiError) -> None:
-        """Judge what came before the API has shown itself.
+        """Judge an error that came before the API has shown itself.
 
         Raises:
             ApiError: It is not the API that answers.
