@@ -1,10 +1,10 @@
 """The order of work: licenses in, one recorded result for each out.
 
 A fixed number of workers takes licenses from one shared iterator, so memory stays flat. A result
-is on disk before it is counted; those that came together get there together. What got no answer,
-and is not applied, may still be: it is unknown, and read once more at the end. A stop lets what is
-in flight end, and then reads back whatever may have been applied without an answer; what was never
-sent stays as it was planned.
+is on disk before it is counted; results that come together are written together. A PATCH without
+an answer may still be carried out later, so its license is unknown, and read once more at the end.
+A stop lets requests in flight end, and then reads back each license that may have been changed
+without an answer; what was never sent stays as it was planned.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Executor:
         return self._not_yet(entry, attempts, found)
 
     def _not_yet(self, entry: int, attempts: Attempts, found: License) -> RowResult:
-        """Say how a license stands that was not read as it should be, as far as that is known."""
+        """Say how a license stands that was read back, and is not as it should be."""
         client = self.client
         if attempts.open_until > client.clock.now():
             if not client.stopped:
@@ -167,7 +167,7 @@ class Executor:
         return row_result.unchanged(attempts, found, self.action)
 
     async def _read_again(self) -> None:
-        """Read what may still have been applied, once that cannot happen any more."""
+        """Read licenses whose PATCH had no answer, once it cannot be carried out any more."""
         client = self.client
         if not self._open or client.stopped:
             return

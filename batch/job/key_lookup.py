@@ -2,8 +2,8 @@
 
 `KeyLookup` asks for all keys of a listing; `KeyAnswers` holds what came back for those of one
 request. Keys are compared exactly. The API reads a comma as the end of a key, ignores an empty
-filter and may compare without regard to case (Cryptlex Web API, "Filters"); so what comes back is
-never taken for what was asked for before its own key says so.
+filter and may compare without regard to case (Cryptlex Web API, "Filters"); so a license that comes
+back is taken for the one that was asked for only if it has the very same key.
 """
 
 from __future__ import annotations

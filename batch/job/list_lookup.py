@@ -135,7 +135,7 @@ class _Sample:
 
 @dataclass(slots=True)
 class ListLookup:
-    """The licenses of a look, read off lists until nothing is missing or that does not pay.
+    """The licenses of a look, read off lists until none is missing, or lists do not pay any more.
 
     Attributes:
         look: What everything is read and taken down through.
@@ -254,8 +254,8 @@ class ListLookup:
     def _best(self, lists: Sequence[_List], sample: _Sample) -> _List | None:
         """Choose the list with which the look is cheapest; None if that is without any.
 
-        Of those that it does not show it is thought that they are read one by one, off the whole
-        account, or off the next best list, whichever costs least.
+        The licenses that a list does not show are reckoned to be read in the cheapest other way:
+        one by one, off the whole account, or off the next best list.
         """
         there = self._left * len(sample.found) / sample.read
         shown = {each: min(self._wanted(each, sample), there) for each in lists}

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 LARGE_SAMPLE = 80
-"""Licenses that are read besides the sample before it is said that the account knows none: of a
-list of which nine in ten were deleted the sample may hold no other."""
+"""Licenses that are read besides the sample before the account is said to know none: where nine in
+ten were deleted, the sample alone may miss the rest."""
 
 
 @dataclass(slots=True)

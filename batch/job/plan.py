@@ -30,7 +30,7 @@ _UNSELECTED = RowResult(Outcome.EXCLUDED, error=OwnWords.UNSELECTED)
 _INVALID_ID = RowResult(Outcome.INVALID, error="the cell holds no license ID")
 _INVALID_KEY = RowResult(Outcome.INVALID, error="the cell holds no license key")
 _WAS = bytes.maketrans(bytes(State), bytes((0, 2, 1, 0, 0)))
-"""Of each `State` the place of what it says in (None, True, False)."""
+"""Each `State` to the index of its meaning in (None, True, False)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Plan:
         snapshot: What the server holds.
         row_results: How each entry stands before the first PATCH, in input order; None for one that
             stays as an earlier session has left it.
-        was: For each entry what it was before: the place of that in (None, True, False).
+        was: For each entry the index in (None, True, False) of what it was before.
         affected: Entries whose license is sent a PATCH, or would be in a dry run, in input order,
             each license once.
         excluded: Entries, each the first one of its license, that are never touched, with the

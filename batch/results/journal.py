@@ -50,13 +50,13 @@ _WAITING = frozenset({Outcome.PLANNED, Outcome.NOT_ATTEMPTED})
 _VALUE = COLUMNS.index(Property.REVOKED)
 
 _REPEATED = COLUMNS.index("duplicate_of")
-"""Cells before ``duplicate_of``: but for the row number a row has them in common with those that
-repeat it."""
+"""Number of the cells before ``duplicate_of``: rows that repeat a row have the same ones, but for
+the row number."""
 
 _SHARED = "somebody else has written into it"
 
 _BLOCK = 1 << 12
-"""Bytes of the journal that are read at a time; what stands beside a line is often next."""
+"""Bytes of the journal that are read at a time: the next line is often in the same block."""
 
 
 class Journal:
@@ -65,7 +65,7 @@ class Journal:
     Args:
         path: The results file.
         listing: The input's entries; a license that repeats is settled with its first row.
-        was: For each entry what it was before: the place of that in (None, True, False).
+        was: For each entry the index in (None, True, False) of what it was before.
         changes: The property that the run is about.
         details: What the look saw of each entry, for the columns `DETAILS`; None if there are none.
         redact: Takes secrets out of a text from outside.
