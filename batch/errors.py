@@ -329,7 +329,7 @@ OWN = (TransientError, RejectedError, UnconfirmedError)
 """Errors that are about one request; every other one may succeed."""
 
 
-def in_front(seen: ForeignError, *, reached: bool, changes: bool = False) -> AccessError:
+def in_front(seen: ApiError, *, reached: bool, changes: bool = False) -> AccessError:
     """The error that something in front of the API lets nothing through, or no changes.
 
     Args:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from batch.api.retry import Attempts, FailureLimit
 from batch.errors import (
@@ -23,6 +23,7 @@ from batch.errors import (
     StoppedError,
     TransientError,
     UnconfirmedError,
+    in_front,
 )
 from batch.formatting import counted
 from batch.job import row_result
@@ -141,19 +142,30 @@ class Executor:
         try:
             found = await client.read(partial(client.api.get, self.license_id(entry)), READ_BACKS)
         except ApiError as error:
-            if isinstance(error, AccessError):
-                client.stop(error.becomes(StoppedError))
-            gone = isinstance(error, RejectedError) and error.status == 404
-            return (row_result.not_found if gone else row_result.unread)(attempts, error)
+            return self._unread(attempts, error)
         if _is_older(found, attempts):
             return self._not_yet(entry, attempts, found)
         if found.value(self.action.changes) is self.action.wanted:
             client.breaker.access.confirmed()
             return row_result.done(attempts, self.action)
+        refusal = attempts.error
+        if _may_be_a_router(refusal) and not client.breaker.access.has_confirmed:
+            client.stop(in_front(refusal, reached=True, changes=True).becomes(StoppedError))
         if attempts.refunded and not client.stopped:
             attempts.refunded = False
             return None
         return self._not_yet(entry, attempts, found)
+
+    def _unread(self, attempts: Attempts, error: ApiError) -> RowResult:
+        """Say how a license stands whose reading back has failed."""
+        if isinstance(error, AccessError):
+            self.client.stop(error.becomes(StoppedError))
+        if isinstance(error, RejectedError):
+            if error.status == 404:
+                return row_result.not_found(attempts, error)
+            if _may_be_a_router(attempts.error):  # this token may not read
+                return row_result.not_found(attempts, attempts.error)
+        return row_result.unread(attempts, error)
 
     def _not_yet(self, entry: int, attempts: Attempts, found: License) -> RowResult:
         """Say how a license stands that was read back, and is not as it should be."""
@@ -291,7 +303,7 @@ class Executor:
         if isinstance(error, AccessError):
             self.client.stop(error.becomes(StoppedError))
         elif error.status == 404:
-            return row_result.not_found(attempts, error)
+            return None if _may_be_a_router(error) else row_result.not_found(attempts, error)
         elif error.status == 403:
             try:
                 self.client.breaker.access.forbidden(error)
@@ -301,6 +313,14 @@ class Executor:
             # An earlier attempt may have been applied although this one was refused.
             return None
         return row_result.refused(attempts, error)
+
+
+def _may_be_a_router(error: ApiError | None) -> TypeGuard[RejectedError]:
+    """Tell whether an answer may be that of a gateway which has no route for a PATCH.
+
+    Kong and Fastify say so with a 404 in JSON, as the API does of a license, but without a code.
+    """
+    return isinstance(error, RejectedError) and error.status == 404 and not error.from_api
 
 
 def _is_older(found: License, attempts: Attempts) -> bool:

@@ -16,6 +16,8 @@ from batch.api.retrying_client import LATE
 from batch.errors import StoppedError, ThrottledError, UnconfirmedError
 from batch.job.executor import SOON
 from batch.model import License, Outcome, RowResult
+from batch.sandbox.api import with_codes
+from batch.sandbox.message import JSON, Response
 from tests.support.builders import THOROUGH
 from tests.support.faults import FAULTS
 from tests.support.job_harness import bench, holding, some_ids
@@ -24,6 +26,7 @@ from tests.support.virtual_time import now
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batch.sandbox.message import Handler, Request
     from tests.support.faulty_sandbox import FaultySandbox
 
 ONE = some_ids(1)
@@ -89,6 +92,60 @@ async def test_an_unknown_license_is_not_found() -> None:
 
     settled = row_results[stranger[0]]
     assert (settled.outcome, settled.http_status, settled.attempts) == (Outcome.NOT_FOUND, 404, 1)
+
+
+def reading_only(handler: Handler) -> Handler:
+    """A gateway in front of it that has no route for a PATCH, and says so as Kong does."""
+
+    def handle(request: Request) -> Response:
+        if request.method == "PATCH":
+            return Response(404, b'{"message": "no Route matched with those values"}', JSON)
+        return handler(request)
+
+    return handle
+
+
+async def test_a_gateway_without_a_route_for_changes_does_not_say_that_licenses_are_gone() -> None:
+    ids = some_ids(20)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        sandbox.api = reading_only(sandbox.api)
+        row_results = await work.run()
+
+        assert "in front of the API refuses changes" in str(work.executor.client.stopped)
+        assert [entry.method for entry in sandbox.log].count("PATCH") == 1
+    assert [result.outcome for result in row_results.values()] == [Outcome.FAILED]
+    assert row_results[ids[0]].value is False
+
+
+async def test_a_route_that_is_lost_on_the_way_fails_its_licenses() -> None:
+    ids = some_ids(3)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        whole = sandbox.api
+        sandbox.api = lambda request: (
+            whole if request.license_id == ids[0] else reading_only(whole)
+        )(request)
+        row_results = await work.run()
+
+    assert work.executor.client.stopped is None
+    assert [result.outcome for result in row_results.values()] == ["revoked", "failed", "failed"]
+
+
+@pytest.mark.parametrize("scopes", [{"license:read", "license:write"}, {"license:write"}])
+async def test_a_404_without_a_code_is_not_found_where_no_license_can_be_read(
+    scopes: set[str],
+) -> None:
+    stranger = some_ids(1, seed=9)
+    tokens = {"some": frozenset(scopes)}
+    async with (
+        holding(ONE, tokens=tokens) as sandbox,
+        bench(sandbox, [*ONE, *stranger], token="some", concurrency=1) as work,
+    ):
+        sandbox.api = with_codes(sandbox.api, "absent")
+        row_results = await work.run()
+
+        assert work.executor.client.stopped is None
+    assert [result.outcome for result in row_results.values()] == ["revoked", "not_found"]
+    assert row_results[stranger[0]].http_status == 404
 
 
 @pytest.mark.parametrize(
