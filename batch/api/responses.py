@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
+from multidict import MultiMapping
+
 from batch.errors import (
     AccessError,
     ApiError,
@@ -360,11 +362,17 @@ def _admitted(headers: Mapping[str, str], body: bytes) -> tuple[int, float] | No
     if found is not None and int(found[1]) and int(found[2]):
         return int(found[1]), float(int(found[2]) * _UNITS[found[3].lower()])
     policies = []
-    for policy in headers.get("RateLimit-Policy", "").split(","):
+    for policy in _whole(headers, "RateLimit-Policy").split(","):
         most, window = _POLICY.search(policy.strip()), _POLICY_WINDOW.search(policy)
         if most and window and int(most[1]) and 0 < int(window[1]) <= BELIEVABLE:
             policies.append((int(most[1]), float(window[1])))
     return min(policies, key=lambda policy: policy[0] / policy[1], default=None)
+
+
+def _whole(headers: Mapping[str, str], name: str) -> str:
+    """A list field as one line (RFC 9110, 5.3); express-rate-limit writes one for each limiter."""
+    lines = headers.getall(name, ()) if isinstance(headers, MultiMapping) else ()
+    return ",".join(lines) or headers.get(name, "")
 
 
 _PAGE = "an HTML page"

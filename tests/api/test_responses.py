@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from batch.api import responses
 from batch.api.responses import (
@@ -421,6 +421,16 @@ def test_a_refusal_may_name_the_policy_of_its_limiter(
 
     assert isinstance(error, ThrottledError)
     assert error.admitted == admitted
+
+
+def test_each_of_several_limiters_may_name_its_policy_in_a_line_of_its_own() -> None:
+    headers = CIMultiDict(
+        [("RateLimit-Policy", '"hour"; q=5000; w=3600'), ("RateLimit-Policy", '"burst"; q=10; w=2')]
+    )
+    with pytest.raises(ThrottledError) as caught:
+        license_from(429, CIMultiDictProxy(headers), b"", ID)
+
+    assert caught.value.admitted == (10, 2)
 
 
 MOMENT = "Mon, 30 Nov 2026 02:25:30 GMT"  # 1,796,005,530 seconds after 1970
