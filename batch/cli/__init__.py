@@ -178,6 +178,7 @@ def _object(end: _End, observers: Observers) -> dict[str, Any]:
         }
     if end.text:
         known |= {"error": end.error, "hint": end.hint}
+    known["hint"] = observers.redact(known.get("hint") or "")
     return object_of(known | {"exit_code": end.code})
 
 

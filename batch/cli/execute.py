@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -84,6 +84,8 @@ def perform(context: click.Context, action: Action) -> int:
         action = action.dry_run()
     needs = "license:write" if action.sends else "license:read"
     token, screen, another_token = prepare(observers, settings, options, run_id, needs=needs)
+    options["reason"] = screen.redact(settings.reason)  # it stands on a page for many hands
+    settings = replace(settings, reason=options["reason"])
     command = resume_command(context, action, source, settings.output)
     pilot = f" --limit {settings.limit}" if settings.limit is not None else ""
     observers.resume_command = command + pilot if action.sends else ""

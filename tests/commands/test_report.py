@@ -15,7 +15,7 @@ import pytest
 from batch.cli import run_command
 from batch.reporting import page
 from batch.results.manifest import manifest_path
-from batch.sandbox import Account
+from batch.sandbox import TOKEN, Account
 from tests.end_to_end.conftest import imported_by
 from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
@@ -95,6 +95,16 @@ def test_what_the_page_of_a_part_says_to_type_goes_on(api: Served) -> None:
     assert ended.code == 0
     assert headline("run.html") == "All 12 licenses are revoked"
     assert len(manifest("list.results.csv")["sessions"]) == 2
+
+
+def test_a_token_that_somebody_gives_as_the_reason_stands_nowhere(api: Served) -> None:
+    write("list.csv", IDS)
+
+    ended = api.run("run", "list.csv", "--limit", "2", "--reason", f"by {TOKEN}")
+    ended = api.run("run", "list.csv", "--resume", "--reason", f"by {TOKEN}", "--report", "a.html")
+
+    assert manifest(ended.summary["results"])["reason"] == "by [token]"
+    assert "<bdi>by [token]</bdi>" in Path("a.html").read_text(encoding="utf-8")
 
 
 def test_a_dry_run_has_a_page_that_says_what_would_happen(api: Served) -> None:
