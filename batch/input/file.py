@@ -239,6 +239,8 @@ def open_stored(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
         with _spooled(stdin or sys.stdin.buffer) as handle:
             yield handle
         return
+    if not path:
+        raise InputError("the name of a file is empty.", hint="name one, or leave it out.")
     try:
         handle = Path(path).open("rb")  # noqa: SIM115 - closed below
     except FileNotFoundError:

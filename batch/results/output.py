@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch.errors import Detail, ResultsError
@@ -24,7 +25,6 @@ from batch.settings import parse_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from batch.host.claim import Claim
     from batch.model import Listing, Property, RowResult
@@ -111,6 +111,11 @@ def _is_trial(command: str, *, dry_run: object, rehearsal: object) -> bool:
 def _check_path(path: Path) -> None:
     if path.is_dir():
         raise ResultsError(f"{path}: is a directory", hint="name a file with --output.")
+    if path == Path("-"):
+        raise ResultsError(
+            "-: results go into a file, which a restore needs",
+            hint="name a file with --output; --json prints a summary.",
+        )
     if path.suffix.lower() in {".gz", *WORKBOOK_ENDINGS}:
         raise ResultsError(
             f"{path}: results are written as CSV, not as {path.suffix}",

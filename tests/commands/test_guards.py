@@ -344,6 +344,10 @@ UNASKED = {
     "a results name with a word that stands for nothing": Case(
         (*RUN, "-o", "{{day}}.csv"), "{{day}} stands for nothing"
     ),
+    "to write results to standard output": Case((*RUN, "-o", "-"), "results go into a file"),
+    "an exclusion without a name": Case(
+        (*RUN, "--exclude", ""), "--exclude the name of a file is empty"
+    ),
     "to write metrics into the log": Case(
         (*RUN, "--log-file", "a.prom", "--metrics-file", "./a.prom"), "--metrics-file ./a.prom"
     ),
