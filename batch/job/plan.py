@@ -184,7 +184,7 @@ def make_plan(
     _check_account(plan, missing)
     _check_approved(plan)
     _check_products(plan, guards.products)
-    _check_changed(plan)
+    _check_changed(plan, is_resumed=recorded is not None)
     _check_number(plan, guards.max_licenses)
     return plan
 
@@ -421,7 +421,7 @@ def _check_approved(plan: Plan) -> None:
         )
 
 
-def _check_changed(plan: Plan) -> None:
+def _check_changed(plan: Plan, *, is_resumed: bool) -> None:
     """Refuse licenses that are no longer what somebody has approved, as far as they are sent."""
     sent = {Outcome.PLANNED, plan.action.in_dry_run}
     found = [
@@ -436,13 +436,17 @@ def _check_changed(plan: Plan) -> None:
         Detail(f"row {listing.rows[entry]}  {listing.license_id(entry)}  ", changed[entry])
         for entry in found
     )
+    hint = "make a new dry run, and have it approved; or take"
+    hint += f" {'its row' if len(found) == 1 else 'their rows'} out of this file."
+    if is_resumed:  # which needs the very file that the run was begun with
+        hint = f"name {'it' if len(found) == 1 else 'them'} in a file of --exclude; or make a new"
+        hint += " dry run, have it approved, and go on under another --output."
     raise GuardError(
         f"{plan.approval.path}: {counted(len(found), 'license')}"
         f" {'has' if len(found) == 1 else 'have'} changed since the dry run that was approved:",
         option="--approved",
         details=first_few(lines, len(found)),
-        hint="make a new dry run, and have it approved; or take"
-        f" {'its row' if len(found) == 1 else 'their rows'} out of this file.",
+        hint=hint,
     )
 
 

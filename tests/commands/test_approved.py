@@ -723,6 +723,21 @@ def test_a_run_is_gone_on_with_by_the_same_approval_alone(api: Served) -> None:
     assert IDS[4] not in api.patches()
 
 
+def test_a_license_that_has_changed_is_left_out_of_a_run_that_is_gone_on_with(api: Served) -> None:
+    tried(api)
+    api.run(*RUN, "--limit", "2")
+    change(api, IDS[5], product=PRODUCTS[2])
+
+    stale = api.run(*RUN, "--resume")
+    write("no.csv", [IDS[5]])
+    ended = api.run(*RUN, "--resume", "--exclude", "no.csv")
+
+    assert refused(stale, "1 license has changed")
+    assert stale.summary["hint"].startswith("name it in a file of --exclude; or ")
+    assert ended.counts == {"revoked": 11, "excluded": 1}
+    assert api.revoked() == set(IDS) - {IDS[5]}
+
+
 def test_a_run_without_an_approval_is_not_gone_on_with_by_one(api: Served) -> None:
     tried(api)
     api.run("run", "list.csv", "--limit", "2")
