@@ -178,8 +178,8 @@ def _listed(action: Action, settings: Settings, begun: str) -> Listing:
     )
     if listing.suspended_at is not None and not settings.look:
         raise ConfigError(
-            "needs to look at the licenses: whether they are still suspended, only the server"
-            " knows",
+            "is of no use with the results of a suspension: whether these licenses are still"
+            " suspended, only the server knows",
             option="--no-look",
             hint="leave it out.",
         )

@@ -429,7 +429,7 @@ def test_what_is_suspended_still_only_a_look_can_tell(api: Served) -> None:
     refused = api.run("run", RESULTS)
 
     assert (unseen.code, refused.code) == (2, 3)
-    assert "whether they are still suspended, only the server knows" in unseen.err
+    assert "whether these licenses are still suspended, only the server knows" in unseen.err
     assert "the token may not read licenses" in refused.err
     assert not refused.has_results
     assert api.revoked() == {REVOKED, BOTH}
