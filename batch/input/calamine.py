@@ -24,6 +24,7 @@ from batch.input.table import (
     Value,
     check_area,
     text_of,
+    title_of,
 )
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def read_columns(
     Raises:
         InputError: It is too large; while blocks are read also: it cannot be read in full.
     """
-    check_area(f'{title}, sheet "{name}"', len(survey.filled), survey.width)
+    check_area(title_of(title, name), len(survey.filled), survey.width)
     hidden = None if survey.hidden is None else tuple(sorted(set(survey.hidden)))
     blocks = _blocks(handle, title, name, survey, exact)
     return Columns(blocks, survey.width, hidden, tuple(survey.covered))
@@ -141,7 +142,7 @@ def _blocks(
     handle: BinaryIO, title: str, name: str, survey: Survey, exact: Callable[[], Survey] | None
 ) -> Iterator[Block]:
     """The rows up to the last one with content, each with as many cells as it must have."""
-    proof = _Proof(f'{title}, sheet "{name}"', survey, exact)
+    proof = _Proof(title_of(title, name), survey, exact)
     width = survey.width
     read = 0
     with _opened(handle, title) as book:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from batch.errors import InputError
+from batch.formatting import plain
 from batch.input import foreign
 from batch.input.delimited import read_delimited
 from batch.input.table import SIZE_LIMIT, Table
@@ -76,7 +77,7 @@ class Tables:
         """
         if wanted is not None and self.is_text:
             raise InputError(f"{self.title} is text and has no sheets.", hint="leave out --sheet.")
-        names = ", ".join(f'"{tab.name}"' for tab in self.tabs) or "none"
+        names = ", ".join(f'"{plain(tab.name)}"' for tab in self.tabs) or "none"
         if wanted is None:
             for tab in self.tabs:
                 if tab.visible:

@@ -25,6 +25,7 @@ from batch.input.table import (
     Sheet,
     check_area,
     text_of,
+    title_of,
 )
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class _Table:
     def __init__(self, element: Element, title: str) -> None:
         self.name = element.get(f"{_TABLE}name", "")
         self.style = element.get(f"{_TABLE}style-name", "")
-        self._title = f'{title}, sheet "{self.name}"'
+        self._title = title_of(title, self.name)
         self._rows: list[Row] = []
         self._hidden: list[int] = []
         self._width = 0

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from batch.errors import InputError
-from batch.formatting import counted
+from batch.formatting import counted, plain
 from batch.input.messages import shown_rows
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ NOT_COMPUTED = NotText("#NOT COMPUTED", "a formula without its result")
 """The cell of a formula that no program has computed yet."""
 ZERO = "a formula with the result 0"
 """A result that programs store which compute no formulas: xlsxwriter, Perl's, Apache POI."""
+
+
+def title_of(file: str, sheet: str) -> str:
+    """A worksheet, for messages. Its name is a text from outside like that of a cell."""
+    return f'{file}, sheet "{plain(sheet)}"'
 
 
 class Area(NamedTuple):

@@ -21,6 +21,7 @@ from batch.input.table import (
     block_of,
     is_blank,
     rows_of,
+    title_of,
 )
 from batch.input.xls import xls_sheets
 from batch.input.xlsb import xlsb_sheets
@@ -45,7 +46,7 @@ def read_sheet(sheet: Sheet, title: str, sha256: str) -> Table:
     Raises:
         InputError: Not all of it can be read; also while blocks are read.
     """
-    title = f'{title}, sheet "{sheet.name}"'
+    title = title_of(title, sheet.name)
     contents = sheet.read()
     if isinstance(contents, Contents):
         blocks = _blocks(contents.rows, max(contents.width, 1), title)

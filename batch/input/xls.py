@@ -16,7 +16,7 @@ import olefile
 from batch.errors import InputError
 from batch.input.archive import damaged, password_needed
 from batch.input.calamine import Survey, read_columns, sheet_names
-from batch.input.table import Columns, Sheet, covered_by, error_of, shows_digits
+from batch.input.table import Columns, Sheet, covered_by, error_of, shows_digits, title_of
 from batch.input.xlsb import is_date_format
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def xls_sheets(handle: BinaryIO, title: str) -> list[Sheet]:
 
 def _read(handle: BinaryIO, title: str, name: str, survey: Survey) -> Columns:
     found = read_columns(handle, title, name, survey)
-    blocks = _complete(found.blocks, f'{title}, sheet "{name}"')
+    blocks = _complete(found.blocks, title_of(title, name))
     return Columns(blocks, found.width, found.hidden, found.covered)
 
 

@@ -28,6 +28,7 @@ from batch.input.table import (
     error_of,
     shows_digits,
     text_of,
+    title_of,
 )
 from batch.input.xlsx import Parts
 
@@ -132,7 +133,7 @@ class _Reader:
         Raises:
             InputError: It is damaged, or spread over too many cells.
         """
-        title = f'{self._archive.title}, sheet "{name}"'
+        title = title_of(self._archive.title, name)
         with _complete_records(title):
             self._read_shared()
             return self._contents(part, title)

@@ -23,6 +23,7 @@ from batch.input.table import (
     check_area,
     covered_by,
     shows_digits,
+    title_of,
 )
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def xlsx_sheets(archive: Archive, handle: BinaryIO, workbook: str) -> list[Sheet
 
 
 def _read(archive: Archive, handle: BinaryIO, name: str, part: str, parts: Parts) -> Columns:
-    title = f'{archive.title}, sheet "{name}"'
+    title = title_of(archive.title, name)
     formats = _odd_formats(archive, parts.styles)
     surveyor = _Surveyor(title, formats)
     archive.parse(part, surveyor.start)

@@ -95,6 +95,32 @@ def with_sheet(target: Path, xml: str) -> Path:
     return altered(FIXTURES / "openpyxl.xlsx", target, {SHEET: xml})
 
 
+@pytest.mark.parametrize("suffix", ["xlsx", "ods"])
+def test_the_name_of_a_sheet_neither_breaks_a_line_nor_turns_it(
+    tmp_path: Path, suffix: str
+) -> None:
+    name, path = "May\u202e", tmp_path / f"list.{suffix}"
+    if suffix == "xlsx":
+        book = openpyxl.Workbook()
+        book.worksheets[0].title = name
+        book.worksheets[0].append(["license_id"])
+        book.save(path)
+    else:
+        written = FIXTURES / "libreoffice.ods"
+        with zipfile.ZipFile(written) as old, zipfile.ZipFile(path, "w") as new:
+            for each in old.namelist():
+                part = old.read(each)
+                if each == "content.xml":
+                    part = re.sub(rb'(<table:table table:name=")', rb"\g<1>" + name.encode(), part)
+                new.writestr(each, part)
+
+    with open_table(str(path)) as found:
+        assert found.title.startswith(f'{path}, sheet "May\\u202e')
+        assert found.title.isprintable()
+    with pytest.raises(InputError, match=r"Sheets: \"May\\u202e"):
+        read_listing(str(path), sheet="June")
+
+
 @pytest.mark.parametrize("name", READABLE)
 def test_a_sheet_reads_the_same_whichever_program_wrote_it(name: str) -> None:
     rows = read(FIXTURES / name)
