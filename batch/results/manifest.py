@@ -145,10 +145,12 @@ def read_manifest(results: Path) -> Manifest | None:
         data = json.loads(path.read_bytes())
         sessions = [SessionRecord(**_known(SessionRecord, each)) for each in data["sessions"]]
         found = Manifest(**_known(Manifest, data) | {"sessions": sessions})
-        # What is looked into has to be what it should: a string has ``lower``, a table ``items``.
-        found.run_id.lower(), found.input["sha256"].lower()
-        found.options.items(), found.results.items(), found.directory.lower()
-        found.approved.items()
+        _check_types(found, _BLANK)
+        for each in sessions:
+            _check_types(each, _BLANK_SESSION)
+        # What is looked into has to be what it should: a string has ``lower``.
+        found.input["sha256"].lower()
+        found.results.get("sha256", "").lower(), found.results.get("path", "").lower()
     except FileNotFoundError:
         return None
     except OSError as cause:
@@ -174,6 +176,26 @@ def manifest_of(results: Path) -> Manifest:
             hint="name the results file of a run; the manifest has to be moved together with it.",
         )
     return found
+
+
+_BLANK_SESSION = SessionRecord("")
+_BLANK = Manifest(
+    "", "", "", "", rehearsal=False, options={}, input={}, results={},
+    tool="", user="", host="", directory="",
+)  # fmt: skip
+"""What has the types that a manifest must have."""
+
+
+def _check_types(found: Manifest | SessionRecord, like: Manifest | SessionRecord) -> None:
+    """Check that what somebody may have edited is of the types that are looked into.
+
+    Raises:
+        TypeError: A field is of another type than in ``like``; None there stands for a number.
+    """
+    for each in fields(like):
+        value, wanted = getattr(found, each.name), getattr(like, each.name)
+        if type(value) is not type(wanted) and not (wanted is None and type(value) is int):
+            raise TypeError(each.name)
 
 
 def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -327,6 +327,14 @@ def test_a_manifest_that_lacks_something_is_none(path: Path, name: str) -> None:
         {"run_id": 5},
         {"run_id": None},
         {"directory": 5},
+        {"command": ["run"]},
+        {"reason": ["a", "b"]},
+        {"rehearsal": 0},
+        {"results": {"path": 1.5}},
+        {"results": {"sha256": None}},
+        {"sessions": [{"started_at": "", "requests": "5"}]},
+        {"sessions": [{"started_at": "", "finished_at": [""]}]},
+        {"sessions": [{"started_at": "", "exit_code": "0"}]},
     ],
 )
 def test_a_manifest_with_something_else_in_it_is_none(
