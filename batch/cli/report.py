@@ -55,10 +55,12 @@ def report(source: str, output: str | None, overwrite: bool) -> int:
     from batch.cli.run_page import write  # noqa: PLC0415 - keeps --help short
     from batch.host.files import creating, replacing  # noqa: PLC0415
     from batch.reporting import page  # noqa: PLC0415
+    from batch.results.manifest import run_id_of  # noqa: PLC0415
     from batch.settings import output_path  # noqa: PLC0415
 
     page.check()
-    place = output_path(output, source, ".html", now=datetime.now(UTC), run_id="")
+    now, run_id = datetime.now(UTC), run_id_of(Path(source))
+    place = output_path(output, source, ".html", now=now, run_id=run_id)
     if overwrite:
         check_place(place, "--output")
     try:

@@ -328,6 +328,8 @@ def test_the_place_may_name_the_run_and_its_day(api: Served) -> None:
 
     [place] = Path().glob("2*.html")
     assert str(place).endswith(f"-{ended.summary['run_id']}.html")
+    assert run_command(["report", "list.results.csv", "-o", "later-{run_id}.html"]) == 0
+    assert Path(f"later-{ended.summary['run_id']}.html").exists()
 
 
 def test_without_a_report_nothing_of_it_is_imported(tmp_path: Path) -> None:
