@@ -49,7 +49,7 @@ class Rate:
         found = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,6}(?:\.\d{1,3})?)\s*s\s*", text)
         if found is None or int(found[1]) == 0 or float(found[2]) == 0:
             raise ConfigError(
-                f"{text}: is no rate",
+                f"{text} is no rate",
                 option="--rate",
                 hint="write requests per seconds, as in 45/5s, or none for no limit.",
             )
@@ -197,7 +197,7 @@ def parse_duration(text: str) -> float:
     found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s?)?", text.strip().lower())
     if found is None or not any(found.groups()):
         raise ConfigError(
-            f"{text}: is no time span",
+            f"{text} is no time span",
             option="--wait",
             hint="write --wait=15m or --wait=1h; --wait alone, behind the input, is one hour.",
         )
@@ -214,7 +214,7 @@ def parse_age(text: str) -> float:
     found = re.fullmatch(r"(\d{1,4})([hdw])", text.strip().lower())
     if found is None:
         raise ConfigError(
-            f"{text}: is no time span", option="--older-than", hint="write 30d, 2w or 12h."
+            f"{text} is no time span", option="--older-than", hint="write 30d, 2w or 12h."
         )
     return float(found[1]) * {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}[found[2]]
 
@@ -257,7 +257,7 @@ def parse_uuid(option: str, text: str, what: str = "ID") -> str:
     found = text.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", found):
         raise ConfigError(
-            f"{text}: is no {what}",
+            f"{text} is no {what}",
             option=option,
             hint="it reads like 63dfd63e-ed71-4f84-9236-02ee0ddb062c, and stands in the dashboard.",
         )

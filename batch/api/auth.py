@@ -105,7 +105,7 @@ def _read_token(path: Path) -> Found:
 def _well_formed(token: str, where: str) -> str:
     if len(token) < SHORTEST or not re.fullmatch(r"[\x21-\x7e]{1,16384}", token):
         raise ConfigError(
-            f"{where}: holds no access token",
+            f"{where} holds no access token",
             hint="a token is one line of letters, digits and signs, without blanks, "
             f"{SHORTEST} at the least; was it copied as a whole?",
         )
@@ -189,7 +189,7 @@ def check_token(token: str, *, needs: str, base_url: str, now: datetime) -> None
     """
     known = facts(token)
     if known.expires is not None and known.expires <= now:
-        age = duration((now - known.expires).total_seconds())
+        age = _span(now - known.expires)
         raise ConfigError(
             f"the access token expired {age} ago, at {timestamp(known.expires)}",
             hint="make a new one in the Cryptlex dashboard.",
@@ -226,9 +226,12 @@ def soon_warning(token: str, *, now: datetime) -> str:
     expires = facts(token).expires
     if expires is None or expires - now > SOON:
         return ""
-    seconds = (expires - now).total_seconds()
-    left = f"{seconds // 86_400:.0f} days" if seconds >= 2 * 86_400 else duration(seconds)
+    left = _span(expires - now)
     return f"the access token expires in {left}, at {timestamp(expires)}: make a new one in time"
+
+
+def _span(time: timedelta) -> str:
+    return f"{time.days:,} days" if time.days >= 2 else duration(time.total_seconds())
 
 
 def expiry_warning(token: str, *, end: datetime) -> str:
@@ -244,7 +247,7 @@ def expiry_warning(token: str, *, end: datetime) -> str:
     expires = facts(token).expires
     if expires is None or expires >= end:
         return ""
-    early = duration((end - expires).total_seconds())
+    early = _span(end - expires)
     return (
         f"the access token expires at {timestamp(expires)}, {early} before the expected end of "
         "the run, which would stop then"

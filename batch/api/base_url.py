@@ -39,7 +39,7 @@ def check_base_url(text: str) -> str:
     parts = _http_url(url)
     if parts is None:
         raise ConfigError(
-            f"{url}: is no http(s) URL",
+            f"{url} is no http(s) URL",
             option="--base-url",
             hint=f"it looks like {SAAS}, version included.",
         )

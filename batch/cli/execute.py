@@ -310,14 +310,14 @@ def _refuse_two_uses(settings: Settings, options: Mapping[str, Any]) -> None:
         ) from cause
     if any(same_file(each, given) for each in results):
         raise ConfigError(
-            f"{settings.output}: is a file that is read",
+            f"{settings.output} is a file that is read",
             option="--output",
             hint="name another file with --output.",
         )
     log_file = options["log_file"]
     if log_file is not None and same_file(log_file, given + results):
         raise ConfigError(
-            f"{log_file}: is a file that is read, or where the results go",
+            f"{log_file} is a file that is read, or where the results go",
             option="--log-file",
             hint="name another file with --log-file.",
         )

@@ -257,7 +257,7 @@ def _unused_since(text: str, now: datetime) -> Filter:
     since, _ = parse_moment(option, text)
     if since > ticks_of(now):
         raise ConfigError(
-            f"{text}: is not over yet: every license would be unused since then",
+            f"{text} is not over yet: every license would be unused since then",
             option=option,
             hint="name a day that is over.",
         )

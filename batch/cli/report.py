@@ -100,7 +100,7 @@ def planned(
     place = output_path(options["report"], source, "", now=now, run_id=run_id, option="--report")
     if same_file(str(place), taken):
         raise ConfigError(
-            f"{place}: is a file that is read, or that something else is written into",
+            f"{place} is a file that is read, or that something else is written into",
             option="--report",
             hint="name another file with --report.",
         )

@@ -232,7 +232,7 @@ def _latency(text: str) -> tuple[float, float]:
     most = int(found[2] or found[1]) / 1000 if found else -1.0
     if least > most:
         raise ConfigError(
-            f"{text}: is no span of time", option="--latency", hint="as in 20..120ms, or 50ms."
+            f"{text} is no span of time", option="--latency", hint="as in 20..120ms, or 50ms."
         )
     return least, most
 
@@ -240,5 +240,5 @@ def _latency(text: str) -> tuple[float, float]:
 def _share(text: str) -> float:
     found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)%", text.strip())
     if found is None or float(found[1]) > 100:
-        raise ConfigError(f"{text}: is no share", option="--faults", hint="as in 2%.")
+        raise ConfigError(f"{text} is no share", option="--faults", hint="as in 2%.")
     return float(found[1]) / 100

@@ -37,7 +37,7 @@ def refusal(error: click.UsageError, called: str) -> ConfigError:
             message, hint = f"{_name(parameter)} is missing", f"{page} shows examples."
         case click.BadParameter(param=click.Parameter() as parameter):
             option = _name(parameter)
-            message = _NO_NUMBER.sub(_no_number, message)
+            message = _NO_NUMBER.sub(_no_number, _in_range(message, parameter.type))
             hint = f"{page} says what it takes. {origin(error.ctx, option)}".strip()
         case _ if extra := _EXTRA.fullmatch(message):
             message, shown = extra.groups()
@@ -65,6 +65,16 @@ def _sentence(message: str) -> str:
 
 def _no_number(found: re.Match[str]) -> str:
     return "is no whole number" if found[1] else "is no number"
+
+
+def _in_range(message: str, of: object) -> str:
+    """What click says of a number that is too small or too large, in words."""
+    value, is_outside, _ = message.partition(" is not in the range ")
+    if not is_outside or not isinstance(of, click.IntRange | click.FloatRange):
+        return message
+    least = "" if of.min is None else f" {'more than' if of.min_open else 'at least'} {of.min:g}"
+    most = "" if of.max is None else f" and at most {of.max:g}"
+    return f"{value}: it has to be{least}{most}"
 
 
 def _name(parameter: click.Parameter) -> str:

@@ -108,7 +108,7 @@ def ask_token() -> str:
             return ""
     if len(typed.encode()) >= LONGEST_LINE:
         raise ConfigError(
-            f"what was typed: is longer than a terminal takes: {LONGEST_LINE - 1:,} bytes",
+            f"what was typed is longer than a terminal takes: {LONGEST_LINE - 1:,} bytes",
             hint="save the token in a file that only you can read, and name that with "
             "--token-file.",
         )

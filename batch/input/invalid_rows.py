@@ -24,8 +24,8 @@ _SPREADSHEET = (
 )
 
 _NUMBERS = (
-    "format the column as text and enter these keys anew: a spreadsheet keeps 15 digits of a number"
-    " and none of its zeros"
+    "a spreadsheet keeps 15 digits of a number, and no zeros in front of it: format the column as"
+    " text and enter these keys anew"
 )
 
 _ZEROS = (
@@ -53,7 +53,8 @@ def refuse_invalid(
         hint = _remedy_for_all(table, collector, kind, layout)
     else:
         message = f"{rows} without a {kind.noun} (of {collector.meant:,}):"
-        hint = f"{_remedy(collector, kind, layout)}, or leave them out with --skip-invalid"
+        them = "it" if len(collector.invalid) == 1 else "them"
+        hint = f"{_remedy(collector, kind, layout)}, or leave {them} out with --skip-invalid"
     details = first_few(lines, len(collector.invalid))
     raise InputError(f"{table.title}: {message}", details=details, hint=f"{hint}.")
 
@@ -67,7 +68,7 @@ def _remedy(collector: Collector, kind: Kind, layout: Layout) -> str:
         return _ZEROS if ZERO in kinds else _NUMBERS
     if kind is KEY and any(is_left_behind(cell.strip()) for cell in collector.invalid.values()):
         return _SPREADSHEET
-    correct = f"correct them ({kind.reads_like})"
+    correct = f"correct {'it' if len(collector.invalid) == 1 else 'them'} ({kind.reads_like})"
     if row := _may_be_header(collector, layout):
         return f"if row {row} is the header: --header-row {row}; else {correct}"
     return correct

@@ -82,7 +82,7 @@ def read_listing(
         chosen = tables.choose(sheet)
         table = tables.read(chosen)
         if not include_hidden:
-            refuse_hidden(table, "show or delete them, or take them too with --include-hidden.")
+            refuse_hidden(table, _HIDDEN)
         if not table.head:
             raise InputError(f"{table.title} is empty.", hint="is this the right file?")
         layout = find_layout(table.title, table.head, kind, column, carry, header_row)
@@ -302,6 +302,13 @@ def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict
             " verify tells. To do it again, for instance after a restore, take the list itself.",
         )
     raise InputError(f"{title}: not a single {kind.noun}.", hint="is this the right file?")
+
+
+_HIDDEN = (
+    "show or delete them, or take them too with --include-hidden; with --where COLUMN=VALUE beside"
+    " it only the rows that match are taken."
+)
+"""What to do about rows that nobody may have seen."""
 
 
 class Collector:

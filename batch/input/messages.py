@@ -40,8 +40,13 @@ def _is_visible(char: str) -> bool:
 
 
 def shown_columns(cells: Sequence[str]) -> str:
-    """The columns that were seen."""
-    return _listed([shown(cell.strip()) or "(no name)" for cell in cells], SHOWN_COLUMNS)
+    """The columns that were seen; several without a name at the end are counted."""
+    names = [shown(cell.strip()) for cell in cells]
+    named = next((at for at in range(len(names), 0, -1) if names[at - 1]), 0)
+    nameless = len(names) - named
+    if nameless > 1:
+        names[named:] = [f"{nameless:,} without a name"]
+    return _listed([name or "(no name)" for name in names], SHOWN_COLUMNS)
 
 
 def columns_seen(cells: Sequence[str], where: str = "") -> Detail:

@@ -81,7 +81,7 @@ class Selection:
         others = [f"{count:,} {outcome}" for outcome, count in (left_out or {}).items()]
         said = f"Left out, by their outcome in the earlier run: {', '.join(others)}."
         raise InputError(
-            f"{self._title}: no row is selected.",
+            f"selects no row of {self._title}",
             option="--where",
             details=[
                 Detail(

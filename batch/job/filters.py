@@ -308,7 +308,7 @@ def parse_moment(option: str, text: str) -> tuple[int, int]:
     moment = ticks(f"{text}T00:00:00Z" if is_day else text)
     if moment is None or moment not in _SENSIBLE:
         raise ConfigError(
-            f"{text}: is no date",
+            f"{text} is no date",
             option=option,
             hint="write 2026-01-31, or 2026-01-31T12:00:00Z; in UTC where no zone is named.",
         )

@@ -353,7 +353,7 @@ def _check_licenses(plan: Plan, expected: int | None) -> None:
     if expected is None or licenses == expected:
         return
     raise GuardError(
-        f"{plan.listing.title}: {counted(licenses, 'license')}, and not {expected:,}"
+        f"{expected}: {plan.listing.title} lists {counted(licenses, 'license')}"
         + " (--where has selected its rows)" * bool(plan.listing.unselected),
         option="--expect-licenses",
         hint="is this the right file, and all of it? If so, correct --expect-licenses.",

@@ -121,7 +121,7 @@ class Observers:
         self._spare([os.fspath(path) for path in paths])
         if self._taken:
             raise ConfigError(
-                f"{self._taken}: is a file that something else is read from or written into",
+                f"{self._taken} is a file that something else is read from or written into",
                 option="--metrics-file",
                 hint="name another file with --metrics-file.",
             )

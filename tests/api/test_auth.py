@@ -222,7 +222,7 @@ def test_where_nobody_can_be_asked_there_is_no_token() -> None:
 
 @pytest.mark.parametrize("typed", ["left right", "tökén", "abc\x1b[D"])
 def test_an_answer_that_is_no_token_is_refused_without_showing_it(typed: str) -> None:
-    with pytest.raises(ConfigError, match="what was typed: holds no access token") as refused:
+    with pytest.raises(ConfigError, match="what was typed holds no access token") as refused:
         find_token(None, {}, lambda: typed)
 
     for part in typed.split():
@@ -263,7 +263,7 @@ def run_without_token(home: Path, *python: str, terminal: int | None) -> subproc
     [
         (b"abc.DEF\x03", 130, "interrupted by SIGINT: nothing was sent"),
         (b"\x04", 2, "error: no access token: nothing was sent"),
-        (b"a" * 5000 + b"\n", 2, "error: what was typed: is longer than a terminal takes"),
+        (b"a" * 5000 + b"\n", 2, "error: what was typed is longer than a terminal takes"),
     ],
 )
 def test_who_gives_up_at_the_token_sends_nothing_and_has_the_terminal_back(
@@ -447,6 +447,9 @@ def test_an_expired_token_is_refused_with_since_when() -> None:
         "the access token expired 3 h 05 min ago, at 2026-11-24T09:15:00.000Z"
     )
     assert "make a new one" in refused.value.hint
+
+    with pytest.raises(ConfigError, match="expired 1,105 days ago, at 2023-11-14T22:13:20"):
+        check_token(jwt(exp=1_700_000_000), needs="license:write", base_url=SAAS, now=NOW)
 
 
 @pytest.mark.parametrize(("left", "expired"), [(-1, True), (0, True), (1, False)])

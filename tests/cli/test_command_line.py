@@ -243,7 +243,17 @@ PAGE = "bulk-revoke run --help"
         (["--json=1"], "--json does not take a value", f"{PAGE} says what it takes."),
         (["--timeout", "soon"], "--timeout 'soon' is no number", f"{PAGE} says what it takes."),
         (["--limit", "1.5"], "--limit '1.5' is no whole number", f"{PAGE} says what it takes."),
-        (["--limit", "0"], "--limit 0 is not in the range x>=1", f"{PAGE} says what it takes."),
+        (["--limit", "0"], "--limit 0: it has to be at least 1", f"{PAGE} says what it takes."),
+        (
+            ["--concurrency", "0"],
+            "--concurrency 0: it has to be at least 1 and at most 1000",
+            f"{PAGE} says what it takes.",
+        ),
+        (
+            ["--timeout", "0"],
+            "--timeout 0.0: it has to be more than 0 and at most 3600",
+            f"{PAGE} says what it takes.",
+        ),
         (["--by", "x"], "--by 'x' is not one of 'id', 'key'", f"{PAGE} says what it takes."),
         (
             ["2.csv", "3.csv"],

@@ -583,7 +583,7 @@ def test_another_file_is_refused_for_what_it_is(api: Served) -> None:
         "bare.csv": "lacks product_id, expires_at, activations, user_email",
         "suspend.csv": "is about another property of the licenses than revoked",
         "title.csv": "does not begin with the header",
-        "nothing.csv": "approves nothing",
+        "nothing.csv": "approves nothing: no license in its 12 rows is would_revoke",
         "header.csv": "approves nothing",
         "mixed.csv": "would_suspend is what another command would do",
     }
@@ -650,7 +650,7 @@ def test_it_needs_the_look_and_takes_no_part_of_its_own_results(api: Served) -> 
 
     assert blind.code == over.code == 2
     assert "--approved needs to look at the licenses: leave out --no-look" in blind.err
-    assert f"{PLAN}: is a file that is read" in over.err
+    assert f"{PLAN} is a file that is read" in over.err
 
 
 def test_the_results_of_a_dry_run_are_no_list_and_the_option_is_named(api: Served) -> None:

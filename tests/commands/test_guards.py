@@ -163,7 +163,7 @@ UNASKED = {
     "a column that is not there": Case((*RUN, "--where", "Action=revoke"), "no column"),
     "a condition without a column": Case((*RUN, "--where", "=revoke"), "names no column"),
     "a condition without a value": Case((*RUN, "--where", "Action"), "names no column"),
-    "a part that has no row": Case((*RUN, "--where", "1=no ID"), "no row is selected"),
+    "a part that has no row": Case((*RUN, "--where", "1=no ID"), "selects no row of"),
     "to go on with another part": Case(
         (*RUN, "--resume", "--where", f"license_id={IDS[3]}"), "--where was another", A_PILOT
     ),
@@ -379,15 +379,13 @@ LOOKED = {
     "more to restore than the maximum": Case(
         ("restore", RESULTS, "--max-licenses", "5"), "allows 5", A_RUN
     ),
-    "more licenses than expected": Case((*RUN, "--expect-licenses", "5"), "6 licenses, and not 5"),
-    "fewer licenses than expected": Case(
-        (*RUN, "--expect-licenses", "1000"), "6 licenses, and not 1,000"
-    ),
+    "more licenses than expected": Case((*RUN, "--expect-licenses", "5"), "lists 6 licenses"),
+    "fewer licenses than expected": Case((*RUN, "--expect-licenses", "1000"), "lists 6 licenses"),
     "another number to restore than expected": Case(
-        ("restore", RESULTS, "--expect-licenses", "5"), "6 licenses, and not 5", A_RUN
+        ("restore", RESULTS, "--expect-licenses", "5"), "lists 6 licenses", A_RUN
     ),
     "another number to verify than expected": Case(
-        ("verify", "list.csv", "--expect-licenses", "5"), "6 licenses, and not 5"
+        ("verify", "list.csv", "--expect-licenses", "5"), "lists 6 licenses"
     ),
     "a license of another product": Case((*RUN, "--expect-product", OWN.id), IDS[2]),
     "a dry run with a license of another product": Case(

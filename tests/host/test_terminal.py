@@ -304,7 +304,7 @@ def test_an_interrupt_at_the_token_leaves_the_terminal_as_it_was(
 def test_a_token_that_the_terminal_may_have_cut_is_refused(screen: Screen, more: int) -> None:
     said = screen.ask(b"a" * (LONGEST_LINE + more) + b"\n")
 
-    assert said == f"what was typed: is longer than a terminal takes: {LONGEST_LINE - 1:,} bytes"
+    assert said == f"what was typed is longer than a terminal takes: {LONGEST_LINE - 1:,} bytes"
     assert "--token-file" in screen.answer()
     assert b"aaa" not in screen.shown
 

@@ -121,6 +121,20 @@ def test_two_headers_that_fit_equally_well_are_refused_by_their_names(
     assert ids(listing(f"{header}\n{A},{B}\n", column="2")) == [B]
 
 
+def test_columns_without_a_name_at_the_end_are_counted() -> None:
+    text = f"customer,,serial,,,\nAcme,,{A},,,\n"
+
+    assert "Columns seen: customer, (no name), serial, 3 without a name." in str(refusal(text))
+
+
+def test_one_wrong_cell_is_not_spoken_of_as_several() -> None:
+    reads_like = "an ID reads like 23d9646c-34f5-4d37-adeb-f7f77b927bdb"
+
+    assert refusal(f"license_id\n{A}\nnone\n").hint == (
+        f"correct it ({reads_like}), or leave it out with --skip-invalid."
+    )
+
+
 def test_no_id_column_is_refused_naming_the_columns() -> None:
     text = f"customer,serial,\nAcme,{A},\n"
 
@@ -188,7 +202,7 @@ def test_rows_above_the_first_id_that_may_be_a_header_are_refused_with_its_numbe
 def test_a_wrong_cell_below_a_header_that_is_sure_is_to_be_corrected(
     header: str, options: Options
 ) -> None:
-    assert refusal(f"{header},n\nx,1\n{A},1\n", **options).hint.startswith("correct them")
+    assert refusal(f"{header},n\nx,1\n{A},1\n", **options).hint.startswith("correct it")
 
 
 def test_a_column_beyond_the_cells_of_the_first_row_is_refused() -> None:

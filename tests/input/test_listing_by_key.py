@@ -461,7 +461,7 @@ def test_a_wrong_cell_in_a_file_without_a_header_is_to_be_corrected(by: str, nam
     error = refusal(f'{name}\n"a\nb"\n', by)
 
     assert "  row 2  a<U+000A>b" in str(error)
-    assert error.hint.startswith("correct them")
+    assert error.hint.startswith("correct it")
 
 
 # Results of an earlier run
@@ -525,7 +525,7 @@ def test_results_that_name_licenses_otherwise_are_refused_showing_the_road(
 def test_an_edited_results_file_with_a_wrong_id_is_to_be_corrected() -> None:
     error = refusal(results(("x", A, "failed")), by="id")
 
-    assert error.hint.startswith("correct them (an ID reads like ")
+    assert error.hint.startswith("correct it (an ID reads like ")
 
 
 def test_a_journal_is_refused_where_not_all_its_rows_are_wanted() -> None:

@@ -208,7 +208,7 @@ def test_where_no_row_is_meant_it_is_said_what_there_is() -> None:
 
     error = refused(text, *ACTION)
 
-    assert "no row is selected" in str(error)
+    assert str(error).startswith("--where selects no row of ")
     assert 'Action=revoke; the column holds "Revoke" 1, "keep" 2.' in str(error)
     assert "upper and lower case" in error.hint
     assert "evoke" not in told(error, to_all=True)

@@ -195,7 +195,7 @@ def test_metrics_never_take_the_place_of_a_file_that_is_something_else(
     code = run_command(["run", "licenses.csv", "--metrics-file", "x.prom", *more])
 
     assert code == 2
-    assert "error: --metrics-file x.prom: is a file that" in capsys.readouterr().err
+    assert "error: --metrics-file x.prom is a file that" in capsys.readouterr().err
     assert Path("x.prom").read_bytes() == b""
 
 
