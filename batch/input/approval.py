@@ -71,6 +71,7 @@ class Approval:
         exactness: Within how many seconds that is told: a spreadsheet may have kept the day alone.
         activations: How many activations it had; None where that is not told.
         users: The user's e-mail address, in lower case; empty for none.
+        unchanged: Licenses that were as they were to be already, by the bytes of their IDs.
     """
 
     path: str
@@ -84,6 +85,7 @@ class Approval:
     exactness: array[float] = field(default_factory=lambda: array("d"))
     activations: list[int | None] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
+    unchanged: set[bytes] = field(default_factory=set)
 
     @classmethod
     def read(cls, path: str, action: Action) -> Approval:
@@ -180,6 +182,7 @@ class _Reading:
     def __init__(self, table: Table, action: Action, places: Sequence[int]) -> None:
         self._table = table
         self._would = action.in_dry_run
+        self._unchanged = action.unchanged
         self._command = action.command
         self._places = places
         self._struck: set[bytes] = set()
@@ -260,6 +263,8 @@ class _Reading:
             return
         if not is_approved:
             self._struck.add(id_bytes)
+            if outcome == self._unchanged:
+                found.unchanged.add(id_bytes)
             return
         self._approve(found, id_bytes, number, others)
 

@@ -298,7 +298,10 @@ def _approved(plan: Plan, columns: int, settings: Settings) -> Iterator[_Part]:
     others = len(approval.places) - sum(each in approval.places for each in ids.values())
     more = f"; {others:,} more {'is' if others == 1 else 'are'} not in it" if others > 0 else ""
     what = f"{plain(approval.path)}: {counted(approval.rows, 'row')}, approves"
-    yield _always(_line("approved:", f"{what} {counted(count, 'license')} of this list{more}"))
+    what += f" {counted(count, 'license')} of this list"
+    if so := sum(each in approval.unchanged for each in ids.values()):
+        what += f"; {so:,} of it {'was' if so == 1 else 'were'} {plan.action.state} already"
+    yield _always(_line("approved:", f"{what}{more}"))
     now = plan.snapshot.activations
     grown = [
         (entry, f"{then:,}, now {now[entry]:,}")

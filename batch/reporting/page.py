@@ -251,6 +251,7 @@ def _shown(source: Source) -> dict[str, Any]:
         "outcomes": outcomes,
         "outcome_bar": charts.shares((tone, licenses) for _, tone, _, licenses, _ in outcomes),
         "reasons": reasons,
+        "unapproved": OwnWords.UNAPPROVED,
         "only_later": {each.text for each in reasons} == {OwnWords.LEFT},
         "most_reasons": MOST_REASONS,
         "most_rows": MOST_ROWS,

@@ -111,6 +111,22 @@ def test_what_was_struck_out_is_not_sent_and_not_even_read(api: Served) -> None:
     assert "others:   2 not approved\n" in ended.err
 
 
+def test_what_was_revoked_already_is_not_taken_for_struck_out(api: Served) -> None:
+    change(api, IDS[4], revoked=True)
+    tried(api)
+    edited(lambda rows: rows.pop(3))
+
+    ended = api.run(*RUN, "--report", "page.html")
+
+    assert ended.counts == {"revoked": 10, "excluded": 2}
+    assert f"{PLAN}: 11 rows, approves 10 licenses of this list; 1 of it was revoked already\n" in (
+        ended.err
+    )
+    page = Path("page.html").read_text(encoding="utf-8")
+    said = "2 licenses not approved (also what the dry run had found revoked already)."
+    assert f"Left alone on purpose: {said}" in page
+
+
 def test_its_path_and_digest_stand_in_the_manifest_and_on_the_page(api: Served) -> None:
     tried(api)
 
