@@ -185,6 +185,9 @@ def failure_of(cause: Exception, attempt: Attempt, route: Route) -> ApiError:
         message, code, shown = _described(cause, attempt, route)
         error = TransientError(message, status=attempt.status, code=code, shown=shown)
         error.is_load = _may_be_load(cause)
+        if isinstance(getattr(cause, "os_error", None), ConnectionRefusedError):
+            _, setting = route.failed_at(cause)
+            error.hint = f"does it run, and is the port in {setting} right?"
     error.arrived = attempt.left
     return error
 

@@ -237,7 +237,7 @@ def _period(options: Mapping[str, Any], name: str) -> Period:
     before = None if end is None else parse_moment(f"--{name}-to", end)[1]
     if first is not None and before is not None and first >= before:
         raise ConfigError(
-            f"{end}: is before --{name}-from {start}",
+            f"{end} is before --{name}-from {start}",
             option=f"--{name}-to",
             hint="swap the two; of a period the earlier day comes first.",
         )

@@ -298,8 +298,8 @@ def _refuse_nothing(title: str, collector: Collector, kind: Kind, left_out: dict
         counts = " · ".join(f"{outcome} {number:,}" for outcome, number in left_out.items())
         raise InputError(
             f"{title}: no row of this results file is to be taken: {counts}.",
-            hint="these are done as far as that run knows; what became of them since, bulk-revoke"
-            " verify tells. To do it again, for instance after a restore, take the list itself.",
+            hint="they are done, as far as that run knows: bulk-revoke verify tells what has become"
+            " of them since. To do it again, such as after a restore, name the list itself.",
         )
     raise InputError(f"{title}: not a single {kind.noun}.", hint="is this the right file?")
 

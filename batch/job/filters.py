@@ -248,8 +248,9 @@ def of_moments(
         sent[f"{name}[gte]"] = (spelled(period.first),)
     if is_sent and period.before is not None:
         sent[f"{name}[lt]"] = (spelled(period.before),)
-    text = " ".join(f"{option} {value}" for option, value in typed.items())
-    return Filter(next(iter(typed)), text, [sent], holds)
+    verb = next(iter(typed)).strip("-").partition("-")[0]
+    limits = (f"{option.rpartition('-')[2]} {value}" for option, value in typed.items())
+    return Filter(next(iter(typed)), " ".join((verb, *limits)), [sent], holds)
 
 
 def of_unused(option: str, since: int, typed: str) -> Filter:

@@ -158,7 +158,7 @@ class Lister:
                 break_on_hyphens=False,
             )
         ]
-        return "\n".join([f"{head}, of which all of this holds:", *lines])
+        return "\n".join([f"{head} for which all of this holds:", *lines])
 
     async def _read(self, connection: Connection, lines: LicenseList) -> None:
         """Read all lists, and write down what matches.

@@ -196,21 +196,22 @@ def check_same_run(
     elif manifest.api != api:
         differs = f"that run is about {manifest.api}, this one about {api}"
     elif manifest.input["sha256"] != sha256:
-        differs = f"its input was another one, or was changed since: {manifest.input.get('path')}"
+        path = manifest.input.get("path")
+        differs = f"its run had another input, or that file was changed since: {path}"
     elif str(manifest.approved.get("sha256", "")) != approved:
-        differs = "its --approved was another one, or was changed since"
+        differs = "its run had another --approved, or that file was changed since"
         details = [Detail("It was ", str(manifest.approved.get("path", "none")))]
     elif left_out := set(manifest.options.get("carry") or ()) - set(settings.carry):
-        differs = "it has carried other columns, which would be lost"
+        differs = "its run has carried other columns, which would be lost"
         details = [Detail("--carry ", each) for each in sorted(map(str, left_out))]
     elif (then := _where(manifest)) != {str(each) for each in settings.where}:
-        differs = "its --where was another one"
+        differs = "its run had another --where"
         details = [Detail("It was ", ", ".join(sorted(then)) or "none")]
     elif mismatch:
         differs = f"the input is read in another way than then: {mismatch}"
     if differs:
         raise ResultsError(
-            f"{settings.output}: cannot be gone on with: {differs}",
+            f"{settings.output}: --resume cannot go on with it: {differs}",
             details=details,
             hint="repeat it as it was then, with --resume; or go on under another --output: what "
             "is done is seen and not sent again. Keep this file, a restore needs it.",

@@ -734,7 +734,7 @@ def test_a_run_is_gone_on_with_by_the_same_approval_alone(api: Served) -> None:
 
     assert pilot.counts == {"revoked": 2, "excluded": 1, "not_attempted": 9}
     assert without.code == other.code == 2
-    assert "its --approved was another one, or was changed since" in without.err
+    assert "its run had another --approved, or that file was changed since" in without.err
     assert rest.counts == {"revoked": 11, "excluded": 1}
     assert IDS[4] not in api.patches()
 
@@ -761,7 +761,7 @@ def test_a_run_without_an_approval_is_not_gone_on_with_by_one(api: Served) -> No
     ended = api.run(*RUN, "--resume")
 
     assert ended.code == 2
-    assert "its --approved was another one" in ended.err
+    assert "its run had another --approved" in ended.err
 
 
 def test_the_command_that_goes_on_names_the_approval(api: Served) -> None:

@@ -165,7 +165,9 @@ UNASKED = {
     "a condition without a value": Case((*RUN, "--where", "Action"), "names no column"),
     "a part that has no row": Case((*RUN, "--where", "1=no ID"), "selects no row of"),
     "to go on with another part": Case(
-        (*RUN, "--resume", "--where", f"license_id={IDS[3]}"), "--where was another", A_PILOT
+        (*RUN, "--resume", "--where", f"license_id={IDS[3]}"),
+        "its run had another --where",
+        A_PILOT,
     ),
     "the input was changed since": Case(
         (*RUN, "--resume"),
@@ -174,7 +176,7 @@ UNASKED = {
     ),
     "the run was about another input": Case(
         ("run", "other.csv", "--resume", "-o", RESULTS),
-        "its input was another one",
+        "its run had another input",
         all_of(A_RUN, lambda _api, _monkeypatch: write("other.csv", IDS[1:])),
     ),
     "the run's input is read in another way": Case(

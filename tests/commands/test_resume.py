@@ -288,7 +288,10 @@ def test_columns_that_were_carried_are_not_lost_by_going_on_without_them(api: Se
     ended = api.run(*RUN, "--resume", "--carry", "license_id")
 
     assert refused.code == 2
-    assert "it has carried other columns, which would be lost\n  --carry license_id" in refused.err
+    assert (
+        "its run has carried other columns, which would be lost\n  --carry license_id"
+        in refused.err
+    )
     assert ended.code == 0
     header = Path(RESULTS).read_bytes().splitlines()[0]
     assert header.endswith(b"duplicate_of," + ",".join([*DETAILS, "license_id"]).encode())

@@ -107,7 +107,7 @@ def test_a_run_is_not_gone_on_with_by_another_selection(
     refused = api.run("run", "list.csv", "--resume", *other)
 
     assert refused.code == 2
-    assert "its --where was another one" in refused.err
+    assert "its run had another --where" in refused.err
     assert "It was Action=revoke" in refused.err
     assert "repeat it as it was then" in refused.err
     assert api.run(*RUN, "--resume").counts == {"revoked": 3, "excluded": 3}
@@ -116,7 +116,7 @@ def test_a_run_is_not_gone_on_with_by_another_selection(
 def test_a_run_of_all_rows_is_not_gone_on_with_by_a_part_of_them(api: Served) -> None:
     api.run("run", "list.csv", "--limit", "1")
 
-    assert "its --where was another one" in api.run(*RUN, "--resume").err
+    assert "its run had another --where" in api.run(*RUN, "--resume").err
 
 
 def test_the_order_and_the_spelling_of_conditions_do_not_matter(api: Served) -> None:

@@ -173,6 +173,7 @@ def test_a_refused_connection_is_waited_for_at_a_terminal_as_well(tmp_path: Path
     listed = write(tmp_path / "licenses.csv", IDS)
     with at_a_terminal(tmp_path, "run", listed, "--base-url", "http://127.0.0.1:9/v3") as terminal:
         terminal.wait_for("no answer yet: no connection to 127.0.0.1:9")
+        terminal.wait_for("is the port in --base-url right?")
         terminal.wait_for("looking: 0/3, no answer yet")
         until = time.monotonic() + 2
         while time.monotonic() < until:

@@ -252,6 +252,17 @@ def test_of_many_values_three_are_shown(number: int, text: str) -> None:
     assert make.of_user_texts("--email", values, "e-mail", "email").text == text
 
 
+def test_limits_are_told_in_words() -> None:
+    both = {"--expires-from": "2026-01-01", "--expires-to": "2026-01-31"}
+
+    assert make.of_moments(both, "expiresAt", Period(0, DAY)).text == (
+        "expires from 2026-01-01 to 2026-01-31"
+    )
+    assert make.of_moments({"--created-to": "2026-01-31"}, "createdAt", Period(None, DAY)).text == (
+        "created to 2026-01-31"
+    )
+
+
 @pytest.mark.parametrize(
     ("told_of", "differs"),
     [

@@ -280,7 +280,11 @@ def test_the_same_command_api_and_input_are_the_same_run(path: Path) -> None:
     [
         ({"command": "verify"}, {}, "that is a run of bulk-revoke run"),
         ({"api": "sandbox"}, {}, "that run is about https://api.cryptlex.com/v3, this one about"),
-        ({"sha256": "1" * 64}, {}, "its input was another one, or was changed since: licenses.csv"),
+        (
+            {"sha256": "1" * 64},
+            {},
+            "its run had another input, or that file was changed since: licenses.csv",
+        ),
         ({"mismatch": "row 3 is another"}, {}, "is read in another way than then: row 3 is"),
         ({}, {"dry_run": True}, "that was a dry run"),
     ],
@@ -296,7 +300,7 @@ def test_a_run_about_something_else_is_not_gone_on_with(
     with pytest.raises(ResultsError) as refused:
         output.check_same_run(found, at(path), **SAME | change)
 
-    assert str(refused.value).startswith(f"{path}: cannot be gone on with: ")
+    assert str(refused.value).startswith(f"{path}: --resume cannot go on with it: ")
     assert why in str(refused.value)
     assert "--resume" in refused.value.hint
 
