@@ -55,7 +55,7 @@ MEANINGS = {
     Outcome.WOULD_RESTORE: ("plan", "would be approved again; nothing was sent"),
     Outcome.NOT_REVOKED: ("bad", "is not revoked"),
     Outcome.NOT_SUSPENDED: ("bad", "is not suspended"),
-    Outcome.EXCLUDED: ("idle", "left alone on purpose"),
+    Outcome.EXCLUDED: ("kept", "left alone on purpose"),
     Outcome.NOT_ATTEMPTED: ("idle", "not sent"),
     Outcome.PLANNED: ("idle", "planned, and not settled yet"),
     Outcome.UNKNOWN: ("warn", "may have been applied; it is not known how it stands"),

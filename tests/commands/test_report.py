@@ -19,6 +19,7 @@ from batch.sandbox import TOKEN, Account
 from tests.end_to_end.conftest import imported_by
 from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
+from tests.support.page_runs import text_of_page
 from tests.support.receivers import webhook
 
 if TYPE_CHECKING:
@@ -37,11 +38,6 @@ def api() -> Iterator[Served]:
         yield api
 
 
-def text_of(path: str | Path) -> str:
-    """A page without its tags."""
-    return unescape(re.sub(r"<[^>]*>", "", Path(path).read_text(encoding="utf-8")))
-
-
 def headline(path: str | Path) -> str:
     [found] = re.findall(r"<h1>(.*?)</h1>", Path(path).read_text(encoding="utf-8"))
     assert isinstance(found, str)
@@ -51,7 +47,7 @@ def headline(path: str | Path) -> str:
 def commands(path: str | Path) -> list[str]:
     """What the page says to type."""
     found = re.findall(r"<pre><code><bdi>(.*?)</bdi>", Path(path).read_text(encoding="utf-8"))
-    return [unescape(each) for each in found]
+    return [unescape(re.sub("</?span>", "", each)) for each in found]
 
 
 def test_a_run_writes_its_page_and_report_writes_the_same_later(api: Served) -> None:
@@ -63,7 +59,7 @@ def test_a_run_writes_its_page_and_report_writes_the_same_later(api: Served) -> 
     assert (ended.code, code) == (1, 0)
     assert "report: run.html" in ended.err
     assert headline("run.html") == "12 of 13 licenses are revoked; 1 is not"
-    first, later = text_of("run.html"), text_of("list.results.html")
+    first, later = text_of_page("run.html"), text_of_page("list.results.html")
     assert "ticket 4711" in first
     assert re.sub("Made on .*", "", first) == re.sub("Made on .*", "", later)
 
@@ -127,7 +123,7 @@ def test_a_verify_has_a_page_of_what_has_drifted(api: Served) -> None:
 
     assert ended.code == 1
     assert headline("check.html") == "11 of 12 licenses are revoked; 1 is not"
-    assert "is not revoked" in text_of("check.html")
+    assert "is not revoked" in text_of_page("check.html")
     assert any("bulk-revoke run " in each for each in commands("check.html"))
 
 
@@ -151,7 +147,7 @@ def test_a_rehearsal_is_called_one_and_has_nothing_to_take_back() -> None:
     code = run_command(["run", "list.csv", "--sandbox", "--rate", "none", "--report", "page.html"])
 
     assert code == 0
-    assert "Rehearsal." in text_of("page.html")
+    assert "Rehearsal." in text_of_page("page.html")
     assert commands("page.html") == []
 
 
@@ -163,8 +159,8 @@ def test_a_run_that_stops_early_has_a_page_all_the_same(api: Served) -> None:
     ended = api.run("run", "list.csv", "--report", "page.html", "--max-failures", "2")
 
     assert ended.code == 3
-    assert "stopped early (exit 3)" in text_of("page.html")
-    assert "HTTP 409" in text_of("page.html")
+    assert "stopped early (exit 3)" in text_of_page("page.html")
+    assert "HTTP 409" in text_of_page("page.html")
 
 
 def test_a_refused_run_writes_no_page(api: Served) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import shlex
 from pathlib import Path
@@ -14,6 +13,7 @@ from batch.columns import DETAILS
 from batch.sandbox import Account
 from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
+from tests.support.page_runs import text_of_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -322,7 +322,7 @@ def test_a_list_with_braces_in_its_name_is_gone_on_with_by_the_command_that_is_n
 ) -> None:
     write(source, IDS)
     pilot = api.run("run", source, "--limit", "2", "--report", "page.html")
-    page = html.unescape(Path("page.html").read_text(encoding="utf-8"))
+    page = text_of_page("page.html")
 
     ended = api.execute(shlex.split(pilot.summary["hint"])[1:])
 

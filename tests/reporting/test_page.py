@@ -308,6 +308,24 @@ def test_the_bar_has_the_shares_of_the_table_below_it() -> None:
     assert [round(width / sum(widths), 2) for width in widths] == [0.75, 0.25]
 
 
+def test_what_was_left_alone_and_what_is_left_to_do_can_be_told_apart_in_the_bar() -> None:
+    kinds = [Outcome.REVOKED, Outcome.EXCLUDED, Outcome.NOT_ATTEMPTED]
+    rows = [row | {"outcome": kind} for kind, row in zip(kinds, some_rows(3), strict=True)]
+
+    bar = page_of(rows).partition('<svg class="stack"')[2].partition("</svg>")[0]
+
+    tones = re.findall('<rect class="([a-z]+)"', bar)
+    assert len(set(tones)) == len(kinds) == len(tones)
+
+
+def test_a_command_is_broken_between_its_words_alone() -> None:
+    page = page_of(some_rows(1), steps=(Step("Next", "", "bulk-revoke run l.csv --reason 'a b'"),))
+
+    assert "<span>--reason</span> <span>" in page
+    [shown] = re.findall("<pre>(.*?)</pre>", page)
+    assert unescape(re.sub("<.*?>", "", shown)) == "bulk-revoke run l.csv --reason 'a b'"
+
+
 @pytest.mark.parametrize(
     ("refusals", "said"),
     [

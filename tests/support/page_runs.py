@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import asdict
+from html import unescape
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,7 +19,6 @@ from tests.support.results_files import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 BEGAN = "2026-11-24T02:15:07.000Z"
 PRODUCTS = [str(UUID(int=Random(seed).getrandbits(128), version=4)) for seed in range(3)]
@@ -24,6 +26,11 @@ MINUTES: list[list[float]] = [
     [0, 512, 0, 0, 0], [1, 539, 3, 5.6, 0], [2, 540, 0, 0, 0], [3, 88, 0, 0, 51.2],
     [4, 31, 0, 0, 48.8], [5, 538, 0, 0, 0], [6, 540, 0, 0, 0], [7, 260, 0, 0, 0],
 ]  # fmt: skip
+
+
+def text_of_page(path: str | Path) -> str:
+    """A page without its tags."""
+    return unescape(re.sub(r"<[^>]*>", "", Path(path).read_text(encoding="utf-8")))
 
 
 def write_run(
