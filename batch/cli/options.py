@@ -146,7 +146,7 @@ OPTIONS = {
         _output(
             "--details/--no-details",
             default=True,
-            show_default="details",
+            show_default=True,
             help="Whether the results have columns on each license: customer, expiry and use.",
         ),
         _output("--json", **_FLAG, help="Print the summary as one JSON object."),
@@ -201,7 +201,8 @@ OPTIONS = {
             number=True,
             default="20%",
             show_default=True,
-            help="Stop when more licenses than this fail (a share: at least 10), or the first 20.",
+            help="Stop when more licenses than this fail (of a share 10 at the least), or when all"
+            " of the first 20 do.",
         ),
         _safety("--missing-ok", **_FLAG, help="Licenses that do not exist count as done."),
         _safety(
@@ -233,7 +234,7 @@ OPTIONS = {
         _safety(
             "--look/--no-look",
             default=True,
-            show_default="look",
+            show_default=True,
             help="Whether to ask first what the server holds.",
         ),
         _safety("--reason", metavar="TEXT", default="", help="Why; kept in the manifest."),

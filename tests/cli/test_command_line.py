@@ -282,6 +282,14 @@ def test_a_bad_value_says_where_it_comes_from(
     )
 
 
+def test_help_names_the_half_of_a_switch_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["run", "--help"]) == 0
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert "[default: details]" in said
+    assert "[default: look]" in said
+
+
 def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command([]) == 2
     assert capsys.readouterr().err.startswith("Usage: bulk-revoke [OPTIONS] COMMAND")

@@ -82,7 +82,9 @@ def test_the_reference_gives_the_defaults_that_apply(name: str) -> None:
     options = {
         parameter.opts[-1]: parameter.default
         for parameter in command(name).params
-        if isinstance(parameter, click.Option) and parameter.show_default is True
+        if isinstance(parameter, click.Option)
+        and parameter.show_default is True
+        and not parameter.secondary_opts
     }
     rows = section(REFERENCE, f"Options of `{name}`").splitlines()
     for flag, default in options.items():
