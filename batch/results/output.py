@@ -74,14 +74,43 @@ def check(settings: Settings, *, command: str = "run", resumable: bool = True) -
     if settings.resume or settings.overwrite:
         return
     if (exists or has_manifest) and not replaces_trial(settings, command):
+        older = _older(path)
+        resumable = resumable and _is_resumable(older, settings, command)
         raise ResultsError(
-            f"{path if exists else manifest_path(path)}: exists already",
+            f"{path if exists else manifest_path(path)}: exists already{_origin(older)}",
             hint="--resume goes on with the run that wrote it; " * resumable
             + "name another file with --output; {date} in it makes one for each day. "
             + "--overwrite starts again and keeps the old file under another name"
             + ", which a restore then needs too" * resumable
             + ".",
         )
+
+
+def _older(path: Path) -> Manifest | None:
+    try:
+        return read_manifest(path)
+    except ResultsError:
+        return None
+
+
+def _is_resumable(older: Manifest | None, settings: Settings, command: str) -> bool:
+    """Tell whether ``--resume`` may go on with what a manifest, if there is any, is about."""
+    return older is None or (
+        older.command == command
+        and older.rehearsal == settings.sandbox
+        and not older.options.get("dry_run")
+    )
+
+
+def _origin(older: Manifest | None) -> str:
+    """What has written the results of a manifest, and when it began; empty if nobody knows."""
+    if older is None:
+        return ""
+    of = f"bulk-revoke {older.command}"
+    if older.rehearsal or older.options.get("dry_run"):
+        of = f"{'a rehearsal' if older.rehearsal else 'a dry run'} of {of}"
+    began = "".join(f", {str(each.started_at)[:10]}" for each in older.sessions[:1])
+    return f", from {of}{began}"
 
 
 def replaces_trial(settings: Settings, command: str) -> bool:
@@ -93,10 +122,7 @@ def replaces_trial(settings: Settings, command: str) -> bool:
     is_trial = _is_trial(command, dry_run=settings.dry_run, rehearsal=settings.sandbox)
     if settings.resume or not is_trial:
         return False
-    try:
-        older = read_manifest(settings.output)
-    except ResultsError:
-        return False
+    older = _older(settings.output)
     return (
         older is not None
         and older.command == command

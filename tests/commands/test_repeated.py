@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +104,22 @@ def test_results_of_a_real_run_or_of_another_command_are_in_the_way(
     assert "--overwrite" in refused.err
     assert api.run(*after, "-o", "o.csv", "--overwrite").code in {0, 1}
     assert len(older("o.csv")) == 1
+
+
+def test_what_is_in_the_way_is_named_and_resumed_only_where_that_goes(api: Served) -> None:
+    for before, of in (
+        (RUN, "bulk-revoke run"),
+        ((*RUN, "--dry-run"), "a dry run of bulk-revoke run"),
+        ((*RUN, "--sandbox"), "a rehearsal of bulk-revoke run"),
+        (("verify", "list.csv"), "bulk-revoke verify"),
+    ):
+        api.run(*before, "-o", "o.csv", "--overwrite")
+
+        refused = api.run(*RUN, "-o", "o.csv")
+
+        said = rf"o\.csv: exists already, from {of}, 20\d\d-\d\d-\d\d$"
+        assert re.search(said, refused.err, re.MULTILINE)
+        assert ("--resume" in refused.err) is (before == RUN)
 
 
 @pytest.mark.parametrize("text", ["", "{}"])
