@@ -172,8 +172,8 @@ class EarlierResults:
             return not self._is_suspension or self._is_old(place, block, index)
         if outcome == Outcome.PLANNED:
             raise InputError(
-                f"{place}: this is the journal of a run that was not brought to its end.",
-                hint="bring it to its end: repeat its command with --resume, not with --overwrite.",
+                f"{place}: the run that this file is of has not come to its end.",
+                hint="let it end first: repeat its command with --resume, not with --overwrite.",
             )
         if outcome in _OTHERS:
             is_trial = outcome.startswith("would_")

@@ -231,7 +231,7 @@ UNASKED = {
     ),
     "the input is the journal of a run": Case(
         ("run", RESULTS, "-o", "new.csv"),
-        "is the journal of a run",
+        "has not come to its end",
         has_run(*RUN, "--limit", "2", then=torn),
     ),
     "the input is the results of a run that is done": Case(

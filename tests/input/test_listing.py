@@ -814,7 +814,7 @@ def test_the_outcomes_to_take_can_be_chosen() -> None:
 def test_an_unfinished_journal_is_refused() -> None:
     error = refusal(results("revoked", "planned", "failed"))
 
-    assert "row 3: this is the journal of a run that was not brought to its end" in str(error)
+    assert "row 3: the run that this file is of has not come to its end" in str(error)
     assert "--resume" in error.hint
 
 

@@ -531,4 +531,4 @@ def test_an_edited_results_file_with_a_wrong_id_is_to_be_corrected() -> None:
 def test_a_journal_is_refused_where_not_all_its_rows_are_wanted() -> None:
     message = str(refusal(results((ID, A, "failed"), (ID, B, "planned"))))
 
-    assert "row 3: this is the journal of a run" in message
+    assert "row 3: the run that this file is of has not come to its end" in message
