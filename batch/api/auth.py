@@ -92,6 +92,13 @@ def _read_token(path: Path) -> Found:
         token = path.read_text(encoding="utf-8").strip()
         mode = path.stat().st_mode
     except (OSError, UnicodeDecodeError) as cause:
+        if _claims(str(path)):
+            raise ConfigError(
+                "names no file: it is a token itself",
+                option="--token-file",
+                hint="write it into a file that nobody else can read, and name that. It may stand"
+                " in a log by now: a new one is safer.",
+            ) from None
         reason = cause.strerror if isinstance(cause, OSError) else "is not text"
         raise ConfigError(
             f"{path}: the access token cannot be read: {reason}",

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ from batch.api.auth import (
     soon_warning,
 )
 from batch.api.base_url import SAAS
-from batch.errors import ConfigError, GuardError
+from batch.errors import ConfigError, GuardError, told
 from batch.formatting import timestamp
 from tests.support.builders import calm
 from tests.support.job_harness import some_ids
@@ -136,6 +137,17 @@ def test_a_file_that_cannot_be_read_is_refused(token_file: Path, kind: str) -> N
         find_token(str(token_file), {TOKEN_VARIABLE: "another"}, None)
 
     assert str(token_file) in str(refused.value)
+
+
+@pytest.mark.parametrize("length", [10, 4000])
+def test_a_token_in_the_place_of_its_file_is_not_repeated(length: int) -> None:
+    token = jwt(sub="x" * length)
+
+    with pytest.raises(ConfigError, match="names no file: it is a token itself") as refused:
+        find_token(token, {}, None)
+
+    error = refused.value
+    assert token not in f"{told(error)} {error.hint} {''.join(format_exception(error))}"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes")
