@@ -206,9 +206,11 @@ def is_stale(targets: Targets, settings: Settings) -> bool:
 
     Above all a restore: the run that was waited for may have turned more.
     """
-    if STDIN in (settings.input, settings.approved, *settings.exclude):
-        return False  # it can be read but once
-    if (settings.exclude or settings.approved) and settings.wait is not None:
+    if settings.input == STDIN:
+        return False
+    beside = (settings.approved, *settings.exclude)
+    # What came through a pipe can be read but once.
+    if any(beside) and STDIN not in beside and settings.wait is not None:
         return True
     try:
         return file_sha256(Path(settings.input)) != targets.listing.sha256
