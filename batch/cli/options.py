@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -21,8 +22,25 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 PATH = click.Path(readable=False)
 """A file that a shell completes; what is wrong with it is told by whoever opens it."""
 
+
+class _Span(click.FloatRange):
+    """A range in which ``nan`` does not lie, which is neither below it nor above it."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Read a number."""
+        found: float = super().convert(value, param, ctx)
+        if isnan(found):
+            self.fail(f"{value} is no number.", param, ctx)
+        return found
+
+
 _POSITIVE = click.IntRange(min=1)
-_SECONDS = click.FloatRange(min=0, min_open=True, max=3600)
+_SECONDS = _Span(min=0, min_open=True, max=3600)
 _FLAG: dict[str, Any] = {"is_flag": True}
 
 

@@ -360,6 +360,7 @@ UNASKED = {
     ),
     "a limit of none": Case((*RUN, "--limit", "0"), "--limit"),
     "a restore's limit of none": Case(("restore", RESULTS, "--limit", "0"), "--limit"),
+    "a time-out that is no number": Case((*RUN, "--timeout", "nan"), "--timeout nan"),
     "a time that is none": Case((*RUN, "--wait=soon"), "--wait soon"),
     "a product that is none": Case((*RUN, "--expect-product", "Draftwright"), "--expect-product"),
     "failures that are none": Case((*RUN, "--max-failures", "101%"), "--max-failures"),
