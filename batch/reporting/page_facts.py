@@ -271,13 +271,14 @@ def action_of(run: Mapping[str, Any], changes: Property) -> Action:
 def without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a run as they may be shown: a condition on a column of keys names none.
 
-    A column that is named by its number may be one.
+    A column that is named by its number may be one; and any column, where that of the keys is.
     """
-    of_keys = options.get("column") if options.get("by") == "key" else None
+    of_keys = str(options.get("column") or "") if options.get("by") == "key" else ""
     shown = []
     for each in options.get("where") or ():
         column = str(each).partition("=")[0].strip()
         may_hold_keys = names_keys(column) or column.isdigit() or column == of_keys
+        may_hold_keys |= of_keys.isdigit()
         shown.append(f"{column}=…" if may_hold_keys else str(each))
     return {**options, "where": shown}
 

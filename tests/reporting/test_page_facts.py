@@ -36,6 +36,7 @@ from batch.reporting.page_facts import (
     is_open,
     is_turned,
     reason_of,
+    without_keys,
 )
 from tests.support.job_harness import some_ids
 from tests.support.page_runs import BEGAN, MINUTES
@@ -378,3 +379,20 @@ def test_a_span_of_time_names_its_day_once() -> None:
 
 def test_every_outcome_has_a_meaning() -> None:
     assert set(MEANINGS) == set(Outcome)
+
+
+@pytest.mark.parametrize(
+    ("by", "column", "shown"),
+    [
+        ("id", "2", "Serial=K-1"),
+        ("key", "2", "Serial=…"),
+        ("key", "Serial", "Serial=…"),
+        ("key", "Code", "Serial=K-1"),
+    ],
+)
+def test_a_condition_on_what_may_be_the_column_of_the_keys_shows_none(
+    by: str, column: str, shown: str
+) -> None:
+    options = without_keys({"by": by, "column": column, "where": ["Serial=K-1"]})
+
+    assert options["where"] == [shown]
