@@ -300,7 +300,7 @@ def _approved(plan: Plan, columns: int, settings: Settings) -> Iterator[_Part]:
     what = f"{plain(approval.path)}: {counted(approval.rows, 'row')}, approves"
     what += f" {counted(count, 'license')} of this list"
     if so := sum(each in approval.unchanged for each in ids.values()):
-        what += f"; {so:,} of it {'was' if so == 1 else 'were'} {plan.action.state} already"
+        what += f"; {so:,} {'other was' if so == 1 else 'others were'} {plan.action.state} already"
     yield _always(_line("approved:", f"{what}{more}"))
     now = plan.snapshot.activations
     grown = [

@@ -119,7 +119,7 @@ def test_what_was_revoked_already_is_not_taken_for_struck_out(api: Served) -> No
     ended = api.run(*RUN, "--report", "page.html")
 
     assert ended.counts == {"revoked": 10, "excluded": 2}
-    assert f"{PLAN}: 11 rows, approves 10 licenses of this list; 1 of it was revoked already\n" in (
+    assert f"{PLAN}: 11 rows, approves 10 licenses of this list; 1 other was revoked already\n" in (
         ended.err
     )
     page = Path("page.html").read_text(encoding="utf-8")
