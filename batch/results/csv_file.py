@@ -114,7 +114,14 @@ class Recorded:
     def _read(cls, path: Path, file: BinaryIO) -> Self:
         first = file.readline(_LONGEST)
         header = _header(first)
-        if header[: len(COLUMNS)] not in HEADERS or not first.endswith(b"\n"):
+        is_known = header[: len(COLUMNS)] in HEADERS
+        if not is_known and b"license_id" in first and b"was_" in first:
+            raise ResultsError(
+                f"{path}: is no results file of bulk-revoke as a run has written it",
+                hint="a program may have saved it with semicolons, or with other columns: save it "
+                "with commas, in UTF-8, its first columns as they were.",
+            )
+        if not is_known or not first.endswith(b"\n"):
             raise ResultsError(
                 f"{path}: is no results file of bulk-revoke",
                 hint="name the file that a run has written.",

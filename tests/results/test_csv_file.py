@@ -279,6 +279,20 @@ def test_what_is_no_results_file_is_refused(path: Path, content: bytes) -> None:
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    "header", [HEADER.replace(",", ";"), f"Note,{HEADER}"], ids=["semicolons", "a column in front"]
+)
+def test_results_that_a_program_has_saved_in_another_way_are_called_that(
+    path: Path, header: str
+) -> None:
+    path.write_text(header)
+
+    with pytest.raises(ResultsError, match="as a run has written it") as refused:
+        Recorded.read(path)
+
+    assert "save it with commas" in (refused.value.hint or "")
+
+
 def test_what_cannot_be_read_is_refused(path: Path) -> None:
     with pytest.raises(ResultsError, match=r"results\.csv: cannot be read: No such file"):
         Recorded.read(path)
