@@ -188,8 +188,7 @@ class Facts:
         action: What was wanted of each license.
         done: Outcomes with which a row is done.
         rows: Rows by outcome.
-        licenses: Licenses by outcome, and rows that hold none; those that ``--where`` does not
-            select are left out.
+        licenses: Licenses by outcome; those that ``--where`` does not select are left out.
         unselected: Rows that ``--where`` does not select.
         later: Licenses that ``--limit`` has left for later, on purpose.
         reasons: Rows that are not done, by outcome and reason.
@@ -214,7 +213,7 @@ class Facts:
     @property
     def meant(self) -> int:
         """Licenses that the run is about, those that are left alone included."""
-        return sum(self.licenses.values()) - self.licenses[Outcome.INVALID]
+        return self.licenses.total()
 
     @property
     def so(self) -> int:
@@ -229,7 +228,7 @@ class Facts:
     @property
     def undone(self) -> int:
         """Licenses that are not done, and were not left for later on purpose."""
-        names = self.licenses.keys() - self.done - {Outcome.INVALID}
+        names = self.licenses.keys() - self.done
         return sum(self.licenses[name] for name in names) - self.later
 
     @property
@@ -312,12 +311,12 @@ def gather(
         if outcome is Outcome.EXCLUDED and text == OwnWords.UNSELECTED:
             facts.unselected += 1
             continue
-        is_first = not cells[place["duplicate_of"]]
+        is_first = outcome is not Outcome.INVALID and not cells[place["duplicate_of"]]
         facts.licenses[outcome] += is_first
         facts.later += is_first and text == OwnWords.LEFT and outcome is Outcome.NOT_ATTEMPTED
         if outcome not in facts.done:
             _note(facts, outcome, cells, place, is_first=is_first)
-        if not is_first or outcome is Outcome.INVALID:
+        if not is_first:
             continue
         if outcome is Outcome.EXCLUDED:
             facts.left_alone[text if text in OWN_WORDS else SAID[outcome]] += 1
@@ -387,7 +386,7 @@ def _note(
         text = text if (outcome, text) in facts.reasons else ELSEWHERE
     reason = facts.reasons.setdefault((outcome, text), Reason(outcome, text))
     reason.rows += 1
-    reason.licenses += is_first and outcome is not Outcome.INVALID
+    reason.licenses += is_first
     if len(reason.first) < MOST_ROWS:
         name = cells[place["license_id"]]
         shown = name if parse_id(name) and outcome is not Outcome.INVALID else ""

@@ -301,6 +301,7 @@ def test_the_bar_has_the_shares_of_the_table_below_it() -> None:
     was_so = {"outcome": Outcome.ALREADY_REVOKED}
     rows = [row | (unselected if at > 3 else was_so if at == 3 else {})
             for at, row in enumerate(some_rows(16))]  # fmt: skip
+    rows[-1] |= {"outcome": Outcome.INVALID, "error": ""}  # a row without a license
 
     bar = page_of(rows).partition('<svg class="stack"')[2].partition("</svg>")[0]
 

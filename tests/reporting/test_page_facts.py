@@ -101,15 +101,16 @@ def test_every_number_is_counted_from_the_rows(
         own["error"] = OwnWords.UNSELECTED if is_unselected else ""
         rows.append(line(place, outcome, **own))
     meant = [row for row in rows if row["error"] != OwnWords.UNSELECTED]
-    licenses = [row for row in meant if not row["duplicate_of"]]
-    named = [row for row in licenses if row["outcome"] is not Outcome.INVALID]
+    named = [
+        row for row in meant if not row["duplicate_of"] and row["outcome"] is not Outcome.INVALID
+    ]
     turned = [row for row in named if row["outcome"] is Outcome.REVOKED]
 
     facts = counted(rows, missing_ok=missing_ok)
 
     assert facts.rows == Counter(row["outcome"] for row in rows)
     assert facts.meant == len(named) == facts.total.licenses
-    assert +facts.licenses == Counter(row["outcome"] for row in licenses)
+    assert +facts.licenses == Counter(row["outcome"] for row in named)
     assert facts.unselected == len(rows) - len(meant)
     assert facts.total.turned == len(turned)
     assert facts.total.activations == sum(int(str(row["activations"])) for row in turned)
