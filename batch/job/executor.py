@@ -145,10 +145,11 @@ class Executor:
             return self._unread(attempts, error)
         if _is_older(found, attempts):
             return self._not_yet(entry, attempts, found)
-        if found.value(self.action.changes) is self.action.wanted:
-            client.breaker.access.confirmed()
-            return row_result.done(attempts, self.action)
         refusal = attempts.error
+        if found.value(self.action.changes) is self.action.wanted:
+            if not _may_be_a_router(refusal):  # else somebody else may have made it so
+                client.breaker.access.confirmed()
+            return row_result.done(attempts, self.action)
         if _may_be_a_router(refusal) and not client.breaker.access.has_confirmed:
             client.stop(in_front(refusal, reached=True, changes=True).becomes(StoppedError))
         if attempts.refunded and not client.stopped:
@@ -163,7 +164,8 @@ class Executor:
         if isinstance(error, RejectedError):
             if error.status == 404:
                 return row_result.not_found(attempts, error)
-            if _may_be_a_router(attempts.error):  # this token may not read
+            # A token that may not read leaves nothing but the word of whoever answered the PATCH.
+            if error.status == 403 and _may_be_a_router(attempts.error):
                 return row_result.not_found(attempts, attempts.error)
         return row_result.unread(attempts, error)
 

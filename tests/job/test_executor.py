@@ -130,6 +130,30 @@ async def test_a_route_that_is_lost_on_the_way_fails_its_licenses() -> None:
     assert [result.outcome for result in row_results.values()] == ["revoked", "failed", "failed"]
 
 
+async def test_what_was_revoked_already_does_not_show_that_changes_are_let_through() -> None:
+    ids = some_ids(3)
+    async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
+        sandbox.account.licenses[ids[0]].revoked = True
+        sandbox.api = reading_only(sandbox.api)
+        row_results = await work.run()
+
+        assert "in front of the API refuses changes" in str(work.executor.client.stopped)
+    assert [result.outcome for result in row_results.values()] == ["revoked", "failed"]
+
+
+async def test_a_404_without_a_code_is_not_believed_where_the_license_cannot_be_read() -> None:
+    async with holding(ONE) as sandbox, bench(sandbox, ONE) as work:
+        whole = reading_only(sandbox.api)
+        odd = Response(400, b'{"message": "no", "code": "BAD"}', JSON)
+        sandbox.api = lambda request: (
+            odd if request.method == "GET" and request.license_id else whole(request)
+        )
+        settled = (await work.run())[ONE[0]]
+
+    assert (settled.outcome, settled.http_status) == (Outcome.FAILED, 404)
+    assert "reading it back: " in settled.error
+
+
 @pytest.mark.parametrize("scopes", [{"license:read", "license:write"}, {"license:write"}])
 async def test_a_404_without_a_code_is_not_found_where_no_license_can_be_read(
     scopes: set[str],
