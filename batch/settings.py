@@ -285,11 +285,11 @@ def output_path(
         name = name[:-3] if name.lower().endswith(".gz") else name
         return Path(Path(name).stem + suffix)
     values = {"date": f"{now:%Y-%m-%d}", "time": f"{now:%H%M%S}", "run_id": run_id}
-    for name in IN_BRACES.findall(template):
-        if name not in values:
-            raise ConfigError(
-                f"{template}: {{{name}}} stands for nothing",
-                option=option,
-                hint="there are {date}, {time} and {run_id}.",
-            )
-    return Path(re.sub(r"\{(date|time|run_id)\}", lambda found: values[found[1]], template))
+    filled = re.sub(r"\{(date|time|run_id)\}", lambda found: values[found[1]], template)
+    if unknown := IN_BRACES.search(filled):
+        raise ConfigError(
+            f"{template}: {unknown[0]} stands for nothing",
+            option=option,
+            hint="there are {date}, {time} and {run_id}.",
+        )
+    return Path(filled)

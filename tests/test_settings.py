@@ -159,7 +159,9 @@ def test_a_name_may_hold_date_time_and_run(template: str, name: str) -> None:
     assert named(template) == name
 
 
-@pytest.mark.parametrize("template", ["{Date}.csv", "{dat}.csv", "a-{id}-{date}.csv", "{run}"])
+@pytest.mark.parametrize(
+    "template", ["{Date}.csv", "{dat}.csv", "a-{id}-{date}.csv", "{run}", "{{time}}"]
+)
 def test_a_name_with_another_word_in_braces_is_refused(template: str) -> None:
     with pytest.raises(ConfigError, match="stands for nothing") as refused:
         named(template)
