@@ -94,9 +94,10 @@ def _older(path: Path) -> Manifest | None:
 
 
 def _is_resumable(older: Manifest | None, settings: Settings, command: str) -> bool:
-    """Tell whether ``--resume`` may go on with what a manifest, if there is any, is about."""
-    return older is None or (
-        older.command == command
+    """Tell whether ``--resume`` may go on with the run of a manifest, if there is one."""
+    return (
+        older is not None
+        and older.command == command
         and older.rehearsal == settings.sandbox
         and not older.options.get("dry_run")
     )
@@ -109,7 +110,7 @@ def _origin(older: Manifest | None) -> str:
     of = f"bulk-revoke {older.command}"
     if older.rehearsal or older.options.get("dry_run"):
         of = f"{'a rehearsal' if older.rehearsal else 'a dry run'} of {of}"
-    began = "".join(f", {str(each.started_at)[:10]}" for each in older.sessions[:1])
+    began = "".join(f", {each.started_at[:10]}" for each in older.sessions[:1])
     return f", from {of}{began}"
 
 
