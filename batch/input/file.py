@@ -241,7 +241,7 @@ def open_stored(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
             yield handle
         return
     if not path:
-        raise InputError("the name of a file is empty.", hint="name one, or leave it out.")
+        raise InputError('"" names no file.', hint="name one, or leave it out.")
     try:
         handle = Path(path).open("rb")  # noqa: SIM115 - closed below
     except FileNotFoundError:

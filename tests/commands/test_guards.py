@@ -347,9 +347,7 @@ UNASKED = {
         (*RUN, "-o", "{{day}}.csv"), "{{day}} stands for nothing"
     ),
     "to write results to standard output": Case((*RUN, "-o", "-"), "results go into a file"),
-    "an exclusion without a name": Case(
-        (*RUN, "--exclude", ""), "--exclude the name of a file is empty"
-    ),
+    "an exclusion without a name": Case((*RUN, "--exclude", ""), '--exclude "" names no file'),
     "to write metrics into the log": Case(
         (*RUN, "--log-file", "a.prom", "--metrics-file", "./a.prom"), "--metrics-file ./a.prom"
     ),
