@@ -272,7 +272,7 @@ def without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
 
     A column that is named by its number may be one; and any column, where that of the keys is.
     """
-    of_keys = str(options.get("column") or "") if options.get("by") == "key" else ""
+    of_keys = str(options.get("column") or "").strip() if options.get("by") == "key" else ""
     shown = []
     for each in options.get("where") or ():
         column = str(each).partition("=")[0].strip()

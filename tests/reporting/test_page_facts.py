@@ -388,6 +388,7 @@ def test_every_outcome_has_a_meaning() -> None:
         ("id", "2", "Serial=K-1"),
         ("key", "2", "Serial=…"),
         ("key", "Serial", "Serial=…"),
+        ("key", "Serial ", "Serial=…"),
         ("key", "Code", "Serial=K-1"),
     ],
 )
