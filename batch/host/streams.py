@@ -57,6 +57,7 @@ def leave_the_line(last_words: str = "") -> None:
     Args:
         last_words: What is said on lines of its own before that; or empty.
     """
+    text = f"\n{last_words}\n" if last_words else "\n"
     with suppress(OSError, ValueError):
         if is_watched() and select.select([], [2], [], 0)[1]:
-            os.write(2, f"\n{last_words}{chr(10) * bool(last_words)}".encode())
+            os.write(2, text.encode())

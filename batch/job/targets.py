@@ -235,7 +235,7 @@ def _check_api(settings: Settings, action: Action, manifest: Manifest, api: str)
 def _check_manifest(settings: Settings, action: Action, api: str) -> None:
     """Refuse results of another installation or command, or of a run that changed nothing."""
     try:
-        manifest = read_manifest(Path(settings.input)) if settings.input != "-" else None
+        manifest = read_manifest(Path(settings.input)) if settings.input != STDIN else None
     except ResultsError:
         return  # what stands beside an input that is none of ours says nothing
     if manifest is None:
@@ -269,7 +269,7 @@ def told_by(action: Action, source: str) -> Action:
         source: The input, which may be the results of that run.
     """
     try:
-        manifest = read_manifest(Path(source)) if source != "-" else None
+        manifest = read_manifest(Path(source)) if source != STDIN else None
     except ResultsError:
         manifest = None  # whoever needs it will say so
     if manifest is None:
