@@ -205,17 +205,25 @@ def is_stale(targets: Targets, settings: Settings) -> bool:
     """Tell whether the input may have changed since it was read, while the lock was waited for.
 
     Above all a restore: the run that was waited for may have turned more.
+
+    Raises:
+        InputError: It has, and what came through a pipe beside it is gone.
     """
     if settings.input == STDIN:
         return False
     beside = (settings.approved, *settings.exclude)
-    # What came through a pipe can be read but once.
     if any(beside) and STDIN not in beside and settings.wait is not None:
         return True
     try:
-        return file_sha256(Path(settings.input)) != targets.listing.sha256
+        is_changed = file_sha256(Path(settings.input)) != targets.listing.sha256
     except OSError:
-        return True
+        is_changed = True
+    if is_changed and STDIN in beside:
+        raise InputError(
+            f"{settings.input}: was changed while another run was waited for",
+            hint="repeat the command: what came through a pipe can be read but once.",
+        )
+    return is_changed
 
 
 def _check_api(settings: Settings, action: Action, manifest: Manifest, api: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from batch.errors import InputError
 from batch.job.targets import is_stale, read_targets
 from batch.model import REVOKE
 from batch.settings import Settings
@@ -55,3 +56,9 @@ def test_what_came_through_a_pipe_is_not_read_again(listed: Path, piped: dict[st
     targets = read_targets(REVOKE, set_to(listed), api="sandbox")
 
     assert not is_stale(targets, set_to(listed, wait=60.0, **piped))
+    listed.write_text(f"license_id\n{A}\n")
+    with pytest.raises(InputError, match="was changed while another run was waited for") as refused:
+        is_stale(targets, set_to(listed, wait=60.0, **piped))
+    assert (
+        refused.value.hint == "repeat the command: what came through a pipe can be read but once."
+    )
