@@ -296,12 +296,13 @@ def _approved(plan: Plan, columns: int, settings: Settings) -> Iterator[_Part]:
     ids = {entry: _id_bytes(listing, entry) for entry in listing.distinct()}
     count = sum(map(any, ids.values())) - len(plan.unapproved)
     others = len(approval.places) - sum(each in approval.places for each in ids.values())
-    more = f"; {others:,} more {'is' if others == 1 else 'are'} not in it" if others > 0 else ""
     what = f"{plain(approval.path)}: {counted(approval.rows, 'row')}, approves"
     what += f" {counted(count, 'license')} of this list"
+    if others > 0:
+        what += f"; {others:,} more {'is' if others == 1 else 'are'} not in it"
     if so := sum(each in approval.unchanged for each in ids.values()):
         what += f"; {so:,} {'other was' if so == 1 else 'others were'} {plan.action.state} already"
-    yield _always(_line("approved:", f"{what}{more}"))
+    yield _always(_line("approved:", what))
     now = plan.snapshot.activations
     grown = [
         (entry, f"{then:,}, now {now[entry]:,}")

@@ -127,6 +127,20 @@ def test_what_was_revoked_already_is_not_taken_for_struck_out(api: Served) -> No
     assert f"Left alone on purpose: {said}" in page
 
 
+def test_what_is_approved_beyond_the_list_is_said_before_what_was_revoked_already(
+    api: Served,
+) -> None:
+    change(api, IDS[4], revoked=True)
+    tried(api)
+    write("part.csv", IDS[:6])
+
+    ended = api.run("run", "part.csv", "--approved", PLAN)
+
+    assert ended.counts == {"revoked": 5, "excluded": 1}
+    said = "approves 5 licenses of this list; 6 more are not in it; 1 other was revoked already\n"
+    assert said in ended.err
+
+
 def test_its_path_and_digest_stand_in_the_manifest_and_on_the_page(api: Served) -> None:
     tried(api)
 
