@@ -131,7 +131,7 @@ class Action:
         return self.on_success is self.unchanged
 
     def about(self, changes: Property) -> Action:
-        """The same action for another property, which a verify has, and what takes back a run."""
+        """The same action about another property; for a verify, and for what takes back a run."""
         if changes is self.changes:
             return self
         if not self.only_reads:

@@ -219,8 +219,8 @@ OPTIONS = {
             number=True,
             default="20%",
             show_default=True,
-            help="Stop when more licenses than this fail (of a share 10 at the least), or when all"
-            " of the first 20 do.",
+            help="Stop when more licenses than this fail (with P%, more than 10 in any case), or"
+            " when all of the first 20 do.",
         ),
         _safety("--missing-ok", **_FLAG, help="Licenses that do not exist count as done."),
         _safety(

@@ -359,7 +359,7 @@ def _classify(
 def _may_count(
     action: Action, outcome: Outcome, cells: Sequence[str], place: Mapping[str, int]
 ) -> bool:
-    """Tell whether a license may have been turned, or may be not so, and nobody could tell."""
+    """Tell whether a license may belong to those that are counted, but nobody could tell."""
     if action.sends or outcome is Outcome.UNKNOWN:
         return outcome is Outcome.UNKNOWN
     is_left = cells[place["error"]] == OwnWords.LEFT

@@ -148,7 +148,7 @@ def read_manifest(results: Path) -> Manifest | None:
         _check_types(found, _BLANK)
         for each in sessions:
             _check_types(each, _BLANK_SESSION)
-        # What is looked into has to be what it should: a string has ``lower``.
+        # A table may hold anything; what is used of it has to be text, which has ``lower``.
         found.input["sha256"].lower()
         found.results.get("sha256", "").lower(), found.results.get("path", "").lower()
     except FileNotFoundError:
