@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -182,3 +183,20 @@ async def test_a_connection_that_failed_is_told_without_what_the_server_has_sent
 
     error = failure_of(cause, Attempt(task, now(), 0), Route("localhost:443"))
     assert str(error).endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "setting"), [("", "--base-url"), ("127.0.0.1:3128", "HTTPS_PROXY")]
+)
+async def test_a_refused_connection_asks_for_the_port_of_whoever_has_refused_it(
+    proxy: str, setting: str
+) -> None:
+    task, route = asyncio.current_task(), Route("api.example:443", proxy)
+    assert task is not None
+    host, _, port = (proxy or route.server).partition(":")
+    key: Any = SimpleNamespace(host=host, port=int(port), ssl=True)
+    cause = aiohttp.ClientConnectorError(key, ConnectionRefusedError(111, "Connection refused"))
+
+    error = failure_of(cause, Attempt(task, now(), 0), route)
+
+    assert error.hint == f"does it run, and is the port in {setting} right?"
