@@ -96,7 +96,7 @@ def test_what_the_page_of_a_part_says_to_type_goes_on(api: Served) -> None:
 def test_a_token_that_somebody_gives_as_the_reason_stands_nowhere(api: Served) -> None:
     write("list.csv", IDS)
 
-    ended = api.run("run", "list.csv", "--limit", "2", "--reason", f"by {TOKEN}")
+    api.run("run", "list.csv", "--limit", "2", "--reason", f"by {TOKEN}")
     ended = api.run("run", "list.csv", "--resume", "--reason", f"by {TOKEN}", "--report", "a.html")
 
     assert manifest(ended.summary["results"])["reason"] == "by [token]"
@@ -285,6 +285,22 @@ def test_a_page_never_takes_the_place_of_the_results_whatever_stands_in_braces(
     assert ended.code == 2
     assert ended.summary["error"].startswith("--report ")
     assert api.reads() == []
+
+
+@pytest.mark.parametrize("option", ["--metrics-file", "--log-file"])
+def test_a_page_never_takes_the_place_of_what_else_is_written(
+    api: Served, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("list.csv", IDS)
+    pilot = api.run("run", "list.csv", "--limit", "2")
+    other = f"{pilot.summary['run_id']}.prom"
+
+    run = ["run", "list.csv", "--base-url", api.base_url, "--yes", "--max-licenses", "99"]
+    code = run_command([*run, "--resume", "--report", "{run_id}.prom", option, other])
+
+    assert code == 2
+    assert f"--report {other} is a file that is read, or that " in capsys.readouterr().err
+    assert len(api.patches()) == pilot.summary["patches"]
 
 
 def test_a_missing_jinja2_is_refused_before_anything_is_sent(
