@@ -148,9 +148,14 @@ def read_manifest(results: Path) -> Manifest | None:
         _check_types(found, _BLANK)
         for each in sessions:
             _check_types(each, _BLANK_SESSION)
-        # A table may hold anything; what is used of it has to be text, which has ``lower``.
-        found.input["sha256"].lower()
-        found.results.get("sha256", "").lower(), found.results.get("path", "").lower()
+        looked_into = (
+            found.input["sha256"],
+            found.results.get("path", ""),
+            found.results.get("sha256", ""),
+            *(found.options.get("carry") or ()),
+            *(found.options.get("where") or ()),
+        )
+        "".join(looked_into)  # which only goes with texts
     except FileNotFoundError:
         return None
     except OSError as cause:

@@ -328,6 +328,8 @@ def test_a_manifest_that_lacks_something_is_none(path: Path, name: str) -> None:
         {"run_id": None},
         {"directory": 5},
         {"command": ["run"]},
+        {"options": {"carry": 5}},
+        {"options": {"where": [["Customer=ACME"]]}},
         {"reason": ["a", "b"]},
         {"rehearsal": 0},
         {"results": {"path": 1.5}},
