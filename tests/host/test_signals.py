@@ -67,6 +67,24 @@ def test_the_first_one_drains_and_the_second_one_ends_at_once(number: signal.Sig
     assert heard == [number]
 
 
+@pytest.mark.parametrize(("words", "said"), [("", b"\n"), ("not known", b"\nnot known\n")])
+@pytest.mark.parametrize(("is_watched", "is_ready"), [(True, True), (True, False), (False, True)])
+def test_last_words_are_for_a_person_and_never_waited_for(
+    monkeypatch: pytest.MonkeyPatch, words: str, said: bytes, is_watched: bool, is_ready: bool
+) -> None:
+    written: list[bytes] = []
+    monkeypatch.setattr("batch.host.streams.is_watched", lambda: is_watched)
+    monkeypatch.setattr("select.select", lambda *_: ([], [2] * is_ready, []))
+    monkeypatch.setattr(os, "write", lambda _, text: written.append(text))
+    signals.enter(State.DRAIN, last_words=words)
+
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(EndedError):
+        signal.raise_signal(signal.SIGTERM)
+
+    assert written == [said] * (is_watched and is_ready)
+
+
 @EVERY
 def test_what_is_done_outlasts_the_first_one_and_not_the_second(number: signal.Signals) -> None:
     signals.enter(State.OUTLAST)
