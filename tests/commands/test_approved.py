@@ -114,16 +114,17 @@ def test_what_was_struck_out_is_not_sent_and_not_even_read(api: Served) -> None:
 def test_what_was_revoked_already_is_not_taken_for_struck_out(api: Served) -> None:
     change(api, IDS[4], revoked=True)
     tried(api)
+    set_cell(8, "outcome", "keep")
     edited(lambda rows: rows.pop(3))
 
     ended = api.run(*RUN, "--report", "page.html")
 
-    assert ended.counts == {"revoked": 10, "excluded": 2}
-    assert f"{PLAN}: 11 rows, approves 10 licenses of this list; 1 other was revoked already\n" in (
+    assert ended.counts == {"revoked": 9, "excluded": 3}
+    assert f"{PLAN}: 11 rows, approves 9 licenses of this list; 1 other was revoked already\n" in (
         ended.err
     )
     page = Path("page.html").read_text(encoding="utf-8")
-    said = "2 licenses not approved (also what the dry run had found revoked already)."
+    said = "3 licenses not approved (also what the dry run had found revoked already)."
     assert f"Left alone on purpose: {said}" in page
 
 
