@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     "--output",
     metavar="PATH",
     type=PATH,
-    help="Where the page goes.  [default: name of RESULTS with .html, in the working directory]",
+    help="Where the page goes; may hold {date}, {time}, {run_id}.  [default: name of RESULTS with"
+    " .html, in the working directory]",
 )
 @click.option(
     "--overwrite", is_flag=True, allow_from_autoenv=False, help="Write over a page that is there."
