@@ -89,7 +89,7 @@ def parse_failures(text: str) -> FailureLimit:
     if re.fullmatch(r"\s*\d{1,9}\s*", text):
         return FailureLimit(count=int(text))
     raise ConfigError(
-        f"{text}: is neither a number nor a percentage",
+        f"{text} is neither a number nor a percentage",
         option="--max-failures",
         hint="write 10, or 20% for a share of the planned requests.",
     )

@@ -124,9 +124,9 @@ def check_place(place: Path, option: str) -> None:
     except OSError as cause:
         raise ConfigError(f"{place}: cannot be read: {cause.strerror}", option=option) from cause
     if is_taken or is_lost:
-        what = "is there and is no page of ours" if is_taken else "its directory does not exist"
+        what = " is there and is no page of ours" if is_taken else ": its directory does not exist"
         raise ConfigError(
-            f"{place}: {what}", option=option, hint="name another file, as in run.html."
+            f"{place}{what}", option=option, hint="name another file, as in run.html."
         )
 
 

@@ -210,7 +210,7 @@ class _Reading:
             found.places.pop(id_bytes, None)
         if not found.places:
             raise InputError(
-                f"{table.title}: approves nothing: no license in its"
+                f"{table.title} approves nothing: no license in its"
                 f" {counted(found.rows, 'row')} is {self._would}",
                 hint="name the results of the dry run that somebody went through; a license that"
                 f" stands in several rows has to be {self._would} in each of them.",

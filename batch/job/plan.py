@@ -414,7 +414,7 @@ def _check_approved(plan: Plan) -> None:
     licenses = plan.listing.distinct()
     if len(plan.unapproved) == len(licenses) > 0:
         raise GuardError(
-            f"{plan.approval.path}: approves none of the {counted(len(licenses), 'license')} of"
+            f"{plan.approval.path} approves none of the {counted(len(licenses), 'license')} of"
             f" {plan.listing.title}",
             option="--approved",
             hint="is it a dry run of this list, and of this account?",

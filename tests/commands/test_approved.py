@@ -614,7 +614,7 @@ def test_another_file_is_refused_for_what_it_is(api: Served) -> None:
         "bare.csv": "lacks product_id, expires_at, activations, user_email",
         "suspend.csv": "is about another property of the licenses than revoked",
         "title.csv": "does not begin with the header",
-        "nothing.csv": "approves nothing: no license in its 12 rows is would_revoke",
+        "nothing.csv": "nothing.csv approves nothing: no license in its 12 rows is would_revoke",
         "header.csv": "approves nothing",
         "mixed.csv": "would_suspend is what another command would do",
     }
@@ -622,7 +622,7 @@ def test_another_file_is_refused_for_what_it_is(api: Served) -> None:
         assert refused(api.run("run", "list.csv", "--approved", path), reason), path
 
     assert refused(
-        api.run("run", "other.csv", "--approved", PLAN), "approves none of the 1 license"
+        api.run("run", "other.csv", "--approved", PLAN), f"{PLAN} approves none of the 1 license"
     )
 
 

@@ -244,7 +244,7 @@ def test_what_cannot_become_a_page_is_refused(
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
-        ("mine.html", "no page of ours"),
+        ("mine.html", "mine.html is there and is no page of ours"),
         ("no/such.html", "directory does not exist"),
         (".", "no page of ours"),
         ("/dev/zero", "no page of ours"),
