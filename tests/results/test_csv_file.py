@@ -293,6 +293,13 @@ def test_results_that_a_program_has_saved_in_another_way_are_called_that(
     assert "save it with commas" in (refused.value.hint or "")
 
 
+def test_a_list_is_not_called_results_that_a_program_has_saved(path: Path) -> None:
+    path.write_text(f"license_id,customer\n{A},ACME\n")
+
+    with pytest.raises(ResultsError, match=r"is no results file of bulk-revoke$"):
+        Recorded.read(path)
+
+
 def test_what_cannot_be_read_is_refused(path: Path) -> None:
     with pytest.raises(ResultsError, match=r"results\.csv: cannot be read: No such file"):
         Recorded.read(path)

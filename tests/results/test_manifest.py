@@ -335,6 +335,7 @@ def test_a_manifest_that_lacks_something_is_none(path: Path, name: str) -> None:
         {"results": {"path": 1.5}},
         {"results": {"sha256": None}},
         {"sessions": [{"started_at": "", "requests": "5"}]},
+        {"sessions": [{"started_at": "", "requests": True}]},
         {"sessions": [{"started_at": "", "finished_at": [""]}]},
         {"sessions": [{"started_at": "", "exit_code": "0"}]},
     ],
