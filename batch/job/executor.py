@@ -3,8 +3,8 @@
 A fixed number of workers takes licenses from one shared iterator, so memory stays flat. A result
 is on disk before it is counted; results that come together are written together. A PATCH without
 an answer may still be carried out later, so its license is unknown, and read once more at the end.
-A stop lets requests in flight end, and then reads back each license that may have been changed
-without an answer; what was never sent stays as it was planned.
+A stop lets requests in flight end, and then reads back each license that may have been changed, or
+may be gone, without an answer that says so; what was never sent stays as it was planned.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Executor:
         finally:
             if result is not None:
                 self._note(entry, result)
-            elif attempts.unsettled and attempts.sent:
+            elif attempts.sent and (attempts.unsettled or _may_be_a_router(attempts.error)):
                 self._unsettled.append((entry, attempts))
 
     async def _patch(self, entry: int, attempts: Attempts) -> RowResult | None:

@@ -117,6 +117,19 @@ async def test_a_gateway_without_a_route_for_changes_does_not_say_that_licenses_
     assert row_results[ids[0]].value is False
 
 
+async def test_each_license_whose_patch_met_such_a_gateway_is_read_before_the_run_ends() -> None:
+    ids = some_ids(20)
+    async with holding(ids[:-1]) as sandbox, bench(sandbox, ids, is_grown=True) as work:
+        sandbox.api = reading_only(sandbox.api)
+        row_results = await work.run()
+
+        assert {entry.target for entry in sandbox.log if entry.method == "PATCH"} == set(ids)
+    assert set(row_results) == set(ids)
+    assert Counter(result.outcome for result in row_results.values()) == {
+        "failed": 19, "not_found": 1
+    }  # fmt: skip
+
+
 async def test_a_route_that_is_lost_on_the_way_fails_its_licenses() -> None:
     ids = some_ids(3)
     async with holding(ids) as sandbox, bench(sandbox, ids, concurrency=1) as work:
