@@ -72,9 +72,12 @@ def _in_range(message: str, of: object) -> str:
     value, is_outside, _ = message.partition(" is not in the range ")
     if not is_outside or not isinstance(of, click.IntRange | click.FloatRange):
         return message
-    least = "" if of.min is None else f" {'more than' if of.min_open else 'at least'} {of.min:g}"
-    most = "" if of.max is None else f" and at most {of.max:g}"
-    return f"{value}: it has to be{least}{most}"
+    limits = []
+    if of.min is not None:
+        limits.append(f"{'more than' if of.min_open else 'at least'} {of.min}")
+    if of.max is not None:
+        limits.append(f"at most {of.max}")
+    return f"{value}: it has to be {' and '.join(limits)}"
 
 
 def _name(parameter: click.Parameter) -> str:
