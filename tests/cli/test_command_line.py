@@ -10,11 +10,13 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 import xlsxwriter
 
-from batch.cli import run_command
+from batch.cli import run_command, usage
 from batch.columns import COLUMNS, DETAILS
+from batch.errors import told
 from batch.host.signals import State, signals
 from tests.support.job_harness import some_ids
 
@@ -280,6 +282,14 @@ def test_a_bad_value_says_where_it_comes_from(
     assert refusal("good.csv").endswith(
         f"hint: {PAGE} says what it takes. It comes from BULK_REVOKE_RUN_TIMEOUT.\n"
     )
+
+
+def test_a_number_with_a_largest_value_alone_has_to_be_at_most_that() -> None:
+    option = click.Option(["--most"], type=click.IntRange(max=5))
+    with pytest.raises(click.BadParameter) as refused:
+        option.type.convert("6", option, None)
+
+    assert told(usage.refusal(refused.value, "")) == "--most 6: it has to be at most 5"
 
 
 def test_help_names_the_half_of_a_switch_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
