@@ -7,12 +7,14 @@ import os
 import shlex
 from contextlib import ExitStack, redirect_stderr
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from batch.cli import run_command
 from batch.host import lock
+from batch.host.signals import stopped_by_signals
+from batch.job.runner import ENDED_AT_ONCE
 from batch.sandbox import PRODUCTS, TOKEN, Account
 from tests.support.commands import Served, manifest, served, write
 from tests.support.job_harness import some_ids
@@ -20,6 +22,7 @@ from tests.support.results_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 IDS = some_ids(12)
 STRANGER = some_ids(1, seed=7)[0]
@@ -40,6 +43,26 @@ def api() -> Iterator[Served]:
         license_.product = PRODUCTS[place % 3]
     with served(account) as api:
         yield api
+
+
+@pytest.mark.parametrize(
+    ("command", "asks"),
+    [(RUN, True), ((*RUN, "--dry-run"), False), ((*RUN, "--sandbox"), False),
+     (("verify", "list.csv"), False)],
+)  # fmt: skip
+def test_a_second_signal_leaves_something_to_ask_only_where_a_change_was_sent(
+    api: Served, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], asks: bool
+) -> None:
+    last_words: list[str] = []
+
+    def noted(*given: Any, **more: Any) -> AbstractContextManager[None]:  # noqa: ANN401
+        last_words.append(more["last_words"])
+        return stopped_by_signals(*given, **more)
+
+    monkeypatch.setattr("batch.job.connection.stopped_by_signals", noted)
+
+    assert api.run(*command).code in {0, 1}
+    assert last_words == ["", ENDED_AT_ONCE * asks]
 
 
 def test_what_is_revoked_already_is_not_sent_again(api: Served) -> None:
