@@ -90,6 +90,7 @@ async def test_an_unknown_license_is_not_found() -> None:
     async with holding(ONE) as sandbox, bench(sandbox, stranger) as work:
         row_results = await work.run()
 
+        assert [entry.method for entry in sandbox.log] == ["PATCH"]  # a code is the word of the API
     settled = row_results[stranger[0]]
     assert (settled.outcome, settled.http_status, settled.attempts) == (Outcome.NOT_FOUND, 404, 1)
 
