@@ -242,8 +242,10 @@ class Screen:
 
 
 @pytest.fixture
-def screen() -> Iterator[Screen]:
+def screen(request: pytest.FixtureRequest) -> Iterator[Screen]:
+    """The question; its parameter is what was typed before the process began."""
     end, terminal = os.openpty()
+    os.write(end, getattr(request, "param", b""))
     with subprocess.Popen(
         [sys.executable, "-c", PROMPTED, str(terminal)],
         cwd=ROOT,
@@ -326,9 +328,8 @@ def test_a_token_may_be_as_long_as_a_terminal_takes_for_certain(screen: Screen) 
     assert screen.ask(token.encode() + b"\n") == ascii(token)
 
 
+@pytest.mark.parametrize("screen", [b"y\n"], indirect=True)
 def test_what_is_typed_before_the_token_is_asked_for_is_no_part_of_it(screen: Screen) -> None:
-    os.write(screen.end, b"y\n")
-
     assert screen.ask(b"abc\n") == ascii("abc")
 
 
