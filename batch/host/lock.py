@@ -48,6 +48,9 @@ POLL, RACES = 0.5, 20
 """Seconds between two looks at what another run has, and how often a file may be changed by others
 in the moment in which it is taken."""
 
+NAMING = 10
+"""How often an empty file is read for the name of its holder, within `POLL` seconds."""
+
 _T = TypeVar("_T")
 
 
@@ -309,9 +312,15 @@ def _left_behind(record: object, now: float, timeout: float) -> tuple[float, flo
 
 
 def _named(file: FileIO) -> str:
-    """Name the holder of a lock, as far as its file says so."""
+    """Name the holder of a lock, as far as its file says so.
+
+    A holder writes its name just after it has locked the file, so an empty one is read again.
+    """
     with suppress(OSError, KeyError, TypeError):  # on Windows a locked file cannot be read
-        return str(Owner(**_read(file)["owner"]))
+        for _ in range(NAMING):
+            if (record := _read(file)) != b"":
+                return str(Owner(**record["owner"]))
+            time.sleep(POLL / NAMING)
     return "it does not say which"
 
 

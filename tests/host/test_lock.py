@@ -896,6 +896,19 @@ def test_the_file_is_made_once_with_all_the_room_it_needs(path: Path) -> None:
     assert path.stat().st_ino == made.st_ino
 
 
+def test_a_holder_that_has_not_written_its_name_yet_is_given_the_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hold(path):
+        named = path.read_bytes()
+        path.write_bytes(b"")
+        monkeypatch.setattr("batch.host.lock.time.sleep", lambda _: path.write_bytes(named))
+        busy = refusal(path)
+
+    assert "does not say" not in str(busy)
+    assert ", process " in str(busy)
+
+
 def test_a_name_that_is_too_long_for_the_file_costs_nothing_but_itself(path: Path) -> None:
     watch = Watch()
     owner = Owner("7f3a", "run", "\U0001f600" * 200, 4242, "")
