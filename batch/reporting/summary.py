@@ -124,6 +124,10 @@ def undone_row(cells: Sequence[str]) -> dict[str, Any]:
     }
 
 
+_OUTCOME = COLUMNS.index("outcome")
+"""Index of that cell: there may be a million rows, of which a few are shown by name."""
+
+
 def _by_name(cells: Sequence[str]) -> dict[str, str]:
     """The cells of a line of the results by their columns, without details and carried ones."""
     return dict(zip(COLUMNS, cells, strict=False))
@@ -371,12 +375,12 @@ def _table(
 
     Rows that were not attempted say nothing but that.
     """
-    named = ((_by_name(cells), cells) for cells in rows)
-    tried = ((row, cells) for row, cells in named if row["outcome"] != Outcome.NOT_ATTEMPTED)
-    shown = [
-        (f"row {row['row']}", *(_for_all(row) if to_all else _for_who_ran(row, whose(cells))))
-        for row, cells in islice(tried, MOST_SHOWN)
-    ]
+    tried = (cells for cells in rows if cells[_OUTCOME] != Outcome.NOT_ATTEMPTED)
+    shown = []
+    for cells in islice(tried, MOST_SHOWN):
+        row = _by_name(cells)
+        texts = _for_all(row) if to_all else _for_who_ran(row, whose(cells))
+        shown.append((f"row {row['row']}", *texts))
     widths = [min(36, max(map(len, column))) for column in zip(*shown, strict=True)]
     lines = ["  " + "  ".join(map(str.ljust, texts, widths)).rstrip() for texts in shown]
     more = undone - len(shown)
