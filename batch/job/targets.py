@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch.errors import ConfigError, InputError, ResultsError
+from batch.errors import ConfigError, InputError
 from batch.formatting import plain
 from batch.input.approval import Approval
 from batch.input.exclusion import Exclusion
@@ -29,7 +29,7 @@ from batch.model import (
     Outcome,
     Property,
 )
-from batch.results.manifest import file_sha256, read_manifest
+from batch.results.manifest import file_sha256, manifest_if_any, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -127,10 +127,7 @@ def _approval(settings: Settings, action: Action, api: str) -> Approval | None:
     if settings.approved is None:
         return None
     approval = Approval.read(settings.approved, action)
-    try:
-        manifest = read_manifest(Path(settings.approved))
-    except ResultsError:
-        manifest = None
+    manifest = manifest_if_any(Path(settings.approved))
     if manifest is None:
         return approval
     if manifest.rehearsal and not settings.sandbox:
@@ -242,10 +239,7 @@ def _check_api(settings: Settings, action: Action, manifest: Manifest, api: str)
 
 def _check_manifest(settings: Settings, action: Action, api: str) -> None:
     """Refuse results of another installation or command, or of a run that changed nothing."""
-    try:
-        manifest = read_manifest(Path(settings.input)) if settings.input != STDIN else None
-    except ResultsError:
-        return  # what stands beside an input that is none of ours says nothing
+    manifest = manifest_if_any(Path(settings.input)) if settings.input != STDIN else None
     if manifest is None:
         return
     if manifest.rehearsal and not settings.sandbox:
@@ -276,10 +270,7 @@ def told_by(action: Action, source: str) -> Action:
         action: Takes back a run, or verifies it.
         source: The input, which may be the results of that run.
     """
-    try:
-        manifest = read_manifest(Path(source)) if source != STDIN else None
-    except ResultsError:
-        manifest = None  # whoever needs it will say so
+    manifest = manifest_if_any(Path(source)) if source != STDIN else None
     if manifest is None:
         return action
     is_suspension = manifest.command == SUSPEND.command or manifest.options.get("suspended")

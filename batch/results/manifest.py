@@ -208,12 +208,17 @@ def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
     return {each.name: data[each.name] for each in fields(kind) if each.name in data}
 
 
+def manifest_if_any(results: Path) -> Manifest | None:
+    """The manifest of a results file; None also where what stands in its place cannot be read."""
+    try:
+        return read_manifest(results)
+    except ResultsError:
+        return None
+
+
 def run_id_of(results: Path) -> str:
     """The name of the run that a results file is of; empty if that cannot be told."""
-    try:
-        manifest = read_manifest(results)
-    except ResultsError:
-        return ""
+    manifest = manifest_if_any(results)
     return manifest.run_id if manifest else ""
 
 

@@ -18,6 +18,7 @@ from batch.results.manifest import (
     Manifest,
     SessionRecord,
     file_sha256,
+    manifest_if_any,
     manifest_path,
     read_manifest,
 )
@@ -74,7 +75,7 @@ def check(settings: Settings, *, command: str = "run", resumable: bool = True) -
     if settings.resume or settings.overwrite:
         return
     if (exists or has_manifest) and not replaces_trial(settings, command):
-        older = _older(path)
+        older = manifest_if_any(path)
         resumable = resumable and _is_resumable(older, settings, command)
         raise ResultsError(
             f"{path if exists else manifest_path(path)}: exists already{_origin(older)}",
@@ -84,13 +85,6 @@ def check(settings: Settings, *, command: str = "run", resumable: bool = True) -
             + ", which a restore then needs too" * resumable
             + ".",
         )
-
-
-def _older(path: Path) -> Manifest | None:
-    try:
-        return read_manifest(path)
-    except ResultsError:
-        return None
 
 
 def _is_resumable(older: Manifest | None, settings: Settings, command: str) -> bool:
@@ -123,7 +117,7 @@ def replaces_trial(settings: Settings, command: str) -> bool:
     is_trial = _is_trial(command, dry_run=settings.dry_run, rehearsal=settings.sandbox)
     if settings.resume or not is_trial:
         return False
-    older = _older(settings.output)
+    older = manifest_if_any(settings.output)
     return (
         older is not None
         and older.command == command
